@@ -1,0 +1,1 @@
+//! robotd: a supervision runtime for robots.
