@@ -1,1 +1,5 @@
 //! robotd: a supervision runtime for robots.
+//!
+//! The modules in the order of their layers, lowest first; imports go down only
+//! (`docs/ARCHITECTURE.md`, checked by `tests/it/tidy.rs`).
+
