@@ -3,3 +3,7 @@
 //! The modules in the order of their layers, lowest first; imports go down only
 //! (`docs/ARCHITECTURE.md`, checked by `tests/it/tidy.rs`).
 
+pub mod domain;
+
+pub mod clock;
+
