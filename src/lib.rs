@@ -7,3 +7,7 @@ pub mod domain;
 
 pub mod clock;
 
+pub mod store;
+
+pub mod connect;
+

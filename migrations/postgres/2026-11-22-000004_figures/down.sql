@@ -1,0 +1,3 @@
+DROP TABLE watermarks;
+DROP TABLE daily_facts;
+DROP TABLE samples;

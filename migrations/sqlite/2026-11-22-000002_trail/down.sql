@@ -1,0 +1,3 @@
+DROP TABLE tokens;
+DROP TABLE syslog_outbox;
+DROP TABLE audit_trail;

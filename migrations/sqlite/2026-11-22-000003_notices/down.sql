@@ -1,0 +1,3 @@
+DROP TABLE alert_states;
+DROP TABLE mail_attempts;
+DROP TABLE mail_outbox;

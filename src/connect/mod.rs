@@ -1,0 +1,15 @@
+//! The outside world: what robotd sends to other programs and reads from its machine.
+//!
+//! Each file is one kind of counterpart. Nothing here knows a table, a robot or a
+//! schedule: a caller hands in plain values and gets back plain values or an error that
+//! says whether trying again can help. Retrying is the caller's business.
+
+pub mod command;
+pub mod error;
+pub mod host;
+pub mod smtp;
+pub mod syslog;
+pub mod tls;
+pub mod webhook;
+
+pub use error::ConnectError;

@@ -1,0 +1,117 @@
+//! PostgreSQL, spoken to without libpq: N threads, each with a connection of its own.
+
+pub(in crate::store) mod connect;
+pub(in crate::store) mod dialect;
+mod exclusive;
+mod key_survey;
+mod threads;
+mod tls;
+pub(in crate::store) mod url;
+
+#[path = "../queries/mod.rs"]
+#[expect(
+    clippy::duplicate_mod,
+    reason = "the same queries for each back end's connection type"
+)]
+pub(in crate::store) mod queries;
+
+use std::sync::Arc;
+
+use diesel_async::AsyncPgConnection;
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tokio::sync::mpsc;
+
+use super::QueryResult;
+use super::call::{CALLS_MAX, Job, submit};
+use super::health::Health;
+use crate::store::StoreResult;
+use crate::store::upkeep::Reachability;
+
+/// The connection the queries speak to.
+pub(in crate::store) type Conn = AsyncConnectionWrapper<AsyncPgConnection, threads::ThreadRuntime>;
+
+/// Every step of the schema, in order.
+pub(in crate::store) const MIGRATIONS: EmbeddedMigrations =
+    embed_migrations!("migrations/postgres");
+
+/// Fewest and most connections of one node: writers must not starve readers, and a server has 100
+/// by default for all its clients.
+const CONNECTIONS: std::ops::RangeInclusive<u32> = 2..=100;
+
+/// A database server: its threads, and perhaps the session that holds the lock.
+#[derive(Debug)]
+pub(in crate::store) struct Engine {
+    target: Arc<connect::Target>,
+    calls: mpsc::Sender<Job<Conn>>,
+    looks: mpsc::Sender<Job<Conn>>,
+    health: Arc<Health>,
+    exclusive: tokio::sync::Mutex<Option<exclusive::Held>>,
+}
+
+impl Engine {
+    /// Connects, migrates and starts the threads. Blocks; must not run on a thread of a runtime.
+    pub(in crate::store) fn open(url: &str, connections: u32) -> StoreResult<Self> {
+        let target = Arc::new(connect::Target::new(url)?);
+        connect::migrate(&target)?;
+        let health = Arc::new(Health::default());
+        let count = connections.clamp(*CONNECTIONS.start(), *CONNECTIONS.end());
+        // Reports and look-ups keep a third of the connections, so that neither kind waits for the other.
+        let readers = (count / 3).max(1);
+        let shared = threads::Shared {
+            target: Arc::clone(&target),
+            health: Arc::clone(&health),
+            outage: Arc::default(),
+        };
+        let (calls, writes) = mpsc::channel(CALLS_MAX);
+        let (looks, reads) = mpsc::channel(CALLS_MAX);
+        threads::start(
+            "store-writer",
+            count - readers,
+            threads::Kind::Write,
+            writes,
+            &shared,
+        )?;
+        threads::start("store-reader", readers, threads::Kind::Read, reads, &shared)?;
+        Ok(Self {
+            target,
+            calls,
+            looks,
+            health,
+            exclusive: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Runs `work` in a transaction; repeats it after a deadlock.
+    pub(in crate::store) async fn write<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
+    {
+        submit(&self.calls, work).await
+    }
+
+    /// Runs `work` in a snapshot.
+    pub(in crate::store) async fn read<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
+    {
+        submit(&self.looks, work).await
+    }
+
+    /// Takes the database's lock in a session that is kept until this engine is dropped.
+    pub(in crate::store) async fn hold_exclusively(&self) -> StoreResult<()> {
+        let mut held = self.exclusive.lock().await;
+        if held.is_none() {
+            *held =
+                Some(exclusive::hold(Arc::clone(&self.target), Arc::clone(&self.health)).await?);
+        }
+        Ok(())
+    }
+
+    /// What the last statements met.
+    pub(in crate::store) fn reachability(&self) -> Reachability {
+        self.health.reachability()
+    }
+}

@@ -1,0 +1,270 @@
+//! The threads that own PostgreSQL's connections.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel_async::async_connection_wrapper::BlockOn;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::super::call::{Job, Ran};
+use super::super::error::QueryError;
+use super::super::health::Health;
+use super::Conn;
+use super::connect::Target;
+use crate::store::{StoreError, StoreResult};
+
+/// Runs of one call that loses races. Five in a row need a livelock of five transactions.
+const RUNS_MAX: u32 = 5;
+
+/// Pause after a failed attempt to connect; doubles up to the longest. Calls that arrive meanwhile
+/// are told at once that the database is not available.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// See [`PAUSE_MIN`]; a database that is back is found again within this.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+
+thread_local! {
+    static RUNTIME: RefCell<Option<ThreadRuntime>> = const { RefCell::new(None) };
+}
+
+/// The runtime of one database thread, on which its connection lives.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct ThreadRuntime(Arc<Runtime>);
+
+impl ThreadRuntime {
+    /// Makes the calling thread's runtime.
+    pub(super) fn start() -> StoreResult<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
+        let runtime = Self(Arc::new(runtime));
+        RUNTIME.set(Some(runtime.clone()));
+        Ok(runtime)
+    }
+
+    /// Runs `future` to its end.
+    pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
+        self.0.block_on(future)
+    }
+}
+
+impl BlockOn for ThreadRuntime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.block_on(future)
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "the trait leaves no other way; every caller has started the runtime"
+    )]
+    fn get_runtime() -> Self {
+        RUNTIME
+            .with_borrow(Clone::clone)
+            .expect("a connection is only made on a thread that has its runtime")
+    }
+}
+
+/// What a thread's transactions are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Changes.
+    Write,
+    /// Reports and look-ups.
+    Read,
+}
+
+impl Kind {
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Self::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+}
+
+/// When the next attempt to connect is worth it, for all threads of an engine: the first of them that is
+/// connected again spares the others their pause.
+#[derive(Debug, Default)]
+pub(super) struct Outage(Mutex<Option<(Instant, Duration)>>);
+
+impl Outage {
+    /// Refuses while the last failed attempt is too young.
+    fn check(&self) -> StoreResult<()> {
+        match *self.state() {
+            Some((retry_at, _)) if Instant::now() < retry_at => Err(StoreError::Unavailable(
+                "it could not be reached a moment ago".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&self, connected: bool) {
+        let mut state = self.state();
+        *state = if connected {
+            None
+        } else {
+            let pause = state.map_or(PAUSE_MIN, |(_, pause)| (pause * 2).min(PAUSE_MAX));
+            Some((Instant::now() + pause, pause))
+        };
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Duration)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the threads of an engine share.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    /// Where the database is.
+    pub(super) target: Arc<Target>,
+    /// What the last statements met.
+    pub(super) health: Arc<Health>,
+    /// Whether connecting is worth it now.
+    pub(super) outage: Arc<Outage>,
+}
+
+/// Starts `count` threads that take calls from `calls`.
+pub(super) fn start(
+    name: &str,
+    count: u32,
+    kind: Kind,
+    calls: mpsc::Receiver<Job<Conn>>,
+    shared: &Shared,
+) -> StoreResult<()> {
+    let calls = Arc::new(Mutex::new(calls));
+    for number in 1..=count {
+        let (calls, shared) = (Arc::clone(&calls), shared.clone());
+        let health = Arc::clone(&shared.health);
+        let work = move || {
+            let runtime = match ThreadRuntime::start() {
+                Ok(runtime) => runtime,
+                Err(error) => return log::error!("a thread of the store ends: {error}"),
+            };
+            let mut session = Session {
+                kind,
+                shared,
+                runtime,
+                conn: None,
+            };
+            loop {
+                // Whoever holds the lock is the one that waits for a call; the others queue behind it.
+                let call = calls
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .blocking_recv();
+                let Some(mut call) = call else { break };
+                let result = session.transaction(&mut call);
+                health.note(&result);
+                call.answer(result);
+            }
+        };
+        match std::thread::Builder::new()
+            .name(format!("{name}-{number}"))
+            .spawn(work)
+        {
+            Ok(_detached) => {}
+            Err(error) => return Err(StoreError::Unavailable(format!("no thread: {error}"))),
+        }
+    }
+    Ok(())
+}
+
+/// One thread's session, with what is needed to have another one.
+struct Session {
+    // Before `runtime`: a connection is dropped on the runtime it lives on.
+    conn: Option<Conn>,
+    kind: Kind,
+    shared: Shared,
+    runtime: ThreadRuntime,
+}
+
+/// How one run of a transaction ended.
+enum End {
+    /// Committed, or undone because the call failed by itself.
+    Done,
+    /// Undone; the call is to be run again.
+    Again,
+    /// The connection is gone, and whether it took a commit with it is in the error.
+    Lost(StoreError),
+}
+
+impl Session {
+    /// Runs one call in a transaction, on a new connection where the old one turns out to be gone.
+    fn transaction(&mut self, call: &mut Job<Conn>) -> StoreResult<()> {
+        for run in 1..=RUNS_MAX {
+            let fresh = self.conn.is_none();
+            let kind = self.kind;
+            let conn = self.connected()?;
+            if let Err(error) = conn.batch_execute(kind.begin()) {
+                // Nothing was asked yet: an old connection may just have been closed while idle.
+                self.conn = None;
+                if fresh || run == RUNS_MAX {
+                    return Err(QueryError::from(error).into());
+                }
+                continue;
+            }
+            match once(conn, call, kind) {
+                End::Done => return Ok(()),
+                End::Again if run < RUNS_MAX => {}
+                // The call's own result says that it lost a race.
+                End::Again => return Ok(()),
+                End::Lost(error) => {
+                    self.conn = None;
+                    return Err(error);
+                }
+            }
+        }
+        Err(StoreError::Unavailable(
+            "every connection was closed at once".to_owned(),
+        ))
+    }
+
+    fn connected(&mut self) -> StoreResult<&mut Conn> {
+        if self.conn.is_none() {
+            self.conn = Some(self.connect()?);
+        }
+        self.conn
+            .as_mut()
+            .ok_or_else(|| StoreError::Unavailable("not connected".to_owned()))
+    }
+
+    fn connect(&self) -> StoreResult<Conn> {
+        self.shared.outage.check()?;
+        let connected = self.shared.target.connect(&self.runtime);
+        self.shared.outage.note(connected.is_ok());
+        connected
+    }
+}
+
+/// One run of a call between `BEGIN` and `COMMIT`.
+fn once(conn: &mut Conn, call: &mut Job<Conn>, kind: Kind) -> End {
+    let lost = |error: diesel::result::Error| End::Lost(StoreError::Unavailable(error.to_string()));
+    let ran = call.run(conn);
+    if ran == Ran::Disconnected {
+        return End::Lost(StoreError::Unavailable(
+            "the connection was lost".to_owned(),
+        ));
+    }
+    if ran != Ran::Well || kind == Kind::Read {
+        return match conn.batch_execute("ROLLBACK") {
+            Ok(()) if ran == Ran::Race => End::Again,
+            Ok(()) => End::Done,
+            Err(error) => lost(error),
+        };
+    }
+    match conn.batch_execute("COMMIT").map_err(QueryError::from) {
+        Ok(()) => End::Done,
+        Err(error) if error.is_race() => match conn.batch_execute("ROLLBACK") {
+            Ok(()) => End::Again,
+            Err(error) => lost(error),
+        },
+        Err(error) if error.is_disconnect() => End::Lost(StoreError::Unavailable(format!(
+            "the connection was lost during a commit, whose result is not known: {error}"
+        ))),
+        Err(error) => End::Lost(error.into()),
+    }
+}

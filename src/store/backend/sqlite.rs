@@ -1,0 +1,183 @@
+//! SQLite: one thread writes, in groups; a few read.
+
+pub(in crate::store) mod connect;
+pub(in crate::store) mod dialect;
+mod key_survey;
+mod threads;
+
+#[path = "../queries/mod.rs"]
+pub(in crate::store) mod queries;
+
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tokio::sync::mpsc;
+
+use super::call::{CALLS_MAX, Job, submit};
+use super::health::Health;
+use super::{QueryResult, migrate};
+use crate::store::upkeep::Reachability;
+use crate::store::{StoreError, StoreResult};
+
+/// The connection the queries speak to.
+pub(in crate::store) type Conn = diesel::SqliteConnection;
+
+/// Every step of the schema, in order.
+pub(in crate::store) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// Reading threads. Readers never block the writer (WAL); two keep a long report from delaying
+/// the short look-ups, on machines that have two cores at the least.
+const READERS: usize = 3;
+
+/// The embedded database: a file, its threads, and perhaps the lock beside it.
+#[derive(Debug)]
+pub(in crate::store) struct Engine {
+    path: PathBuf,
+    writer: mpsc::Sender<Job<Conn>>,
+    readers: mpsc::Sender<Job<Conn>>,
+    health: Arc<Health>,
+    lock: Mutex<Option<File>>,
+}
+
+impl Engine {
+    /// Opens or creates the file, migrates it and starts the threads. Blocks.
+    pub(in crate::store) fn open(path: &std::path::Path) -> StoreResult<Self> {
+        let path = connect::absolute(path)?;
+        connect::create_private(&path)?;
+        let mut conn = connect::writer(&path)?;
+        migrate::bring_up_to_date(&mut conn, MIGRATIONS)?;
+        let health = Arc::new(Health::default());
+        let (writer, writes) = mpsc::channel(CALLS_MAX);
+        let (readers, reads) = mpsc::channel(CALLS_MAX);
+        threads::start_writer(path.clone(), conn, writes, Arc::clone(&health))?;
+        threads::start_readers(&path, READERS, reads, &health)?;
+        Ok(Self {
+            path,
+            writer,
+            readers,
+            health,
+            lock: Mutex::default(),
+        })
+    }
+
+    /// Runs `work` in the next group of writes; answers after its commit.
+    pub(in crate::store) async fn write<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
+    {
+        submit(&self.writer, work).await
+    }
+
+    /// Runs `work` in a snapshot.
+    pub(in crate::store) async fn read<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
+    {
+        submit(&self.readers, work).await
+    }
+
+    /// Locks the file beside the database until this engine is dropped or the process ends.
+    pub(in crate::store) fn hold_exclusively(&self) -> StoreResult<()> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_some() {
+            return Ok(());
+        }
+        let mut name = self.path.clone().into_os_string();
+        name.push(".lock");
+        let file = connect::private_file(&PathBuf::from(name))?;
+        match file.try_lock() {
+            Ok(()) => {
+                *held = Some(file);
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => Err(StoreError::Conflict {
+                what: format!("another robotd works on `{}`", self.path.display()),
+            }),
+            Err(TryLockError::Error(error)) => Err(StoreError::Other(format!(
+                "lock of `{}`: {error}",
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// What the last statements met.
+    pub(in crate::store) fn reachability(&self) -> Reachability {
+        self.health.reachability()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::store::backend::QueryError;
+
+    #[tokio::test]
+    async fn a_panic_in_the_writer_undoes_one_call_and_is_survived() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::open(&folder.path().join("robotd.db")).unwrap();
+        let insert = |name: &'static str, panics: bool| {
+            engine.write(move |conn| {
+                queries::ids::reserve(conn, name, 5)?;
+                assert!(!panics, "on purpose");
+                Ok(())
+            })
+        };
+        let (one, two, three) =
+            tokio::join!(insert("a", false), insert("b", true), insert("c", false));
+        one.unwrap();
+        three.unwrap();
+        assert!(
+            matches!(two, Err(StoreError::Other(text)) if text.contains("panicked: on purpose"))
+        );
+        let next = engine
+            .write(|conn| queries::ids::reserve(conn, "b", 5))
+            .await
+            .unwrap();
+        assert_eq!(next, 1, "the panicking call left nothing");
+        assert_eq!(engine.reachability(), Reachability::Reachable);
+    }
+
+    #[tokio::test]
+    async fn a_group_that_cannot_commit_fails_as_a_whole_and_is_survived() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::open(&folder.path().join("robotd.db")).unwrap();
+        // Ends the transaction under the engine, as SQLite does by itself when the disk is full.
+        let lost = engine
+            .write(|conn| {
+                conn.batch_execute("ROLLBACK")?;
+                Err::<(), _>(QueryError::Defect("database or disk is full".to_owned()))
+            })
+            .await;
+        assert!(matches!(lost, Err(StoreError::Other(text)) if text.contains("disk is full")));
+        assert_eq!(engine.reachability(), Reachability::Unreachable);
+        assert_eq!(
+            engine
+                .write(|conn| queries::ids::reserve(conn, "a", 5))
+                .await
+                .unwrap(),
+            1
+        );
+        assert_eq!(engine.reachability(), Reachability::Reachable);
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_may_read_the_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("robotd.db");
+        let _engine = Engine::open(&path).unwrap();
+        for name in ["robotd.db", "robotd.db-wal"] {
+            let mode = std::fs::metadata(folder.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Figures of each robot's queue and runs. See `store::report`.
+//!
+//! Every read is bounded: by an index and a LIMIT, or by the number of instances.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
+
+use super::Conn;
+use super::statement::{Bind, Statement, bind};
+use crate::domain::id::{ProcessId, RobotId, TaskId};
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::QueryResult;
+use crate::store::report::{RobotLoad, percentile_95};
+use crate::store::schema::robots;
+use crate::store::task::QUEUED_COUNT_MAX;
+
+struct Queued;
+
+impl Statement for Queued {
+    type Row = (BigInt, Nullable<BigInt>);
+    const SQL: &'static str = "
+        SELECT count(*), min(run_at) FROM (
+            SELECT run_at FROM tasks WHERE robot_id = ? AND status = 1
+            ORDER BY priority DESC, id LIMIT 10000) AS part";
+}
+
+/// The first of each priority. Where more tasks wait than are counted, the oldest may be behind them,
+/// at a low priority; it is the first there, as ids rise with the time of registering.
+struct Heads;
+
+impl Statement for Heads {
+    type Row = (Nullable<BigInt>,);
+    const SQL: &'static str = "
+        WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n < 9)
+        SELECT min((SELECT run_at FROM tasks WHERE robot_id = ? AND status = 1 AND priority = p.n
+                    ORDER BY id LIMIT 1)) FROM p";
+}
+
+struct LongestRunning;
+
+impl Statement for LongestRunning {
+    type Row = (BigInt, BigInt, BigInt);
+    const SQL: &'static str = "
+        SELECT process_id, id, started_at FROM tasks
+        WHERE robot_id = ? AND status = 2 AND process_id IS NOT NULL AND started_at IS NOT NULL
+        ORDER BY started_at, id LIMIT 1";
+}
+
+struct Dead;
+
+impl Statement for Dead {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT count(*) FROM (
+            SELECT 1 AS one FROM tasks_done
+            WHERE robot_id = ? AND status <> 3 AND status IN (4, 7) AND finished_at >= ? LIMIT 10000) AS part";
+}
+
+/// Durations of the last succeeded runs, among the last 2,000 of any outcome: a robot that always
+/// fails must not make every look read its whole history.
+struct Durations;
+
+impl Statement for Durations {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT finished_at - started_at FROM (
+            SELECT id, outcome, started_at, finished_at FROM processes
+            WHERE robot_id = ? ORDER BY id DESC LIMIT 2000) AS part
+        WHERE outcome = 1 ORDER BY id DESC LIMIT 200";
+}
+
+/// Figures of every robot, by id.
+pub(in crate::store) fn robot_loads(
+    conn: &mut Conn,
+    since: Timestamp,
+) -> QueryResult<Vec<RobotLoad>> {
+    let robots: Vec<i64> = robots::table
+        .select(robots::id)
+        .order(robots::id)
+        .load(conn)?;
+    robots
+        .into_iter()
+        .map(|robot| robot_load(conn, RobotId(robot), since))
+        .collect()
+}
+
+fn robot_load(conn: &mut Conn, robot: RobotId, since: Timestamp) -> QueryResult<RobotLoad> {
+    let one = || Bind::Int(robot.0);
+    let (queued, mut oldest): (i64, Option<i64>) = bind(Queued, [one()]).get_result(conn)?;
+    if queued >= i64::from(QUEUED_COUNT_MAX) {
+        let (head,): (Option<i64>,) = bind(Heads, [one()]).get_result(conn)?;
+        oldest = oldest.min(head.or(oldest));
+    }
+    let running: Option<(i64, i64, i64)> =
+        bind(LongestRunning, [one()]).get_result(conn).optional()?;
+    let (dead,): (i64,) = bind(Dead, [one(), Bind::Int(to_micros(since))]).get_result(conn)?;
+    let durations: Vec<(i64,)> = bind(Durations, [one()]).load(conn)?;
+    Ok(RobotLoad {
+        robot,
+        queued: u32::try_from(queued).unwrap_or(QUEUED_COUNT_MAX),
+        oldest_due_at: oldest.map(from_micros),
+        longest_running: running
+            .map(|(process, task, at)| (ProcessId(process), TaskId(task), from_micros(at))),
+        dead_tasks: u32::try_from(dead).unwrap_or(u32::MAX),
+        duration_p95_micros: percentile_95(durations.into_iter().map(|(micros,)| micros).collect()),
+    })
+}

@@ -1,0 +1,35 @@
+//! The queries, written once and compiled for each engine's connection type.
+//!
+//! Synchronous functions, split by noun; each runs inside a transaction that its caller opens and
+//! ends. Hot statements are [`statement::Statement`]s, whose prepared form is kept by the
+//! connection; the rest is diesel's query builder.
+
+pub(in crate::store) use super::{Conn, dialect};
+
+pub(in crate::store) mod alert;
+pub(in crate::store) mod audit;
+pub(in crate::store) mod event;
+pub(in crate::store) mod fact;
+pub(in crate::store) mod ids;
+pub(in crate::store) mod load;
+pub(in crate::store) mod log;
+pub(in crate::store) mod mail;
+pub(in crate::store) mod node;
+pub(in crate::store) mod process;
+pub(in crate::store) mod report;
+pub(in crate::store) mod robot;
+pub(in crate::store) mod rows;
+pub(in crate::store) mod sample;
+pub(in crate::store) mod statement;
+pub(in crate::store) mod task_add;
+pub(in crate::store) mod task_claim;
+pub(in crate::store) mod task_complete;
+pub(in crate::store) mod task_control;
+pub(in crate::store) mod task_finish;
+pub(in crate::store) mod task_report;
+pub(in crate::store) mod tick;
+pub(in crate::store) mod token;
+pub(in crate::store) mod upkeep;
+
+/// The engine's diesel back end.
+pub(in crate::store) type Db = <Conn as diesel::Connection>::Backend;

@@ -1,0 +1,125 @@
+//! Nodes.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::Conn;
+use super::statement::{Bind, Statement, bind};
+use crate::domain::id::NodeId;
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::{QueryError, QueryResult};
+use crate::store::node::{Node, NodeState};
+use crate::store::schema::nodes;
+
+/// Most rows of the list.
+const NODES_MAX: i64 = 500;
+
+fn state(code: i16) -> QueryResult<NodeState> {
+    [NodeState::Alive, NodeState::Stopped, NodeState::Dead]
+        .into_iter()
+        .find(|state| state.code() == code)
+        .ok_or_else(|| QueryError::Defect(format!("unknown node state {code}")))
+}
+
+struct KillOthers;
+
+impl Statement for KillOthers {
+    type Row = ();
+    const SQL: &'static str = "UPDATE nodes SET state = 2 WHERE state = 0";
+}
+
+struct Start;
+
+impl Statement for Start {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        INSERT INTO nodes (name, version, pid, started_at, heartbeat_at, state)
+        VALUES (?, ?, CAST(? AS INTEGER), ?, ?, 0) RETURNING id";
+}
+
+/// Registers a start; where this process is alone, whatever seems alive beside it is dead.
+pub(in crate::store) fn start(
+    conn: &mut Conn,
+    name: &str,
+    version: &str,
+    pid: i32,
+    alone: bool,
+    now: Timestamp,
+) -> QueryResult<NodeId> {
+    if alone {
+        bind(KillOthers, []).execute(conn)?;
+    }
+    let at = to_micros(now);
+    let binds = [
+        Bind::Text(name.to_owned()),
+        Bind::Text(version.to_owned()),
+        Bind::Int(i64::from(pid)),
+        Bind::Int(at),
+        Bind::Int(at),
+    ];
+    let (id,): (i64,) = bind(Start, binds).get_result(conn)?;
+    Ok(NodeId(id))
+}
+
+struct Beat;
+
+impl Statement for Beat {
+    type Row = ();
+    const SQL: &'static str = "UPDATE nodes SET heartbeat_at = ? WHERE id = ? AND state = 0";
+}
+
+/// Renews the lease; false where there is none any more.
+pub(in crate::store) fn beat(conn: &mut Conn, id: NodeId, now: Timestamp) -> QueryResult<bool> {
+    Ok(bind(Beat, [to_micros(now), id.0].map(Bind::Int)).execute(conn)? > 0)
+}
+
+struct Stop;
+
+impl Statement for Stop {
+    type Row = ();
+    const SQL: &'static str =
+        "UPDATE nodes SET state = 1, heartbeat_at = ? WHERE id = ? AND state = 0";
+}
+
+/// Ends in order; a node declared dead stays so.
+pub(in crate::store) fn stop(conn: &mut Conn, id: NodeId, now: Timestamp) -> QueryResult<()> {
+    bind(Stop, [to_micros(now), id.0].map(Bind::Int)).execute(conn)?;
+    Ok(())
+}
+
+struct Reap;
+
+impl Statement for Reap {
+    type Row = (BigInt,);
+    const SQL: &'static str =
+        "UPDATE nodes SET state = 2 WHERE state = 0 AND heartbeat_at < ? RETURNING id";
+}
+
+/// Declares silent nodes dead.
+pub(in crate::store) fn reap(conn: &mut Conn, silent_since: Timestamp) -> QueryResult<Vec<NodeId>> {
+    let rows: Vec<(i64,)> = bind(Reap, [Bind::Int(to_micros(silent_since))]).load(conn)?;
+    let mut ids: Vec<_> = rows.into_iter().map(|(id,)| NodeId(id)).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// All nodes, newest first.
+pub(in crate::store) fn list(conn: &mut Conn) -> QueryResult<Vec<Node>> {
+    let rows: Vec<(i64, String, String, i32, i64, i64, i16)> = nodes::table
+        .order(nodes::id.desc())
+        .limit(NODES_MAX)
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(id, name, version, pid, started, heartbeat, code)| {
+            Ok(Node {
+                id: NodeId(id),
+                name,
+                version,
+                pid,
+                started_at: from_micros(started),
+                heartbeat_at: from_micros(heartbeat),
+                state: state(code)?,
+            })
+        })
+        .collect()
+}

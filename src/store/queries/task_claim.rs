@@ -1,0 +1,276 @@
+//! Claiming queued tasks, giving them back, and finding those of dead nodes.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
+use serde_json::json;
+
+use super::rows::Rows;
+use super::statement::{Bind, Statement, bind};
+use super::task_finish::{expire, finish};
+use super::{Conn, dialect};
+use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::task::{TaskStatus, Trigger};
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::{QueryError, QueryResult};
+use crate::store::task::{Claimed, Claims};
+
+/// Late tasks that one claim ends beside its work; the promoter ends the others.
+const EXPIRE_MAX: u32 = 100;
+
+type ClaimedColumns = (
+    BigInt,
+    Nullable<BigInt>,
+    BigInt,
+    Nullable<BigInt>,
+    SmallInt,
+    Text,
+    Integer,
+    Integer,
+    Integer,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Bool,
+);
+type ClaimedRow = (
+    i64,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    i16,
+    String,
+    i32,
+    i32,
+    i32,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    bool,
+);
+
+/// One robot's tasks, where one connection writes and a call costs no round trip.
+struct ClaimOfRobot;
+
+impl Statement for ClaimOfRobot {
+    type Row = ClaimedColumns;
+    const SQL: &'static str = "
+        UPDATE tasks SET status = 2, process_id = n.process_id, node_id = ?, started_at = ?,
+            attempts = tasks.attempts + 1, cancel_requested = FALSE, progress_percent = NULL, progress_message = NULL
+        FROM (
+            SELECT id, ? - 1 + row_number() OVER (ORDER BY priority DESC, id) AS process_id
+            FROM (SELECT id, priority FROM tasks
+                WHERE status = 1 AND robot_id = ? AND (deadline_at IS NULL OR deadline_at >= ?)
+                ORDER BY priority DESC, id LIMIT ?) AS picked
+        ) AS n
+        WHERE tasks.id = n.id
+        RETURNING id, process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts, deaths,
+            deadline_at, planned_at, started_at, cancel_requested";
+}
+
+/// All robots' tasks in one round trip, beside others that do the same.
+struct ClaimOfAll;
+
+impl Statement for ClaimOfAll {
+    type Row = ClaimedColumns;
+    const SQL: &'static str = "
+        WITH picked AS MATERIALIZED (
+            SELECT q.id, q.priority
+            FROM {rows} AS x CROSS JOIN LATERAL (
+                SELECT id, priority FROM tasks
+                WHERE status = 1 AND robot_id = CAST(x.value->>'robot' AS BIGINT)
+                    AND (deadline_at IS NULL OR deadline_at >= ?)
+                ORDER BY priority DESC, id LIMIT CAST(x.value->>'count' AS BIGINT) {skip locked}
+            ) AS q
+        ), n AS (
+            SELECT id, ? - 1 + row_number() OVER (ORDER BY priority DESC, id) AS process_id FROM picked
+        )
+        UPDATE tasks SET status = 2, process_id = n.process_id, node_id = ?, started_at = ?,
+            attempts = tasks.attempts + 1, cancel_requested = FALSE, progress_percent = NULL, progress_message = NULL
+        FROM n
+        WHERE tasks.id = n.id
+        RETURNING tasks.id, tasks.process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
+            deaths, deadline_at, planned_at, started_at, cancel_requested";
+}
+
+/// Claims for `node`; processes are numbered from `first` on.
+pub(in crate::store) fn claim(
+    conn: &mut Conn,
+    node: NodeId,
+    demands: &[(RobotId, u32)],
+    first: i64,
+    now: Timestamp,
+) -> QueryResult<Claims> {
+    let expired = expire(conn, now, EXPIRE_MAX)?;
+    let (at, mut next) = (to_micros(now), first);
+    let mut rows: Vec<ClaimedRow> = Vec::new();
+    if dialect::CLAIMS_AT_ONCE {
+        let mut wanted = Rows::default();
+        for (robot, count) in demands {
+            wanted.push([("robot", json!(robot.0)), ("count", json!(count))]);
+        }
+        for piece in wanted.pieces() {
+            let binds = [
+                Bind::Text(piece),
+                Bind::Int(at),
+                Bind::Int(next),
+                Bind::Int(node.0),
+                Bind::Int(at),
+            ];
+            let found: Vec<ClaimedRow> = bind(ClaimOfAll, binds).load(conn)?;
+            next += i64::try_from(found.len()).unwrap_or(i64::MAX);
+            rows.extend(found);
+        }
+    } else {
+        for (robot, count) in demands {
+            let binds = [node.0, at, next, robot.0, at, i64::from(*count)].map(Bind::Int);
+            let found: Vec<ClaimedRow> = bind(ClaimOfRobot, binds).load(conn)?;
+            next += i64::try_from(found.len()).unwrap_or(i64::MAX);
+            rows.extend(found);
+        }
+    }
+    // The numbers were given in the order of claiming, which RETURNING does not keep.
+    rows.sort_unstable_by_key(|row| row.1);
+    let claimed = rows.into_iter().map(claimed).collect::<QueryResult<_>>()?;
+    Ok(Claims {
+        claimed,
+        expired,
+        next,
+    })
+}
+
+fn claimed(row: ClaimedRow) -> QueryResult<Claimed> {
+    let (
+        id,
+        process,
+        robot,
+        node,
+        trigger,
+        payload,
+        attempt,
+        max_attempts,
+        deaths,
+        deadline,
+        planned,
+        started,
+        cancel,
+    ) = row;
+    let broken = |what: &str| QueryError::Defect(format!("running task `{id}` has no {what}"));
+    Ok(Claimed {
+        task: TaskId(id),
+        process: ProcessId(process.ok_or_else(|| broken("process"))?),
+        robot: RobotId(robot),
+        node: NodeId(node.ok_or_else(|| broken("node"))?),
+        trigger: Trigger::from_code(trigger).ok_or_else(|| broken("known trigger"))?,
+        payload: serde_json::from_str(&payload).map_err(|_| broken("readable payload"))?,
+        attempt,
+        max_attempts,
+        deaths,
+        deadline: deadline.map(from_micros),
+        planned_at: planned.map(from_micros),
+        started_at: from_micros(started.ok_or_else(|| broken("start"))?),
+        cancel_requested: cancel,
+    })
+}
+
+/// Running tasks that no living node holds. Running rows are few: no more than all instances.
+struct Orphans;
+
+impl Statement for Orphans {
+    type Row = ClaimedColumns;
+    const SQL: &'static str = "
+        SELECT t.id, t.process_id, t.robot_id, t.node_id, t.trigger_code, t.payload, t.attempts, t.max_attempts,
+            t.deaths, t.deadline_at, t.planned_at, t.started_at, t.cancel_requested
+        FROM tasks t LEFT JOIN nodes n ON n.id = t.node_id
+        WHERE t.status = 2 AND (n.id IS NULL OR n.state <> 0)
+        ORDER BY t.id LIMIT ?";
+}
+
+/// Running tasks whose node is not alive.
+pub(in crate::store) fn orphans(conn: &mut Conn, limit: u32) -> QueryResult<Vec<Claimed>> {
+    let rows: Vec<ClaimedRow> = bind(Orphans, [Bind::Int(i64::from(limit))]).load(conn)?;
+    rows.into_iter().map(claimed).collect()
+}
+
+/// What one node claimed at one instant.
+struct ClaimedAt;
+
+impl Statement for ClaimedAt {
+    type Row = ClaimedColumns;
+    const SQL: &'static str = "
+        SELECT id, process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
+            deaths, deadline_at, planned_at, started_at, cancel_requested
+        FROM tasks WHERE status = 2 AND node_id = ? AND started_at = ? ORDER BY id";
+}
+
+/// Running tasks that `node` claimed at `at`.
+pub(in crate::store) fn claimed_at(
+    conn: &mut Conn,
+    node: NodeId,
+    at: Timestamp,
+) -> QueryResult<Vec<Claimed>> {
+    let binds = [Bind::Int(node.0), Bind::Int(to_micros(at))];
+    let rows: Vec<ClaimedRow> = bind(ClaimedAt, binds).load(conn)?;
+    rows.into_iter().map(claimed).collect()
+}
+
+struct LockHeld;
+
+impl Statement for LockHeld {
+    type Row = (BigInt, BigInt, Nullable<BigInt>, Bool);
+    const SQL: &'static str = "
+        SELECT t.id, t.robot_id, t.started_at, t.cancel_requested FROM {rows} AS x JOIN tasks t
+            ON t.id = CAST(x.value->>'task' AS BIGINT) AND t.process_id = CAST(x.value->>'process' AS BIGINT)
+        WHERE t.status = 2 ORDER BY t.id {for update}";
+}
+
+struct QueueAgain;
+
+impl Statement for QueueAgain {
+    type Row = ();
+    const SQL: &'static str = "
+        UPDATE tasks SET status = 1, attempts = attempts - 1, process_id = NULL, node_id = NULL, started_at = NULL,
+            progress_percent = NULL, progress_message = NULL
+        WHERE id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)";
+}
+
+/// What giving back came to: robots whose tasks wait again, and tasks that were cancelled meanwhile.
+type Released = (Vec<RobotId>, Vec<(TaskId, RobotId)>);
+
+/// Gives back claimed tasks that never started; one that was asked to stop meanwhile is cancelled.
+pub(in crate::store) fn release(
+    conn: &mut Conn,
+    claims: &[(TaskId, ProcessId)],
+) -> QueryResult<Released> {
+    let mut rows = Rows::default();
+    for (task, process) in claims {
+        rows.push([("task", json!(task.0)), ("process", json!(process.0))]);
+    }
+    let (mut robots, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
+    let (mut seen, mut at) = (HashSet::new(), 0);
+    for piece in rows.pieces() {
+        let held: Vec<(i64, i64, Option<i64>, bool)> =
+            bind(LockHeld, [Bind::Text(piece)]).load(conn)?;
+        for (id, robot, started, cancel) in held {
+            if !seen.insert(id) {
+                continue;
+            }
+            if cancel {
+                at = at.max(started.unwrap_or_default());
+                cancelled.push((TaskId(id), RobotId(robot)));
+            } else {
+                robots.push(RobotId(robot));
+                queued.push([("task", json!(id))]);
+            }
+        }
+    }
+    for piece in queued.pieces() {
+        bind(QueueAgain, [Bind::Text(piece)]).execute(conn)?;
+    }
+    let ids: Vec<_> = cancelled.iter().map(|(id, _)| *id).collect();
+    finish(conn, &ids, TaskStatus::Cancelled, from_micros(at))?;
+    robots.sort_unstable();
+    robots.dedup();
+    Ok((robots, cancelled))
+}

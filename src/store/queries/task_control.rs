@@ -1,0 +1,275 @@
+//! What people and clocks do to tasks: cancelling, repeating, promoting; and the queues' lengths.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, SmallInt};
+
+use super::Conn;
+use super::statement::{Bind, Statement, bind};
+use super::task_finish::{expire, finish};
+use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::task::TaskStatus;
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::{QueryError, QueryResult};
+use crate::store::task::{CancelEffect, Promotion, QUEUED_COUNT_MAX};
+
+struct Hold;
+
+impl Statement for Hold {
+    type Row = (BigInt, SmallInt, Nullable<BigInt>, Nullable<BigInt>);
+    const SQL: &'static str =
+        "SELECT robot_id, status, process_id, node_id FROM tasks WHERE id = ? {for update}";
+}
+
+struct HoldDone;
+
+impl Statement for HoldDone {
+    type Row = (BigInt, SmallInt);
+    const SQL: &'static str = "SELECT robot_id, status FROM tasks_done WHERE id = ? {for update}";
+}
+
+struct RequestCancel;
+
+impl Statement for RequestCancel {
+    type Row = ();
+    const SQL: &'static str = "UPDATE tasks SET cancel_requested = TRUE WHERE id = ?";
+}
+
+/// Robot, status, process and node of an open task.
+type Held = (i64, i16, Option<i64>, Option<i64>);
+
+fn hold(conn: &mut Conn, id: TaskId) -> QueryResult<Option<Held>> {
+    Ok(bind(Hold, [Bind::Int(id.0)]).get_result(conn).optional()?)
+}
+
+/// Status of a finished task, or `NotFound`.
+fn hold_done(conn: &mut Conn, id: TaskId) -> QueryResult<(RobotId, TaskStatus)> {
+    let found: Option<(i64, i16)> = bind(HoldDone, [Bind::Int(id.0)])
+        .get_result(conn)
+        .optional()?;
+    let (robot, code) = found.ok_or_else(|| QueryError::not_found(format!("task `{id}`")))?;
+    Ok((RobotId(robot), status_of(code)?))
+}
+
+fn status_of(code: i16) -> QueryResult<TaskStatus> {
+    TaskStatus::from_code(code)
+        .ok_or_else(|| QueryError::Defect(format!("unknown task status {code}")))
+}
+
+/// Cancels what waits, asks what runs. Answers the robot as well.
+pub(in crate::store) fn cancel(
+    conn: &mut Conn,
+    id: TaskId,
+    now: Timestamp,
+) -> QueryResult<(RobotId, CancelEffect)> {
+    match hold(conn, id)? {
+        Some((robot, 2, Some(process), Some(node))) => {
+            bind(RequestCancel, [Bind::Int(id.0)]).execute(conn)?;
+            let robot = RobotId(robot);
+            Ok((
+                robot,
+                CancelEffect::Requested {
+                    process: ProcessId(process),
+                    robot,
+                    node: NodeId(node),
+                },
+            ))
+        }
+        Some((robot, ..)) => {
+            finish(conn, &[id], TaskStatus::Cancelled, now)?;
+            Ok((RobotId(robot), CancelEffect::Cancelled))
+        }
+        None => {
+            let (_, status) = hold_done(conn, id)?;
+            Err(QueryError::conflict(format!(
+                "task `{id}` has ended: it is {status}"
+            )))
+        }
+    }
+}
+
+struct TaskOfProcess;
+
+impl Statement for TaskOfProcess {
+    type Row = (BigInt,);
+    const SQL: &'static str =
+        "SELECT id FROM tasks WHERE status = 2 AND process_id = ? {for update}";
+}
+
+struct ProcessEnded;
+
+impl Statement for ProcessEnded {
+    type Row = (BigInt,);
+    const SQL: &'static str = "SELECT id FROM processes WHERE id = ?";
+}
+
+/// Asks a running process to stop.
+pub(in crate::store) fn cancel_process(
+    conn: &mut Conn,
+    id: ProcessId,
+    now: Timestamp,
+) -> QueryResult<(TaskId, CancelEffect)> {
+    let task: Option<(i64,)> = bind(TaskOfProcess, [Bind::Int(id.0)])
+        .get_result(conn)
+        .optional()?;
+    if let Some((task,)) = task {
+        return Ok((TaskId(task), cancel(conn, TaskId(task), now)?.1));
+    }
+    let ended: Option<(i64,)> = bind(ProcessEnded, [Bind::Int(id.0)])
+        .get_result(conn)
+        .optional()?;
+    Err(match ended {
+        Some(_) => QueryError::conflict(format!("process `{id}` has ended")),
+        None => QueryError::not_found(format!("process `{id}`")),
+    })
+}
+
+/// A deadline that has passed would end the task again at once: it is dropped.
+struct Revive;
+
+impl Statement for Revive {
+    type Row = ();
+    const SQL: &'static str = "
+        INSERT INTO tasks (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
+            attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id, error,
+            cancel_requested)
+        SELECT id, robot_id, trigger_code, 1, payload, priority, ?, CASE WHEN deadline_at < ? THEN NULL ELSE deadline_at END,
+            unique_key, 0, max_attempts, 0, planned_at, event_id, requested_by, created_at, process_id, error, FALSE
+        FROM tasks_done WHERE id = ?";
+}
+
+struct RemoveDone;
+
+impl Statement for RemoveDone {
+    type Row = ();
+    const SQL: &'static str = "DELETE FROM tasks_done WHERE id = ?";
+}
+
+struct QueueNow;
+
+impl Statement for QueueNow {
+    type Row = ();
+    const SQL: &'static str = "
+        UPDATE tasks SET status = 1, run_at = ?, attempts = 0, deaths = 0,
+            deadline_at = CASE WHEN deadline_at < ? THEN NULL ELSE deadline_at END WHERE id = ?";
+}
+
+/// Queues a finished or scheduled task at once, as if it were new.
+pub(in crate::store) fn retry(conn: &mut Conn, id: TaskId, now: Timestamp) -> QueryResult<()> {
+    let binds = [to_micros(now), to_micros(now), id.0].map(Bind::Int);
+    let status = match hold(conn, id)? {
+        Some((_, code, ..)) => status_of(code)?,
+        None => hold_done(conn, id)?.1,
+    };
+    match status {
+        TaskStatus::Scheduled => bind(QueueNow, binds).execute(conn)?,
+        TaskStatus::Queued | TaskStatus::Running | TaskStatus::Succeeded => {
+            return Err(QueryError::conflict(format!("task `{id}` is {status}")));
+        }
+        TaskStatus::Failed
+        | TaskStatus::Cancelled
+        | TaskStatus::Expired
+        | TaskStatus::Quarantined => {
+            bind(Revive, binds).execute(conn)?;
+            bind(RemoveDone, [Bind::Int(id.0)]).execute(conn)?
+        }
+    };
+    Ok(())
+}
+
+struct Promote;
+
+impl Statement for Promote {
+    type Row = (BigInt, BigInt);
+    const SQL: &'static str = "
+        UPDATE tasks SET status = 1
+        WHERE id IN (SELECT id FROM tasks WHERE status = 0 AND run_at <= ? ORDER BY run_at LIMIT ? {skip locked})
+        RETURNING id, robot_id";
+}
+
+struct NextDue;
+
+impl Statement for NextDue {
+    type Row = (BigInt,);
+    const SQL: &'static str = "SELECT run_at FROM tasks WHERE status = 0 ORDER BY run_at LIMIT 1";
+}
+
+/// Ends what is late, queues what is due.
+pub(in crate::store) fn promote(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Promotion> {
+    let expired = expire(conn, now, limit)?;
+    let binds = [to_micros(now), i64::from(limit)].map(Bind::Int);
+    let queued: Vec<(i64, i64)> = bind(Promote, binds).load(conn)?;
+    let queued = queued
+        .into_iter()
+        .map(|(id, robot)| (TaskId(id), RobotId(robot)))
+        .collect();
+    let next: Option<(i64,)> = bind(NextDue, []).get_result(conn).optional()?;
+    Ok(Promotion {
+        queued,
+        expired,
+        next_run_at: next.map(|(at,)| from_micros(at)),
+    })
+}
+
+struct WaitingRobots;
+
+impl Statement for WaitingRobots {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT r.id FROM robots r
+        WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.status = 1 AND t.robot_id = r.id) ORDER BY r.id";
+}
+
+/// Robots that have queued tasks: one look into the queue's index for each robot.
+pub(in crate::store) fn waiting_robots(conn: &mut Conn) -> QueryResult<Vec<RobotId>> {
+    let rows: Vec<(i64,)> = bind(WaitingRobots, []).load(conn)?;
+    Ok(rows.into_iter().map(|(id,)| RobotId(id)).collect())
+}
+
+struct Depths;
+
+impl Statement for Depths {
+    type Row = (BigInt, BigInt);
+    const SQL: &'static str = "
+        SELECT r.id, (SELECT count(*) FROM (
+            SELECT 1 FROM tasks t WHERE t.status = 1 AND t.robot_id = r.id LIMIT ?) AS counted)
+        FROM robots r ORDER BY r.id";
+}
+
+/// Queue lengths of the robots that have one, each counted up to its bound.
+pub(in crate::store) fn depths(conn: &mut Conn) -> QueryResult<Vec<(RobotId, u32)>> {
+    let rows: Vec<(i64, i64)> =
+        bind(Depths, [Bind::Int(i64::from(QUEUED_COUNT_MAX))]).load(conn)?;
+    let depth = |count: i64| u32::try_from(count).unwrap_or(QUEUED_COUNT_MAX);
+    Ok(rows
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(id, count)| (RobotId(id), depth(count)))
+        .collect())
+}
+
+struct OpenRuns;
+
+impl Statement for OpenRuns {
+    type Row = (BigInt, BigInt, BigInt);
+    const SQL: &'static str = "
+        SELECT
+            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE status = 2 AND robot_id = ? LIMIT 2) AS a),
+            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE status = 1 AND robot_id = ? LIMIT 2) AS b),
+            (SELECT count(*) FROM (SELECT 1 FROM tasks
+                WHERE status = 0 AND process_id IS NOT NULL AND robot_id = ? LIMIT 2) AS c)";
+}
+
+/// (open, waiting) tasks of a robot, each up to 2.
+pub(in crate::store) fn open_runs(conn: &mut Conn, robot: RobotId) -> QueryResult<(u32, u32)> {
+    let (running, queued, retrying): (i64, i64, i64) =
+        bind(OpenRuns, [robot.0; 3].map(Bind::Int)).get_result(conn)?;
+    let upto_two = |count: i64| u32::try_from(count.clamp(0, 2)).unwrap_or(2);
+    Ok((
+        upto_two(running + queued + retrying),
+        upto_two(queued + retrying),
+    ))
+}

@@ -1,0 +1,91 @@
+//! Moving tasks that no process ended (cancelled, expired) to history.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use serde_json::json;
+
+use super::Conn;
+use super::rows::Rows;
+use super::statement::{Bind, Statement, bind};
+use crate::domain::id::{RobotId, TaskId};
+use crate::domain::task::TaskStatus;
+use crate::domain::time::{Timestamp, to_micros};
+use crate::store::backend::QueryResult;
+
+/// Copies tasks to history. A running one (given back unstarted) has used no attempt.
+struct Archive;
+
+impl Statement for Archive {
+    type Row = ();
+    const SQL: &'static str = "
+        INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
+            attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
+            finished_at, error)
+        SELECT t.id, t.robot_id, t.trigger_code, CAST(x.value->>'status' AS SMALLINT), t.payload, t.priority, t.run_at,
+            t.deadline_at, t.unique_key, t.attempts - CASE WHEN t.status = 2 THEN 1 ELSE 0 END, t.max_attempts,
+            t.deaths, t.planned_at, t.event_id, t.requested_by, t.created_at,
+            CASE WHEN t.status = 2 THEN NULL ELSE t.process_id END, CAST(x.value->>'at' AS BIGINT), t.error
+        FROM {rows} AS x JOIN tasks t ON t.id = CAST(x.value->>'task' AS BIGINT)";
+}
+
+/// Removes tasks from the hot table.
+pub(super) struct Remove;
+
+impl Statement for Remove {
+    type Row = ();
+    const SQL: &'static str = "
+        DELETE FROM tasks WHERE id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)";
+}
+
+/// Tasks whose deadline passed before they started.
+struct Late;
+
+impl Statement for Late {
+    type Row = (BigInt, BigInt);
+    const SQL: &'static str = "
+        SELECT id, robot_id FROM tasks
+        WHERE deadline_at IS NOT NULL AND status < 2 AND deadline_at < ?
+        ORDER BY deadline_at LIMIT ? {skip locked}";
+}
+
+/// Ends tasks that are not running any more, or never were; the caller holds their rows.
+pub(super) fn finish(
+    conn: &mut Conn,
+    ids: &[TaskId],
+    status: TaskStatus,
+    now: Timestamp,
+) -> QueryResult<()> {
+    let mut rows = Rows::default();
+    for id in ids {
+        rows.push([
+            ("task", json!(id.0)),
+            ("status", json!(status.code())),
+            ("at", json!(to_micros(now))),
+        ]);
+    }
+    for piece in rows.pieces() {
+        bind(Archive, [Bind::Text(piece.clone())]).execute(conn)?;
+        bind(Remove, [Bind::Text(piece)]).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Ends waiting tasks whose deadline passed, at most `limit`; answers which.
+pub(super) fn expire(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<(TaskId, RobotId)>> {
+    let late: Vec<(i64, i64)> = bind(
+        Late,
+        [Bind::Int(to_micros(now)), Bind::Int(i64::from(limit))],
+    )
+    .load(conn)?;
+    let late: Vec<_> = late
+        .into_iter()
+        .map(|(id, robot)| (TaskId(id), RobotId(robot)))
+        .collect();
+    let ids: Vec<_> = late.iter().map(|(id, _)| *id).collect();
+    finish(conn, &ids, TaskStatus::Expired, now)?;
+    Ok(late)
+}

@@ -1,0 +1,235 @@
+//! The ledger of planned instants.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use serde_json::json;
+
+use super::rows::Rows;
+use super::statement::{Bind, Statement, bind};
+use super::{Conn, task_add};
+use crate::domain::id::{NodeId, RobotId, TaskId};
+use crate::domain::tick::Decision;
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::{QueryError, QueryResult};
+use crate::store::page::{Page, PageRequest};
+use crate::store::schema::ticks;
+use crate::store::task::Registered;
+use crate::store::tick::{NewTick, Tick, TickFilter, decision_code, decision_of};
+
+/// In the order of the identities, so that two recorders cannot wait for each other.
+struct Insert;
+
+impl Statement for Insert {
+    type Row = (BigInt, BigInt);
+    const SQL: &'static str = "
+        INSERT INTO ticks (robot_id, planned_at, through_at, count, decision, decided_at, node_id, task_id)
+        SELECT CAST(x.value->>'robot' AS BIGINT), CAST(x.value->>'planned' AS BIGINT),
+            CAST(x.value->>'through' AS BIGINT), CAST(x.value->>'count' AS BIGINT),
+            CAST(x.value->>'decision' AS SMALLINT), CAST(x.value->>'now' AS BIGINT),
+            CAST(x.value->>'node' AS BIGINT), CAST(x.value->>'task' AS BIGINT)
+        FROM {rows} AS x WHERE TRUE
+        ON CONFLICT (robot_id, planned_at) DO NOTHING
+        RETURNING robot_id, planned_at";
+}
+
+/// Moves on only: a late recorder must not move a robot's ledger back.
+struct MoveOn;
+
+impl Statement for MoveOn {
+    type Row = ();
+    const SQL: &'static str = "
+        UPDATE robots SET last_tick_at = CAST(x.value->>'at' AS BIGINT)
+        FROM {rows} AS x
+        WHERE robots.id = CAST(x.value->>'robot' AS BIGINT)
+            AND (robots.last_tick_at IS NULL OR robots.last_tick_at < CAST(x.value->>'at' AS BIGINT))";
+}
+
+/// Writes decisions that are new and the runs they start; runs are numbered from `first` on.
+/// Answers how many were new.
+pub(in crate::store) fn record(
+    conn: &mut Conn,
+    node: NodeId,
+    new: &[NewTick],
+    first: i64,
+    now: Timestamp,
+) -> QueryResult<(u32, Registered)> {
+    // The first of an instant in the batch wins, as the first in the table does.
+    let mut wanted: BTreeMap<(i64, i64), &NewTick> = BTreeMap::new();
+    for tick in new {
+        wanted
+            .entry((tick.robot.0, to_micros(tick.planned_at)))
+            .or_insert(tick);
+    }
+    let mut rows = Rows::default();
+    let mut numbers: HashMap<(i64, i64), i64> = HashMap::new();
+    for (key, tick) in &wanted {
+        let task = tick
+            .task
+            .as_ref()
+            .and_then(|_| Some(first + i64::try_from(numbers.len()).ok()?));
+        if let Some(task) = task {
+            numbers.insert(*key, task);
+        }
+        rows.push(row(tick, task, node, now));
+    }
+    let mut fresh = Vec::new();
+    for piece in rows.pieces() {
+        let found: Vec<(i64, i64)> = bind(Insert, [Bind::Text(piece)]).load(conn)?;
+        fresh.extend(found);
+    }
+    fresh.sort_unstable();
+    let registered = start_runs(conn, &wanted, &numbers, &fresh, now)?;
+    move_on(conn, &wanted)?;
+    Ok((u32::try_from(fresh.len()).unwrap_or(u32::MAX), registered))
+}
+
+fn row(
+    tick: &NewTick,
+    task: Option<i64>,
+    node: NodeId,
+    now: Timestamp,
+) -> [(&'static str, serde_json::Value); 8] {
+    [
+        ("robot", json!(tick.robot.0)),
+        ("planned", json!(to_micros(tick.planned_at))),
+        ("through", json!(tick.through.map(to_micros))),
+        ("count", json!(tick.count)),
+        ("decision", json!(decision_code(tick.decision))),
+        ("now", json!(to_micros(now))),
+        ("node", json!(node.0)),
+        ("task", json!(task)),
+    ]
+}
+
+fn start_runs(
+    conn: &mut Conn,
+    wanted: &BTreeMap<(i64, i64), &NewTick>,
+    numbers: &HashMap<(i64, i64), i64>,
+    fresh: &[(i64, i64)],
+    now: Timestamp,
+) -> QueryResult<Registered> {
+    let mut all = Registered::default();
+    for key in fresh {
+        let (Some(task), Some(id)) = (
+            wanted.get(key).and_then(|tick| tick.task.as_ref()),
+            numbers.get(key),
+        ) else {
+            continue;
+        };
+        // Few: a robot starts one run a planned instant.
+        all.merge(task_add::add(conn, std::slice::from_ref(task), *id, now)?);
+    }
+    Ok(all)
+}
+
+fn move_on(conn: &mut Conn, wanted: &BTreeMap<(i64, i64), &NewTick>) -> QueryResult<()> {
+    let mut last: BTreeMap<i64, i64> = BTreeMap::new();
+    for ((robot, planned), tick) in wanted {
+        let until = tick.through.map_or(*planned, to_micros);
+        let latest = last.entry(*robot).or_insert(until);
+        *latest = until.max(*latest);
+    }
+    let mut rows = Rows::default();
+    for (robot, at) in last {
+        rows.push([("robot", json!(robot)), ("at", json!(at))]);
+    }
+    for piece in rows.pieces() {
+        bind(MoveOn, [Bind::Text(piece)]).execute(conn)?;
+    }
+    Ok(())
+}
+
+type Row = (i64, i64, i64, Option<i64>, i64, i16, i64, i64, Option<i64>);
+
+/// A page of the report, by planned instant. The key is the last row's number: its place in the
+/// order is looked up; one that was pruned meanwhile was among the oldest, so that nothing follows.
+pub(in crate::store) fn list(
+    conn: &mut Conn,
+    filter: &TickFilter,
+    page: PageRequest,
+) -> QueryResult<Page<Tick>> {
+    let mut after = None;
+    if let Some(key) = page.after {
+        let place: Option<(i64, i64)> = ticks::table
+            .find(key)
+            .select((ticks::planned_at, ticks::id))
+            .first(conn)
+            .optional()?;
+        let Some(place) = place else {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        };
+        after = Some(place);
+    }
+    let mut found: Vec<Row> = Vec::new();
+    let robots: Vec<_> = if filter.robots.is_empty() {
+        vec![None]
+    } else {
+        filter.robots.iter().copied().map(Some).collect()
+    };
+    for robot in robots {
+        found.extend(list_of(conn, robot, filter, after, page)?);
+    }
+    found.sort_unstable_by_key(|row| std::cmp::Reverse((row.2, row.0)));
+    let limit = usize::try_from(page.rows() - 1).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = if more {
+        found.last().map(|row| row.0)
+    } else {
+        None
+    };
+    let items = found.into_iter().map(tick).collect::<QueryResult<_>>()?;
+    Ok(Page { items, next })
+}
+
+fn list_of(
+    conn: &mut Conn,
+    robot: Option<RobotId>,
+    filter: &TickFilter,
+    after: Option<(i64, i64)>,
+    page: PageRequest,
+) -> QueryResult<Vec<Row>> {
+    let mut query = ticks::table
+        .order((ticks::planned_at.desc(), ticks::id.desc()))
+        .limit(page.rows())
+        .into_boxed();
+    if let Some(robot) = robot {
+        query = query.filter(ticks::robot_id.eq(robot.0));
+    }
+    if let Some(decision) = filter.decision {
+        query = query.filter(ticks::decision.eq(decision_code(decision)));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(ticks::planned_at.ge(to_micros(from)));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(ticks::planned_at.lt(to_micros(to)));
+    }
+    if let Some((planned, id)) = after {
+        query = query
+            .filter(ticks::planned_at.le(planned))
+            .filter(ticks::planned_at.lt(planned).or(ticks::id.lt(id)));
+    }
+    Ok(query.load(conn)?)
+}
+
+fn tick((id, robot, planned, through, count, code, decided, node, task): Row) -> QueryResult<Tick> {
+    let decision: Decision = decision_of(code).ok_or_else(|| {
+        QueryError::Defect(format!("tick `{id}` has the unknown decision {code}"))
+    })?;
+    Ok(Tick {
+        robot: RobotId(robot),
+        planned_at: from_micros(planned),
+        through: through.map(from_micros),
+        count,
+        decision,
+        decided_at: from_micros(decided),
+        node: NodeId(node),
+        task: task.map(TaskId),
+    })
+}

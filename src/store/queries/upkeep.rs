@@ -1,0 +1,135 @@
+//! Pruning, and facts about the database itself.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use serde_json::json;
+
+use super::rows::Rows;
+use super::statement::{Bind, Statement, bind};
+use super::{Conn, alert, mail};
+use crate::domain::time::{Timestamp, to_micros};
+use crate::store::backend::{QueryError, QueryResult};
+use crate::store::schema::store_facts;
+use crate::store::upkeep::Retention;
+
+/// Name of the check value of the master key.
+const KEY_CHECK: &str = "key_check";
+
+macro_rules! change {
+    ($name:ident, $sql:literal) => {
+        struct $name;
+
+        impl Statement for $name {
+            type Row = ();
+            const SQL: &'static str = $sql;
+        }
+    };
+}
+
+struct OldTasks;
+
+impl Statement for OldTasks {
+    type Row = (BigInt,);
+    const SQL: &'static str = "SELECT id FROM tasks_done WHERE finished_at < ? ORDER BY finished_at LIMIT ? {skip locked}";
+}
+
+change!(
+    OldLogs,
+    "DELETE FROM process_logs WHERE process_id IN (
+        SELECT p.id FROM {rows} AS x JOIN processes p ON p.task_id = CAST(x.value->>'task' AS BIGINT))"
+);
+change!(
+    OldProcesses,
+    "DELETE FROM processes WHERE task_id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)"
+);
+change!(
+    OldKeys,
+    "DELETE FROM task_keys WHERE (robot_id, unique_key) IN (
+        SELECT d.robot_id, d.unique_key FROM {rows} AS x
+        JOIN tasks_done d ON d.id = CAST(x.value->>'task' AS BIGINT) WHERE d.unique_key IS NOT NULL)"
+);
+change!(
+    OldDone,
+    "DELETE FROM tasks_done WHERE id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)"
+);
+change!(
+    OldEvents,
+    "DELETE FROM events WHERE id IN (
+        SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?)"
+);
+change!(
+    OldTicks,
+    "DELETE FROM ticks WHERE id IN (
+        SELECT id FROM ticks WHERE planned_at < ? ORDER BY planned_at, id LIMIT ?)"
+);
+
+/// Removes what is older than its retention, at most `limit` tasks, events, ticks,
+/// mails and alerts each.
+pub(in crate::store) fn prune(
+    conn: &mut Conn,
+    retention: Retention,
+    limit: u32,
+    now: Timestamp,
+) -> QueryResult<u64> {
+    let before = |age: std::time::Duration| {
+        let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        Bind::Int(to_micros(now).saturating_sub(micros))
+    };
+    let rows_max = limit;
+    let limit = || Bind::Int(i64::from(rows_max));
+    let old: Vec<(i64,)> = bind(OldTasks, [before(retention.tasks), limit()]).load(conn)?;
+    let mut rows = Rows::default();
+    for (id,) in &old {
+        rows.push([("task", json!(id))]);
+    }
+    for piece in rows.pieces() {
+        bind(OldLogs, [Bind::Text(piece.clone())]).execute(conn)?;
+        bind(OldProcesses, [Bind::Text(piece.clone())]).execute(conn)?;
+        bind(OldKeys, [Bind::Text(piece.clone())]).execute(conn)?;
+        bind(OldDone, [Bind::Text(piece)]).execute(conn)?;
+    }
+    let events = bind(OldEvents, [before(retention.events), limit()]).execute(conn)?;
+    let ticks = bind(OldTicks, [before(retention.ticks), limit()]).execute(conn)?;
+    let notices =
+        mail::prune_mails(conn, now, rows_max)? + alert::prune_alerts(conn, now, rows_max)?;
+    Ok(u64::try_from(old.len() + events + ticks)
+        .unwrap_or(u64::MAX)
+        .saturating_add(notices))
+}
+
+/// The check value of the master key.
+pub(in crate::store) fn key_check(conn: &mut Conn) -> QueryResult<Option<String>> {
+    Ok(store_facts::table
+        .find(KEY_CHECK)
+        .select(store_facts::value)
+        .first(conn)
+        .optional()?)
+}
+
+change!(
+    SetFact,
+    "INSERT INTO store_facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+);
+
+/// Keeps the check value, once and for ever.
+pub(in crate::store) fn set_key_check(conn: &mut Conn, check: &str) -> QueryResult<()> {
+    let binds = [
+        Bind::Text(KEY_CHECK.to_owned()),
+        Bind::Text(check.to_owned()),
+    ];
+    bind(SetFact, binds).execute(conn)?;
+    match key_check(conn)? {
+        Some(kept) if kept == check => Ok(()),
+        _ => Err(QueryError::conflict(
+            "this database belongs to another master key",
+        )),
+    }
+}
+
+change!(Ping, "UPDATE id_blocks SET next = next WHERE name = 'ping'");
+
+/// Takes the way of a write, to its end.
+pub(in crate::store) fn ping(conn: &mut Conn) -> QueryResult<()> {
+    bind(Ping, []).execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! The tables of the runtime, by hand; `tests/it/store/schema.rs` compares them with both migrated databases.
+//!
+//! Portable types only: instants are microseconds (`BigInt`), JSON is `Text`.
+
+diesel::table! {
+    robots (id) {
+        id -> BigInt,
+        name -> Text,
+        overrides -> Text,
+        revision -> BigInt,
+        anchor_at -> BigInt,
+        last_tick_at -> Nullable<BigInt>,
+        last_process_id -> Nullable<BigInt>,
+        last_process_outcome -> Nullable<SmallInt>,
+        last_process_at -> Nullable<BigInt>,
+        last_process_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    nodes (id) {
+        id -> BigInt,
+        name -> Text,
+        version -> Text,
+        pid -> Integer,
+        started_at -> BigInt,
+        heartbeat_at -> BigInt,
+        state -> SmallInt,
+    }
+}
+
+diesel::table! {
+    id_blocks (name) {
+        name -> Text,
+        next -> BigInt,
+    }
+}
+
+diesel::table! {
+    store_facts (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    tasks (id) {
+        id -> BigInt,
+        robot_id -> BigInt,
+        trigger_code -> SmallInt,
+        status -> SmallInt,
+        payload -> Text,
+        priority -> SmallInt,
+        run_at -> BigInt,
+        deadline_at -> Nullable<BigInt>,
+        unique_key -> Nullable<Text>,
+        attempts -> Integer,
+        max_attempts -> Integer,
+        deaths -> Integer,
+        planned_at -> Nullable<BigInt>,
+        event_id -> Nullable<BigInt>,
+        requested_by -> Text,
+        created_at -> BigInt,
+        process_id -> Nullable<BigInt>,
+        node_id -> Nullable<BigInt>,
+        started_at -> Nullable<BigInt>,
+        error -> Nullable<Text>,
+        cancel_requested -> Bool,
+        progress_percent -> Nullable<SmallInt>,
+        progress_message -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    tasks_done (id) {
+        id -> BigInt,
+        robot_id -> BigInt,
+        trigger_code -> SmallInt,
+        status -> SmallInt,
+        payload -> Text,
+        priority -> SmallInt,
+        run_at -> BigInt,
+        deadline_at -> Nullable<BigInt>,
+        unique_key -> Nullable<Text>,
+        attempts -> Integer,
+        max_attempts -> Integer,
+        deaths -> Integer,
+        planned_at -> Nullable<BigInt>,
+        event_id -> Nullable<BigInt>,
+        requested_by -> Text,
+        created_at -> BigInt,
+        process_id -> Nullable<BigInt>,
+        finished_at -> BigInt,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    task_keys (robot_id, unique_key) {
+        robot_id -> BigInt,
+        unique_key -> Text,
+        task_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    processes (id) {
+        id -> BigInt,
+        task_id -> BigInt,
+        robot_id -> BigInt,
+        trigger_code -> SmallInt,
+        attempt -> Integer,
+        node_id -> BigInt,
+        started_at -> BigInt,
+        finished_at -> BigInt,
+        outcome -> SmallInt,
+        planned_at -> Nullable<BigInt>,
+        error_class -> Nullable<Text>,
+        error -> Nullable<Text>,
+        counters -> Text,
+        cancel_requested -> Bool,
+    }
+}
+
+diesel::table! {
+    process_logs (process_id, seq) {
+        process_id -> BigInt,
+        seq -> BigInt,
+        at -> BigInt,
+        level -> SmallInt,
+        text -> Text,
+    }
+}
+
+diesel::table! {
+    ticks (id) {
+        id -> BigInt,
+        robot_id -> BigInt,
+        planned_at -> BigInt,
+        through_at -> Nullable<BigInt>,
+        count -> BigInt,
+        decision -> SmallInt,
+        decided_at -> BigInt,
+        node_id -> BigInt,
+        task_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    events (id) {
+        id -> BigInt,
+        source -> Text,
+        event_id -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        subject -> Nullable<Text>,
+        at -> BigInt,
+        body -> Text,
+        received_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    robots,
+    nodes,
+    id_blocks,
+    store_facts,
+    tasks,
+    tasks_done,
+    task_keys,
+    processes,
+    process_logs,
+    ticks,
+    events
+);
+
+diesel::table! {
+    audit_trail (id) {
+        id -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        object -> Text,
+        before_json -> Nullable<Text>,
+        after_json -> Nullable<Text>,
+        prev_hash -> Text,
+        hash -> Text,
+    }
+}
+
+diesel::table! {
+    syslog_outbox (id) {
+        id -> BigInt,
+        at -> BigInt,
+        severity -> SmallInt,
+        msgid -> Text,
+        structured -> Text,
+        text -> Text,
+    }
+}
+
+diesel::table! {
+    tokens (id) {
+        id -> BigInt,
+        name -> Text,
+        role -> Text,
+        hash -> Binary,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    mail_outbox (id) {
+        id -> BigInt,
+        message_id -> Text,
+        recipient -> Text,
+        subject -> Text,
+        text -> Text,
+        priority -> SmallInt,
+        state -> SmallInt,
+        attempts -> Integer,
+        next_attempt_at -> BigInt,
+        process -> Nullable<BigInt>,
+        claimed_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    mail_attempts (id) {
+        id -> BigInt,
+        mail -> BigInt,
+        at -> BigInt,
+        process -> BigInt,
+        state -> SmallInt,
+        code -> Nullable<SmallInt>,
+        text -> Text,
+    }
+}
+
+diesel::table! {
+    alert_states (key) {
+        key -> Text,
+        level -> SmallInt,
+        since -> BigInt,
+        last_sent_at -> Nullable<BigInt>,
+        title -> Text,
+    }
+}
+
+diesel::table! {
+    samples (resolution, series, node_name, at) {
+        resolution -> SmallInt,
+        series -> Text,
+        node_name -> Text,
+        at -> BigInt,
+        node -> BigInt,
+        value -> Double,
+        weight -> BigInt,
+    }
+}
+
+diesel::table! {
+    daily_facts (day, metric, dimension, detail) {
+        day -> Text,
+        metric -> Text,
+        dimension -> Text,
+        detail -> Text,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    watermarks (robot, key) {
+        robot -> BigInt,
+        key -> Text,
+        value -> Text,
+    }
+}

@@ -1,0 +1,40 @@
+//! What was committed, told to whoever waits. Lossy on purpose: every listener also looks by itself
+//! from time to time, so a lost signal costs time and never work.
+
+use crate::domain::id::{ProcessId, RobotId, TaskId};
+use crate::domain::task::{ProcessOutcome, TaskStatus};
+use crate::domain::time::Timestamp;
+
+/// Signals kept for a slow listener; one that falls behind is told so and looks by itself.
+pub const SIGNALS_MAX: usize = 4_096;
+
+/// A committed change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// These robots have newly queued tasks.
+    TasksReady(Vec<RobotId>),
+    /// A task is due at this instant.
+    Scheduled(Timestamp),
+    /// A task changed.
+    Task {
+        /// Which.
+        id: TaskId,
+        /// Whose.
+        robot: RobotId,
+        /// Its status now.
+        status: TaskStatus,
+    },
+    /// A process started, made progress or ended.
+    Process {
+        /// Which.
+        id: ProcessId,
+        /// Whose.
+        robot: RobotId,
+        /// Its outcome now.
+        outcome: ProcessOutcome,
+    },
+    /// A robot's configuration changed.
+    Robot(RobotId),
+    /// Messages wait for the syslog collector.
+    Syslog,
+}

@@ -1,0 +1,296 @@
+//! Tasks: registering, claiming, completing, and the report.
+
+use std::sync::Arc;
+
+use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::task::{AfterRun, BATCH_TASKS_MAX, ProcessOutcome, TaskStatus};
+use crate::domain::time::Timestamp;
+
+use super::backend::{read, write};
+use super::id::Series;
+use super::page::{Page, PageRequest};
+use super::signal::Signal;
+use super::{Store, StoreError, StoreResult};
+pub use claim::{Claimed, Completion, ERROR_CHARS_MAX};
+pub use new::{Added, NewTask};
+pub(super) use outcome::{Claims, Completed, Promotion, Registered};
+pub use report::{Task, TaskFilter};
+
+mod claim;
+mod new;
+mod outcome;
+mod report;
+
+/// What `task_cancel` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelEffect {
+    /// It had not started: it is cancelled.
+    Cancelled,
+    /// It runs on this node under this process: its worker must be told.
+    Requested {
+        /// The process in execution.
+        process: ProcessId,
+        /// The robot.
+        robot: RobotId,
+        /// The node that runs it.
+        node: NodeId,
+    },
+}
+
+/// What `task_promote` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promoted {
+    /// Robots that have newly queued tasks, each once.
+    pub robots: Vec<RobotId>,
+    /// When the next scheduled task is due.
+    pub next_run_at: Option<Timestamp>,
+}
+
+/// Queue lengths are exact up to here; a longer queue reads as this number.
+pub const QUEUED_COUNT_MAX: u32 = 10_000;
+
+impl Store {
+    /// Registers tasks, all or none, in one transaction. Answers in the order given.
+    /// Signals `TasksReady` after the commit. At most `BATCH_TASKS_MAX`.
+    pub async fn task_add(&self, tasks: Vec<NewTask>, now: Timestamp) -> StoreResult<Vec<Added>> {
+        bounded("tasks", tasks.len(), BATCH_TASKS_MAX)?;
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = self.ids(Series::Task, tasks.len()).await?;
+        let registered = write!(self, task_add::add(&tasks, first, now))?;
+        Ok(self.tell_registered(registered))
+    }
+
+    /// One task, finished or not.
+    pub async fn task_get(&self, id: TaskId) -> StoreResult<Option<Task>> {
+        read!(self, task_report::get(id))
+    }
+
+    /// The report **Tasks**, newest first (keyset by id), hot and finished rows merged.
+    pub async fn task_list(
+        &self,
+        filter: TaskFilter,
+        page: PageRequest,
+    ) -> StoreResult<Page<Task>> {
+        read!(self, task_report::list(&filter, page))
+    }
+
+    /// Cancels a waiting task, or asks a running one to stop. `Conflict` when it is finished, `NotFound`.
+    pub async fn task_cancel(&self, id: TaskId, now: Timestamp) -> StoreResult<CancelEffect> {
+        let (robot, effect) = write!(self, task_control::cancel(id, now))?;
+        self.tell_cancelled(id, robot, effect);
+        Ok(effect)
+    }
+
+    /// Queues a finished (failed, cancelled, expired, quarantined) or scheduled task at once, with its
+    /// attempts and deaths set back to 0; a deadline that has passed is dropped. The same id.
+    /// `Conflict` when it runs, is queued or succeeded.
+    pub async fn task_retry(&self, id: TaskId, now: Timestamp) -> StoreResult<Task> {
+        let task = write!(self, task_report::retry(id, now))?;
+        self.tell(Signal::Task {
+            id,
+            robot: task.robot,
+            status: task.status,
+        });
+        self.tell(Signal::TasksReady(vec![task.robot]));
+        Ok(task)
+    }
+
+    /// Queues scheduled tasks that are due, at most `limit`; finishes tasks whose deadline passed as expired.
+    pub async fn task_promote(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
+        let promotion = write!(self, task_control::promote(now, limit))?;
+        self.tell_expired(&promotion.expired);
+        let mut robots = Vec::with_capacity(promotion.queued.len());
+        for (id, robot) in promotion.queued {
+            self.tell(Signal::Task {
+                id,
+                robot,
+                status: TaskStatus::Queued,
+            });
+            robots.push(robot);
+        }
+        robots.sort_unstable();
+        robots.dedup();
+        if !robots.is_empty() {
+            self.tell(Signal::TasksReady(robots.clone()));
+        }
+        Ok(Promoted {
+            robots,
+            next_run_at: promotion.next_run_at,
+        })
+    }
+
+    /// Robots that have queued tasks (one look into the queue's index for each robot, not a count).
+    pub async fn task_waiting_robots(&self) -> StoreResult<Vec<RobotId>> {
+        read!(self, task_control::waiting_robots())
+    }
+
+    /// Claims up to n queued tasks of each robot for `node`, highest priority first, then oldest; in one
+    /// transaction. Tasks past their deadline are finished as expired instead. Each gets a new process id.
+    /// At most `BATCH_TASKS_MAX` in all.
+    pub async fn task_claim(
+        &self,
+        node: NodeId,
+        demands: Vec<(RobotId, u32)>,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Claimed>> {
+        let wanted = demands
+            .iter()
+            .map(|(_, count)| usize::try_from(*count).unwrap_or(usize::MAX));
+        let wanted = wanted.fold(0, usize::saturating_add);
+        bounded("tasks", wanted, BATCH_TASKS_MAX)?;
+        if wanted == 0 {
+            return Ok(Vec::new());
+        }
+        let first = self.ids(Series::Process, wanted).await?;
+        let claims = write!(self, task_claim::claim(node, &demands, first, now))?;
+        let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
+        self.process_ids_unused(claims.next, end).await;
+        self.tell_expired(&claims.expired);
+        self.tell_claimed(&claims.claimed);
+        Ok(claims.claimed)
+    }
+
+    /// Running tasks that `node` claimed at exactly `at`: what a claim came to whose answer was lost with its
+    /// connection.
+    pub async fn task_claimed_at(&self, node: NodeId, at: Timestamp) -> StoreResult<Vec<Claimed>> {
+        let claimed = read!(self, task_claim::claimed_at(node, at))?;
+        self.tell_claimed(&claimed);
+        Ok(claimed)
+    }
+
+    fn tell_claimed(&self, claimed: &[Claimed]) {
+        for claimed in claimed {
+            let robot = claimed.robot;
+            self.tell(Signal::Task {
+                id: claimed.task,
+                robot,
+                status: TaskStatus::Running,
+            });
+            self.tell(Signal::Process {
+                id: claimed.process,
+                robot,
+                outcome: ProcessOutcome::Running,
+            });
+        }
+    }
+
+    /// Records ends, each exactly once: a completion whose process is not the task's current one changes
+    /// nothing. Finished tasks move to history; a process row is written for each accepted one. One transaction.
+    /// Answers per completion whether it was accepted. Signals `TasksReady`/`Scheduled` for what runs again.
+    pub async fn task_complete(&self, completions: Vec<Completion>) -> StoreResult<Vec<bool>> {
+        bounded("completions", completions.len(), BATCH_TASKS_MAX)?;
+        if completions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let completions = Arc::new(completions);
+        let sent = Arc::clone(&completions);
+        let completed = write!(self, task_complete::complete(&sent))?;
+        let (mut ready, mut due) = (Vec::new(), None);
+        for (completion, accepted) in completions.iter().zip(&completed.accepted) {
+            let Some((robot, status)) = *accepted else {
+                continue;
+            };
+            self.tell(Signal::Process {
+                id: completion.process,
+                robot,
+                outcome: completion.outcome,
+            });
+            self.tell(Signal::Task {
+                id: completion.task,
+                robot,
+                status,
+            });
+            match (status, completion.after) {
+                (TaskStatus::Queued, _) => ready.push(robot),
+                (TaskStatus::Scheduled, AfterRun::Again { run_at, .. }) => {
+                    due = due.into_iter().chain([run_at]).min();
+                }
+                _ => {}
+            }
+        }
+        ready.sort_unstable();
+        ready.dedup();
+        self.tell_waiting(ready, due);
+        Ok(completed.accepted.iter().map(Option::is_some).collect())
+    }
+
+    /// Gives back claimed tasks that were never started: queued again, no attempt used, no process row. One
+    /// that was asked to stop meanwhile is cancelled, as of the instant of its claim.
+    pub async fn task_release(&self, claims: Vec<(TaskId, ProcessId)>) -> StoreResult<()> {
+        bounded("claims", claims.len(), BATCH_TASKS_MAX)?;
+        let (robots, cancelled) = write!(self, task_claim::release(&claims))?;
+        for (id, robot) in cancelled {
+            self.tell(Signal::Task {
+                id,
+                robot,
+                status: TaskStatus::Cancelled,
+            });
+        }
+        self.tell_waiting(robots, None);
+        Ok(())
+    }
+
+    /// Running tasks whose node is not alive (declared dead, stopped without giving them back, or unknown),
+    /// at most `limit`; the Rescuer completes them as lost.
+    pub async fn task_orphans(&self, limit: u32) -> StoreResult<Vec<Claimed>> {
+        read!(self, task_claim::orphans(limit))
+    }
+
+    /// Open (scheduled after an attempt or queued or running) tasks of a robot that a tick must respect:
+    /// `(open, waiting)`, each counted up to 2 only; waiting ones are those that are open and not running.
+    pub async fn task_open_runs(&self, robot: RobotId) -> StoreResult<(u32, u32)> {
+        read!(self, task_control::open_runs(robot))
+    }
+
+    /// Queued tasks per robot, each counted exactly up to `QUEUED_COUNT_MAX` and no further.
+    pub async fn task_depths(&self) -> StoreResult<Vec<(RobotId, u32)>> {
+        read!(self, task_control::depths())
+    }
+
+    /// Tells what was registered, and hands the answer on.
+    pub(super) fn tell_registered(&self, registered: Registered) -> Vec<Added> {
+        self.tell_waiting(registered.ready, registered.scheduled);
+        registered.added
+    }
+
+    /// Tells that robots have queued tasks, and when the next scheduled one is due.
+    fn tell_waiting(&self, ready: Vec<RobotId>, due: Option<Timestamp>) {
+        if !ready.is_empty() {
+            self.tell(Signal::TasksReady(ready));
+        }
+        if let Some(at) = due {
+            self.tell(Signal::Scheduled(at));
+        }
+    }
+
+    /// Tells what `task_cancel` did.
+    pub(super) fn tell_cancelled(&self, id: TaskId, robot: RobotId, effect: CancelEffect) {
+        let status = match effect {
+            CancelEffect::Cancelled => TaskStatus::Cancelled,
+            CancelEffect::Requested { .. } => TaskStatus::Running,
+        };
+        self.tell(Signal::Task { id, robot, status });
+    }
+
+    fn tell_expired(&self, expired: &[(TaskId, RobotId)]) {
+        for (id, robot) in expired {
+            self.tell(Signal::Task {
+                id: *id,
+                robot: *robot,
+                status: TaskStatus::Expired,
+            });
+        }
+    }
+}
+
+/// Refuses a batch beyond its bound.
+pub(super) fn bounded(what: &str, count: usize, max: usize) -> StoreResult<()> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(StoreError::Other(format!(
+        "{count} {what} in one transaction are more than {max}"
+    )))
+}

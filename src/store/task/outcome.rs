@@ -1,0 +1,58 @@
+//! What the task queries hand to the methods of `Store`: the answer, and what is to be told after the commit.
+
+use crate::domain::id::{RobotId, TaskId};
+use crate::domain::task::TaskStatus;
+use crate::domain::time::Timestamp;
+
+use super::{Added, Claimed};
+
+/// What registering came to, and what is to be told after the commit.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Registered {
+    /// Per task, in the order given.
+    pub(in crate::store) added: Vec<Added>,
+    /// Robots that have newly queued tasks.
+    pub(in crate::store) ready: Vec<RobotId>,
+    /// When the first of those for later is due.
+    pub(in crate::store) scheduled: Option<Timestamp>,
+}
+
+impl Registered {
+    /// Adds what another registering came to.
+    pub(in crate::store) fn merge(&mut self, other: Self) {
+        self.added.extend(other.added);
+        self.ready.extend(other.ready);
+        self.ready.sort_unstable();
+        self.ready.dedup();
+        self.scheduled = self.scheduled.into_iter().chain(other.scheduled).min();
+    }
+}
+
+/// What claiming came to.
+#[derive(Debug)]
+pub(in crate::store) struct Claims {
+    /// The tasks claimed.
+    pub(in crate::store) claimed: Vec<Claimed>,
+    /// Tasks that were too late.
+    pub(in crate::store) expired: Vec<(TaskId, RobotId)>,
+    /// First process id that was not used.
+    pub(in crate::store) next: i64,
+}
+
+/// What recording ends came to.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Completed {
+    /// Per completion, in the order given: the robot and the task's status now, where it was accepted.
+    pub(in crate::store) accepted: Vec<Option<(RobotId, TaskStatus)>>,
+}
+
+/// What promoting came to.
+#[derive(Debug)]
+pub(in crate::store) struct Promotion {
+    /// Tasks that are queued now.
+    pub(in crate::store) queued: Vec<(TaskId, RobotId)>,
+    /// Tasks that were too late.
+    pub(in crate::store) expired: Vec<(TaskId, RobotId)>,
+    /// When the next one is due.
+    pub(in crate::store) next_run_at: Option<Timestamp>,
+}
