@@ -11,3 +11,7 @@ pub mod store;
 
 pub mod connect;
 
+pub mod vault;
+
+pub mod robot;
+
