@@ -15,3 +15,5 @@ pub mod vault;
 
 pub mod robot;
 
+pub mod runtime;
+

@@ -1,0 +1,209 @@
+//! What the actors and services of one node share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::id::{ProcessId, RobotId};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::time::Timestamp;
+use crate::robot::Robot;
+use crate::robot::context::Tools;
+use crate::robot::journal::Journal;
+use crate::robot::outcome::Report;
+use crate::store::Store;
+use crate::store::task::Claimed;
+
+/// A process that ended, on its way to the recorder.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// What ran.
+    pub(crate) run: Arc<Claimed>,
+    /// How it ended.
+    pub(crate) report: Report,
+    /// When.
+    pub(crate) finished_at: Timestamp,
+    /// What its robot's retry policy was when it ended.
+    pub(crate) retry: RetryPolicy,
+}
+
+/// How many tasks of one robot may be claimed. All writers live on the control thread; atomics only let
+/// other threads read.
+///
+/// A claim counts from the moment it is asked for until its end is recorded, so that the database never
+/// shows more runs of a robot than its instances.
+#[derive(Debug, Default)]
+pub(crate) struct Capacity {
+    /// What the pool can start now (`PoolState::room`).
+    room: AtomicU32,
+    /// Claims asked for that the pool has not seen yet.
+    promised: AtomicU32,
+    /// Runs that ended and are not recorded yet.
+    unrecorded: AtomicU32,
+}
+
+impl Capacity {
+    /// Claims that may be asked for now.
+    pub(crate) fn free(&self) -> u32 {
+        let taken = self.promised.load(Ordering::Relaxed) + self.unrecorded.load(Ordering::Relaxed);
+        self.room.load(Ordering::Relaxed).saturating_sub(taken)
+    }
+
+    /// Answers whether there is more room than before.
+    pub(crate) fn set_room(&self, room: u32) -> bool {
+        self.room.swap(room, Ordering::Relaxed) < room
+    }
+
+    /// So many claims are asked for.
+    pub(crate) fn promise(&self, claims: u32) {
+        self.promised.fetch_add(claims, Ordering::Relaxed);
+    }
+
+    /// So many claims have reached the pool, or came to nothing.
+    pub(crate) fn redeem(&self, claims: u32) {
+        self.promised.fetch_sub(claims, Ordering::Relaxed);
+    }
+
+    /// A run ended; its end is on its way to the recorder.
+    pub(crate) fn ended(&self) {
+        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Runs that ended and are not recorded yet.
+    pub(crate) fn unrecorded(&self) -> u32 {
+        self.unrecorded.load(Ordering::Relaxed)
+    }
+
+    /// An end is recorded.
+    pub(crate) fn recorded(&self) {
+        self.unrecorded.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Shared by all actors and services of a node.
+pub(crate) struct Core {
+    /// What robots are given, too.
+    pub(crate) tools: Arc<Tools>,
+    /// The code of each robot; does not change while the node runs.
+    pub(crate) robots: HashMap<RobotId, Arc<dyn Robot>>,
+    /// See [`Capacity`]; one for each of `robots`.
+    pub(crate) capacity: HashMap<RobotId, Capacity>,
+    /// Where robots' code runs, and nothing else.
+    pub(crate) jobs: tokio::runtime::Handle,
+    /// Ends on their way to the recorder. Unbounded, because what may be claimed bounds it.
+    pub(crate) ends: mpsc::UnboundedSender<Ended>,
+    /// Rings when a pool has room again.
+    pub(crate) room: Notify,
+    /// Rings when a schedule may have changed.
+    pub(crate) replan: Notify,
+    /// Fires when no more work is to be started.
+    pub(crate) draining: CancellationToken,
+    /// Fires when the services are to end.
+    pub(crate) stopping: CancellationToken,
+    /// Fires when this node was declared dead and must not record anything any more.
+    pub(crate) fenced: CancellationToken,
+    journals: Mutex<HashMap<ProcessId, Journal>>,
+    depths: RwLock<HashMap<RobotId, u32>>,
+    started: Instant,
+    control_beat_millis: AtomicU64,
+    beaten: AtomicBool,
+}
+
+/// A control thread silent for longer than this is stalled.
+const CONTROL_SILENCE_MAX: Duration = Duration::from_secs(2);
+
+impl Core {
+    pub(crate) fn new(
+        tools: Arc<Tools>,
+        robots: HashMap<RobotId, Arc<dyn Robot>>,
+        jobs: tokio::runtime::Handle,
+        ends: mpsc::UnboundedSender<Ended>,
+    ) -> Self {
+        let capacity = robots.keys().map(|id| (*id, Capacity::default())).collect();
+        Self {
+            tools,
+            robots,
+            capacity,
+            jobs,
+            ends,
+            room: Notify::new(),
+            replan: Notify::new(),
+            draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            fenced: CancellationToken::new(),
+            journals: Mutex::default(),
+            depths: RwLock::default(),
+            started: Instant::now(),
+            control_beat_millis: AtomicU64::new(0),
+            beaten: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.tools.store
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.tools.clock.now()
+    }
+
+    /// Opens the journal of a process; it is written to the database from now on.
+    pub(crate) fn open_journal(&self, process: ProcessId) -> Journal {
+        let journal = Journal::new(process, Arc::clone(&self.tools.clock));
+        self.lock_journals().insert(process, journal.clone());
+        journal
+    }
+
+    /// All open journals.
+    pub(crate) fn journals(&self) -> Vec<Journal> {
+        self.lock_journals().values().cloned().collect()
+    }
+
+    /// Closes the journals of ended processes; answers them for their last lines.
+    pub(crate) fn close_journals(
+        &self,
+        processes: impl Iterator<Item = ProcessId>,
+    ) -> Vec<Journal> {
+        let mut journals = self.lock_journals();
+        processes
+            .filter_map(|process| journals.remove(&process))
+            .collect()
+    }
+
+    fn lock_journals(&self) -> MutexGuard<'_, HashMap<ProcessId, Journal>> {
+        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queue lengths as last counted.
+    pub(crate) fn depth(&self, robot: RobotId) -> u32 {
+        self.depths
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&robot)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Takes note of queue lengths; a robot without one has an empty queue.
+    pub(crate) fn set_depths(&self, depths: Vec<(RobotId, u32)>) {
+        *self.depths.write().unwrap_or_else(PoisonError::into_inner) = depths.into_iter().collect();
+    }
+
+    /// The control thread says that it is alive.
+    pub(crate) fn beat(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.control_beat_millis.store(millis, Ordering::Relaxed);
+        self.beaten.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the control thread said so lately.
+    pub(crate) fn control_alive(&self) -> bool {
+        let last = Duration::from_millis(self.control_beat_millis.load(Ordering::Relaxed));
+        self.beaten.load(Ordering::Relaxed) && self.started.elapsed() < last + CONTROL_SILENCE_MAX
+    }
+}

@@ -1,0 +1,211 @@
+//! Claims queued tasks in batches, as many as the pools can start at once, and no more.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use super::core::{Capacity, Core};
+use super::service;
+use super::supervisor::{Deliver, Supervisor};
+use crate::domain::id::RobotId;
+use crate::domain::time::Timestamp;
+use crate::store::StoreResult;
+use crate::store::signal::Signal;
+use crate::store::task::Claimed;
+
+/// Looks for work that no signal told of: a lost signal costs this much time and no work.
+const SWEEP_PERIOD: Duration = Duration::from_secs(5);
+/// Scheduled tasks queued at one time.
+const PROMOTE_MAX: u32 = 1_000;
+/// Tasks claimed in one transaction; larger ones hold the writer too long.
+const CLAIM_MAX: u32 = 1_000;
+/// Pause after the database refused.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+struct Feeder {
+    core: Arc<Core>,
+    supervisor: Addr<Supervisor>,
+    /// Robots that may have queued tasks.
+    waiting: HashSet<RobotId>,
+    /// When the next scheduled task is due.
+    next_due: Option<Timestamp>,
+    next_sweep: Instant,
+    /// When the last claim was made, if its answer was lost: it may have been committed.
+    unheard: Option<Timestamp>,
+}
+
+/// The service.
+pub(crate) async fn run(core: Arc<Core>, supervisor: Addr<Supervisor>) {
+    // Subscribe first, look second: nothing is missed in between.
+    let mut signals = core.store().signals();
+    let mut feeder = Feeder {
+        core,
+        supervisor,
+        waiting: HashSet::new(),
+        next_due: None,
+        next_sweep: Instant::now(),
+        unheard: None,
+    };
+    loop {
+        let result = feeder.round().await;
+        let wait = match result {
+            Ok(()) => feeder.wait(),
+            Err(error) => {
+                log::warn!("failed to claim tasks: {error}");
+                RETRY_PAUSE
+            }
+        };
+        tokio::select! {
+            signal = signals.recv() => feeder.note(signal),
+            () = feeder.core.room.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+            () = feeder.core.draining.cancelled() => return service_end(&feeder.core).await,
+        }
+        while let Ok(signal) = signals.try_recv() {
+            feeder.note(Ok(signal));
+        }
+    }
+}
+
+/// A draining node claims nothing; the service stays until the node stops.
+async fn service_end(core: &Core) {
+    core.stopping.cancelled().await;
+}
+
+impl Feeder {
+    async fn round(&mut self) -> StoreResult<()> {
+        if self.core.fenced.is_cancelled() {
+            return Ok(());
+        }
+        self.take_up_unheard().await?;
+        let sweep = self.next_sweep <= Instant::now();
+        if sweep || self.next_due.is_some_and(|due| due <= self.core.now()) {
+            let promoted = self
+                .core
+                .store()
+                .task_promote(self.core.now(), PROMOTE_MAX)
+                .await?;
+            self.waiting.extend(promoted.robots);
+            self.next_due = promoted.next_run_at;
+        }
+        if sweep {
+            self.waiting
+                .extend(self.core.store().task_waiting_robots().await?);
+            self.next_sweep = Instant::now() + SWEEP_PERIOD;
+        }
+        while self.claim().await? {}
+        Ok(())
+    }
+
+    /// Claims once; answers whether there may be more to claim at once.
+    async fn claim(&mut self) -> StoreResult<bool> {
+        let mut left = CLAIM_MAX;
+        let mut demands = Vec::new();
+        for robot in &self.waiting {
+            let free = self
+                .core
+                .capacity
+                .get(robot)
+                .map_or(0, Capacity::free)
+                .min(left);
+            if free > 0 {
+                demands.push((*robot, free));
+                left -= free;
+            }
+        }
+        if demands.is_empty() {
+            return Ok(false);
+        }
+        for (robot, count) in &demands {
+            self.core.capacity[robot].promise(*count);
+        }
+        let (node, now) = (self.core.tools.node, self.core.now());
+        let claimed = self
+            .core
+            .store()
+            .task_claim(node, demands.clone(), now)
+            .await;
+        match claimed {
+            Ok(claims) => {
+                self.hand_out(&demands, claims);
+                Ok(true)
+            }
+            Err(error) => {
+                for (robot, count) in &demands {
+                    self.core.capacity[robot].redeem(*count);
+                }
+                self.unheard = Some(now);
+                Err(error)
+            }
+        }
+    }
+
+    /// Hands out what a claim came to whose answer was lost with its connection. Nobody else would: this node
+    /// is alive and holds the tasks.
+    async fn take_up_unheard(&mut self) -> StoreResult<()> {
+        let Some(at) = self.unheard else {
+            return Ok(());
+        };
+        let node = self.core.tools.node;
+        let claims = self.core.store().task_claimed_at(node, at).await?;
+        self.unheard = None;
+        let mut of_robots: HashMap<RobotId, Vec<Claimed>> = HashMap::new();
+        for claim in claims {
+            of_robots.entry(claim.robot).or_default().push(claim);
+        }
+        for (robot, own) in of_robots {
+            if let Some(capacity) = self.core.capacity.get(&robot) {
+                capacity.promise(u32::try_from(own.len()).unwrap_or(u32::MAX));
+            }
+            self.supervisor.do_send(Deliver(robot, own));
+        }
+        Ok(())
+    }
+
+    /// A robot that got less than it asked for has no more queued tasks.
+    fn hand_out(&mut self, demands: &[(RobotId, u32)], mut claims: Vec<Claimed>) {
+        for (robot, asked) in demands {
+            let (own, others): (Vec<_>, Vec<_>) =
+                claims.into_iter().partition(|claim| claim.robot == *robot);
+            claims = others;
+            let got = u32::try_from(own.len()).unwrap_or(u32::MAX);
+            if got < *asked {
+                self.waiting.remove(robot);
+                self.core.capacity[robot].redeem(*asked - got);
+            }
+            if got > 0 {
+                self.supervisor.do_send(Deliver(*robot, own));
+            }
+        }
+    }
+
+    fn note(&mut self, signal: Result<Signal, RecvError>) {
+        match signal {
+            Ok(Signal::TasksReady(robots)) => self.waiting.extend(robots),
+            Ok(Signal::Scheduled(at)) => {
+                self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)))
+            }
+            Ok(_) => {}
+            Err(RecvError::Lagged(_) | RecvError::Closed) => self.next_sweep = Instant::now(),
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        let sweep = self.next_sweep.saturating_duration_since(Instant::now());
+        let due = self
+            .next_due
+            .map(|due| (due - self.core.now()).to_std().unwrap_or_default());
+        due.map_or(sweep, |due| due.min(sweep))
+            .max(Duration::from_millis(1))
+    }
+}
+
+/// The service, restartable.
+pub(crate) fn keep(core: &Arc<Core>, supervisor: &Addr<Supervisor>) {
+    let supervisor = supervisor.clone();
+    service::keep(core, "feeder", move |core| run(core, supervisor.clone()));
+}

@@ -1,0 +1,33 @@
+//! The runtime: actors and services that carry out what `domain` decides. It names no robot.
+//!
+//! Who owns what: [`supervisor`] owns the pools; a [`pool`] owns its workers, its queue and the runs in
+//! hand; a [`worker`] owns the one run it watches. All of them, and the services, live on one control
+//! thread that runs nobody else's code. Robots' code runs on a runtime of its own.
+//!
+//! The services, each a loop that is restarted when it fails: [`feeder`] claims tasks, [`recorder`]
+//! records ends, [`scribe`] writes journals, [`scheduler`] decides ticks, [`rescuer`] keeps the node's
+//! lease and offers dead nodes' work again, [`pruner`] removes what is old, [`courier`] feeds syslog.
+//! Each wakes on a signal of the store and, in case a signal was lost, by itself.
+
+mod change;
+mod core;
+mod courier;
+mod execute;
+mod feeder;
+pub mod handle;
+pub mod panic;
+mod pool;
+mod pruner;
+mod recorder;
+mod rescuer;
+mod scheduler;
+mod scribe;
+mod service;
+pub mod start;
+mod supervisor;
+mod worker;
+
+pub use handle::Handle;
+pub use rescuer::SILENCE_MAX;
+pub use start::{Runtime, RuntimeConfig, start};
+pub use supervisor::DRAIN_GRACE;

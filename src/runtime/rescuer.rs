@@ -1,0 +1,81 @@
+//! Keeps this node's lease, declares silent nodes dead, and offers their work again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::{Core, Ended};
+use super::{recorder, service};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::task::RunEnd;
+use crate::robot::outcome::Report;
+use crate::store::StoreResult;
+use crate::store::task::Claimed;
+
+/// How often the lease is renewed and others' leases are looked at.
+const PERIOD: Duration = Duration::from_secs(5);
+/// Silence after which a node is dead (design.md promise 5).
+pub const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Orphans taken at one time.
+const ORPHANS_MAX: u32 = 500;
+
+/// The service. Its first round runs at once: a restarted node takes up what its predecessor left.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        if let Err(error) = round(&core).await {
+            log::warn!("failed to renew the node's lease: {error}");
+        }
+        if !service::pause(&core, PERIOD).await {
+            return;
+        }
+    }
+}
+
+async fn round(core: &Core) -> StoreResult<()> {
+    let now = core.now();
+    if !core.store().node_beat(core.tools.node, now).await? {
+        log::error!("this node was declared dead by another one; it stops");
+        core.fenced.cancel();
+        return Ok(());
+    }
+    for node in core.store().node_reap(now - SILENCE_MAX).await? {
+        log::warn!("node {node} has been silent for {SILENCE_MAX:?} and is declared dead");
+    }
+    loop {
+        let orphans = core.store().task_orphans(ORPHANS_MAX).await?;
+        let all = orphans.len() < ORPHANS_MAX as usize;
+        if !orphans.is_empty() {
+            log::warn!(
+                "{} runs were lost with their node and are offered again",
+                orphans.len()
+            );
+            recorder::record_lost(
+                core,
+                orphans.into_iter().map(|run| lost(core, run)).collect(),
+            )
+            .await;
+        }
+        if all {
+            return Ok(());
+        }
+    }
+}
+
+fn lost(core: &Core, run: Claimed) -> Ended {
+    let retry = core
+        .tools
+        .registry
+        .by_id(run.robot)
+        .map_or(RetryPolicy::DEFAULT, |entry| entry.config.retry);
+    let end = if run.cancel_requested {
+        RunEnd::Cancelled
+    } else {
+        RunEnd::Lost
+    };
+    let report = Report::of_runtime(end, "node_lost", format!("node {} died", run.node));
+    Ended {
+        run: Arc::new(run),
+        report,
+        finished_at: core.now(),
+        retry,
+    }
+}
