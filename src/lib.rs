@@ -15,5 +15,7 @@ pub mod vault;
 
 pub mod robot;
 
+pub mod robots;
+
 pub mod runtime;
 

@@ -1,0 +1,35 @@
+//! The catalogue: every robot that ships with the program, by category.
+//!
+//! A robot is one file here, named like the robot, and two lines in its category's `mod.rs`. It may
+//! use `robot` (its contract), `store`, `connect` and `domain`, and never another robot: robots speak
+//! by events and through the database. What several of them share stands beside the categories:
+//! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings.
+
+mod alerts;
+pub mod custom;
+mod mail;
+mod notifications;
+mod settings;
+mod system_monitors;
+mod task_manager;
+
+use std::sync::Arc;
+
+use crate::robot::Robot;
+
+/// All robots in the order of the categories; each list is in its category's `mod.rs`.
+const ALL: &[&[&'static dyn Robot]] = &[
+    notifications::ROBOTS,
+    mail::ROBOTS,
+    system_monitors::ROBOTS,
+    task_manager::ROBOTS,
+];
+
+/// Every robot of the catalogue.
+#[must_use]
+pub fn catalog() -> Vec<Arc<dyn Robot>> {
+    let robots = ALL.iter().copied().flatten().copied();
+    robots
+        .map(|robot| Arc::new(robot) as Arc<dyn Robot>)
+        .collect()
+}
