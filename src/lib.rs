@@ -19,3 +19,7 @@ pub mod robots;
 
 pub mod runtime;
 
+pub mod intake;
+
+pub mod api;
+

@@ -1,0 +1,113 @@
+//! The HTTP API: JSON for other programs and for the panel.
+//!
+//! `table()` is the whole URL table; nothing else registers routes. A handler checks, makes one call of
+//! the store or of the runtime's handle, and shows the result. Who may call it is the first argument of
+//! its signature. The API owns no state but counters, a two-second cache of tokens and the open streams.
+//! The views are public: the panel shows what the API answers. Conventions are in `docs/API.md`.
+
+pub mod audit;
+pub mod auth;
+pub mod body;
+pub mod csv;
+pub mod docs;
+pub mod error;
+pub mod etag;
+pub mod events;
+pub mod executions;
+pub mod health;
+pub mod metrics;
+pub mod nodes;
+pub mod observe;
+pub mod openapi;
+pub mod paging;
+pub mod path;
+pub mod preview;
+pub mod process_log;
+pub mod process_view;
+pub mod processes;
+pub mod query;
+pub mod robot_view;
+pub mod robots;
+pub mod schema;
+pub mod state;
+pub mod stats;
+pub mod stream;
+mod table;
+pub mod task_view;
+pub mod tasks;
+pub mod ticks;
+pub mod time;
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+pub use auth::{Admin, Caller, Operator, Viewer};
+pub use error::{ApiError, Code};
+pub use metrics::count_outcomes;
+pub use openapi::openapi;
+pub use state::{ApiState, STREAMS_MAX};
+pub use table::routes;
+
+use table::{Endpoint, at};
+
+/// Every path of the API with its methods.
+fn table() -> Vec<Endpoint> {
+    vec![
+        at("/health").get(health::tree),
+        at("/health/live").get(health::live),
+        at("/health/ready").get(health::ready),
+        at("/metrics").get(metrics::scrape),
+        at("/api/v1/robots").get(robots::list),
+        at("/api/v1/robots/{name}")
+            .get(robots::get)
+            .patch(robots::change),
+        at("/api/v1/robots/{name}/reset").post(robots::reset),
+        at("/api/v1/robots/{name}/run").post(robots::run),
+        at("/api/v1/robots/{name}/preview").post(preview::show),
+        at("/api/v1/events").get(events::list).post(events::publish),
+        at("/api/v1/tasks").get(tasks::list).post(tasks::create),
+        at("/api/v1/tasks/batch").post(tasks::batch),
+        at("/api/v1/tasks/{id}").get(tasks::get),
+        at("/api/v1/tasks/{id}/cancel").post(tasks::cancel),
+        at("/api/v1/tasks/{id}/retry").post(tasks::retry),
+        at("/api/v1/processes").get(processes::list),
+        at("/api/v1/processes/{id}").get(processes::get),
+        at("/api/v1/processes/{id}/log").get(process_log::read),
+        at("/api/v1/executions").get(executions::list),
+        at("/api/v1/executions/{id}/cancel").post(executions::cancel),
+        at("/api/v1/ticks").get(ticks::list),
+        at("/api/v1/audit").get(audit::list),
+        at("/api/v1/nodes").get(nodes::list),
+        at("/api/v1/stats").get(stats::show),
+        at("/api/v1/stream").get(stream::open),
+        at("/api/v1/openapi.json").get(docs::description),
+        at("/api/v1/docs").get(docs::folder),
+        at("/api/v1/docs/").get(docs::index),
+        at("/api/v1/docs/{file}").get(docs::page),
+    ]
+}
+
+/// Registers the API: its table, and the answer to every path below `/api` that is not in it.
+///
+/// The application sets the size of headers and the time limits of connections, and names
+/// [`not_found`] as its default service, so that other unknown paths are answered alike.
+pub fn configure(config: &mut web::ServiceConfig, state: ApiState) {
+    config.app_data(web::Data::new(state));
+    for endpoint in table() {
+        config.service(
+            endpoint
+                .resource()
+                .wrap(from_fn(observe::observe))
+                .wrap(from_fn(auth::authenticate)),
+        );
+    }
+    config.service(web::scope("/api").default_service(web::to(not_found)));
+}
+
+/// The answer to an unknown path.
+///
+/// # Errors
+/// Always.
+pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::missing("path", request.path()))
+}

@@ -1,0 +1,79 @@
+//! `/nodes`: every start of robotd on this database.
+
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Viewer;
+use super::error::ApiError;
+use super::paging::{ListView, PageParams, cursor_text};
+use super::query::Query;
+use super::state::ApiState;
+use crate::domain::id::NodeId;
+use crate::domain::time::Timestamp;
+use crate::store::node::{Node, NodeState};
+
+/// One start of robotd.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NodeView {
+    /// Its id; a restart takes a new one.
+    #[schema(value_type = String)]
+    id: NodeId,
+    /// The name, which outlives restarts.
+    name: String,
+    /// Program version.
+    version: String,
+    /// Process id on its host.
+    pid: i32,
+    /// When it started.
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    /// When it was last heard of.
+    #[schema(value_type = String, format = DateTime)]
+    heartbeat_at: Timestamp,
+    /// How it stands.
+    state: NodeState,
+}
+
+impl From<Node> for NodeView {
+    fn from(node: Node) -> Self {
+        let Node {
+            id,
+            name,
+            version,
+            pid,
+            started_at,
+            heartbeat_at,
+            state,
+        } = node;
+        Self {
+            id,
+            name,
+            version,
+            pid,
+            started_at,
+            heartbeat_at,
+            state,
+        }
+    }
+}
+
+/// Nodes, newest start first.
+#[utoipa::path(
+    get, path = "/api/v1/nodes", tag = "nodes", operation_id = "node_list",
+    params(PageParams),
+    responses((status = 200, description = "Nodes", body = ListView<NodeView>))
+)]
+pub(super) async fn list(
+    _: Viewer,
+    Query(page): Query<PageParams>,
+    request: HttpRequest,
+    state: web::Data<ApiState>,
+) -> Result<web::Json<ListView<NodeView>>, ApiError> {
+    let part = page.slice(state.store.node_list().await?);
+    let next_cursor = part.next.map(|key| cursor_text(request.path(), key));
+    Ok(web::Json(ListView {
+        items: part.items.into_iter().map(NodeView::from).collect(),
+        next_cursor,
+    }))
+}

@@ -1,0 +1,269 @@
+//! `/tasks`: registering work, and the report **Tasks**.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::{Operator, Viewer};
+use super::body::{BATCH_BYTES_MAX, Json, ObjectOnly, RequestBody};
+use super::csv::report;
+use super::error::{ApiError, Code, Problem};
+use super::paging::{ListView, PageParams};
+use super::path::PathId;
+use super::query::{FromParams, Params, Query, RobotParams, Selected, SpanParams};
+use super::state::ApiState;
+use super::task_view::{CreateTaskBody, TaskView};
+use crate::domain::id::TaskId;
+use crate::domain::robot::FieldError;
+use crate::domain::task::{BATCH_TASKS_MAX, TaskStatus};
+use crate::store::page::Page;
+use crate::store::task::{Added, CancelEffect, Task, TaskFilter};
+
+impl RequestBody for CreateTaskBody {}
+
+/// Registers a task. Where (robot, `unique_key`) is known, the known task is answered instead.
+#[utoipa::path(
+    post, path = "/api/v1/tasks", tag = "tasks", operation_id = "task_create",
+    request_body(content = CreateTaskBody),
+    responses(
+        (status = 201, description = "The registered task", body = TaskView,
+            headers(("Location" = String, description = "The task"))),
+        (status = 200, description = "The task that is known under this key", body = TaskView,
+            headers(("Location" = String, description = "The task"))),
+    )
+)]
+pub(super) async fn create(
+    Operator(caller): Operator,
+    _: Query<()>,
+    Json(body): Json<CreateTaskBody>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let invalid = |errors| ApiError::fields(Code::Invalid, errors);
+    let task = body.check(&state, &caller.name, "").map_err(invalid)?;
+    let added = state.store.task_add(vec![task], state.now()).await?;
+    let existing = added.first().is_some_and(|added| added.existing);
+    let mut answer = if existing {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::Created()
+    };
+    let view = added_view(&state, &added).await?;
+    Ok(answer
+        .insert_header((header::LOCATION, location(view.id)))
+        .json(view))
+}
+
+/// The answer of a run by hand.
+pub(super) async fn registered(
+    state: &ApiState,
+    added: &[Added],
+) -> Result<HttpResponse, ApiError> {
+    let view = added_view(state, added).await?;
+    Ok(HttpResponse::Accepted()
+        .insert_header((header::LOCATION, location(view.id)))
+        .json(view))
+}
+
+async fn added_view(state: &ApiState, added: &[Added]) -> Result<TaskView, ApiError> {
+    let Some(added) = added.first() else {
+        return Err(ApiError::internal(
+            "the store answered no task for one that was added",
+        ));
+    };
+    one(state, added.id).await
+}
+
+fn location(id: TaskId) -> String {
+    format!("/api/v1/tasks/{id}")
+}
+
+async fn one(state: &ApiState, id: TaskId) -> Result<TaskView, ApiError> {
+    let task = state.store.task_get(id).await?;
+    let task = task.ok_or_else(|| ApiError::missing("task", &id.to_string()))?;
+    show(state, task).await
+}
+
+async fn show(state: &ApiState, task: Task) -> Result<TaskView, ApiError> {
+    let names = state.names([task.robot]).await?;
+    Ok(TaskView::of(task, &names))
+}
+
+/// Tasks that are registered together or not at all.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchBody {
+    /// In order.
+    #[schema(value_type = Vec<CreateTaskBody>, min_items = 1, max_items = 10000)]
+    tasks: Vec<ObjectOnly<CreateTaskBody>>,
+}
+
+impl RequestBody for BatchBody {
+    const BYTES_MAX: usize = BATCH_BYTES_MAX;
+}
+
+/// The registered tasks.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchView {
+    /// Their ids in the order of the request; a known (robot, `unique_key`) gives the known id.
+    #[schema(value_type = Vec<String>)]
+    tasks: Vec<TaskId>,
+}
+
+/// Registers many tasks, all or none.
+#[utoipa::path(
+    post, path = "/api/v1/tasks/batch", tag = "tasks", operation_id = "task_batch",
+    request_body(content = BatchBody),
+    responses((status = 201, description = "All are registered", body = BatchView))
+)]
+pub(super) async fn batch(
+    Operator(caller): Operator,
+    _: Query<()>,
+    Json(body): Json<BatchBody>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    if body.tasks.is_empty() || body.tasks.len() > BATCH_TASKS_MAX {
+        let detail = format!("must hold 1 to {BATCH_TASKS_MAX} tasks");
+        return Err(ApiError::field(Code::Invalid, "tasks", detail));
+    }
+    let mut tasks = Vec::with_capacity(body.tasks.len());
+    let mut errors: Vec<FieldError> = Vec::new();
+    for (index, ObjectOnly(task)) in body.tasks.into_iter().enumerate() {
+        match task.check(&state, &caller.name, &format!("tasks[{index}].")) {
+            Ok(task) => tasks.push(task),
+            Err(bad) => errors.extend(bad),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(ApiError::fields(Code::Invalid, errors));
+    }
+    let added = state.store.task_add(tasks, state.now()).await?;
+    let tasks = added.into_iter().map(|added| added.id).collect();
+    Ok(HttpResponse::Created().json(BatchView { tasks }))
+}
+
+/// Filter by status.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct StatusParam {
+    /// Only tasks that stand so.
+    #[param(value_type = Option<TaskStatus>, nullable = false)]
+    status: Option<TaskStatus>,
+}
+
+impl FromParams for StatusParam {
+    fn from_params(params: &mut Params<'_>) -> Self {
+        Self {
+            status: params.word("status"),
+        }
+    }
+}
+
+/// The report **Tasks**, newest first. CSV by `Accept: text/csv`.
+#[utoipa::path(
+    get, path = "/api/v1/tasks", tag = "tasks", operation_id = "task_list",
+    params(PageParams, RobotParams, StatusParam, SpanParams),
+    responses((status = 200, description = "Tasks",
+        content((ListView<TaskView> = "application/json"), (String = "text/csv"))))
+)]
+pub(super) async fn list(
+    _: Viewer,
+    Query((page, robots, status, span)): Query<(PageParams, RobotParams, StatusParam, SpanParams)>,
+    request: HttpRequest,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let robots = match robots.select(&state).await? {
+        Selected::All => Vec::new(),
+        Selected::Some(robots) => robots,
+        Selected::Nothing => {
+            return report::<TaskView>(
+                &request,
+                Page {
+                    items: Vec::new(),
+                    next: None,
+                },
+            );
+        }
+    };
+    let filter = TaskFilter {
+        robots,
+        status: status.status,
+        from: span.from,
+        to: span.to,
+    };
+    let tasks = state.store.task_list(filter, page.request()).await?;
+    let names = state
+        .names(tasks.items.iter().map(|task| task.robot))
+        .await?;
+    let items = tasks
+        .items
+        .into_iter()
+        .map(|task| TaskView::of(task, &names))
+        .collect();
+    report(
+        &request,
+        Page {
+            items,
+            next: tasks.next,
+        },
+    )
+}
+
+/// One task, finished or not.
+#[utoipa::path(
+    get, path = "/api/v1/tasks/{id}", tag = "tasks", operation_id = "task_get",
+    params(("id" = String, Path, description = "Its id", pattern = "^[1-9][0-9]{0,18}$")),
+    responses((status = 200, description = "The task", body = TaskView))
+)]
+pub(super) async fn get(
+    _: Viewer,
+    PathId(id): PathId<TaskId>,
+    _: Query<()>,
+    state: web::Data<ApiState>,
+) -> Result<web::Json<TaskView>, ApiError> {
+    one(&state, id).await.map(web::Json)
+}
+
+/// Cancels a task that waits, or asks a running one to stop.
+#[utoipa::path(
+    post, path = "/api/v1/tasks/{id}/cancel", tag = "tasks", operation_id = "task_cancel",
+    params(("id" = String, Path, description = "Its id", pattern = "^[1-9][0-9]{0,18}$")),
+    responses(
+        (status = 200, description = "It had not started and is cancelled", body = TaskView),
+        (status = 202, description = "It runs and was asked to stop", body = TaskView),
+        (status = 409, description = "It is finished", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn cancel(
+    _: Operator,
+    PathId(id): PathId<TaskId>,
+    _: Query<()>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let effect = state.store.task_cancel(id, state.now()).await?;
+    state.handle.cancel(effect);
+    let mut answer = match effect {
+        CancelEffect::Cancelled => HttpResponse::Ok(),
+        CancelEffect::Requested { .. } => HttpResponse::Accepted(),
+    };
+    Ok(answer.json(one(&state, id).await?))
+}
+
+/// Queues a finished or scheduled task at once, with its attempts set back.
+#[utoipa::path(
+    post, path = "/api/v1/tasks/{id}/retry", tag = "tasks", operation_id = "task_retry",
+    params(("id" = String, Path, description = "Its id", pattern = "^[1-9][0-9]{0,18}$")),
+    responses(
+        (status = 200, description = "It is queued", body = TaskView),
+        (status = 409, description = "It runs, is queued or succeeded", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn retry(
+    _: Operator,
+    PathId(id): PathId<TaskId>,
+    _: Query<()>,
+    state: web::Data<ApiState>,
+) -> Result<web::Json<TaskView>, ApiError> {
+    let task = state.store.task_retry(id, state.now()).await?;
+    show(&state, task).await.map(web::Json)
+}
