@@ -23,3 +23,8 @@ pub mod intake;
 
 pub mod api;
 
+pub mod app;
+
+pub mod config;
+
+pub mod cli;

@@ -1,0 +1,255 @@
+//! Composition: builds everything in order, serves, and takes it down in the reverse order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ApiState};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Config;
+use crate::domain::access::{Role, token_hash, token_text};
+use crate::robot::Robot;
+use crate::robots;
+use crate::runtime::{self, Runtime, RuntimeConfig};
+use crate::store::Store;
+use crate::vault::key::{MasterKey, mismatch_text};
+use crate::vault::secret_file;
+
+/// Where a started node can be reached, for whoever started it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The address it listens on; the port is known even where 0 was asked for.
+    pub listen: SocketAddr,
+    /// Where the first admin token was written, at the first start only.
+    pub admin_token: Option<PathBuf>,
+}
+
+/// Why a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to, and everything was recorded.
+    Drained,
+    /// It was told to a second time and left its runs to the next node.
+    Hurried,
+    /// Another node declared it dead.
+    Fenced,
+}
+
+/// Where the first token is written, in the data directory.
+pub const ADMIN_TOKEN_FILE: &str = "admin.token";
+/// Two threads serve HTTP: they only parse, check and wait for the store.
+const HTTP_WORKERS: usize = 2;
+/// A client that has not sent its head by then is hung up on.
+const REQUEST_HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Open connections of one HTTP thread.
+const CONNECTIONS_MAX: usize = 4_096;
+/// How long requests in flight may go on when the node ends.
+const HTTP_SHUTDOWN_SECS: u64 = 2;
+
+/// Runs a node until a signal ends it. Must be called inside an actix system.
+///
+/// `told` is called once, when the node can be used.
+///
+/// # Errors
+/// Whatever keeps the node from starting: a configuration, a key that does not fit, a database or an
+/// address that is taken.
+pub async fn serve(config: Config, told: impl FnOnce(&Started)) -> anyhow::Result<Ending> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let robots = all_robots(&config)?;
+    // First of all, so that a taken address changes nothing.
+    let listener = TcpListener::bind(config.listen)
+        .with_context(|| format!("failed to listen on `{}`", config.listen))?;
+    let store = open_store(&config).await?;
+    store
+        .hold_exclusively()
+        .await
+        .context("failed to become the database's only node")?;
+    let admin_token = first_token(&config.data_dir, &store, &clock).await?;
+    let runtime = runtime::start(RuntimeConfig {
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        robots,
+        node_name: config.node_name,
+        data_dir: config.data_dir,
+        mail: config.mail,
+        syslog: config.syslog,
+        retention: config.retention,
+        job_threads: config.job_threads,
+    })
+    .await?;
+    let streams_end = CancellationToken::new();
+    let state = ApiState::new(store, runtime.handle().clone(), clock, streams_end.clone());
+    beside(api::count_outcomes(state.clone()));
+    let (listen, server) = listen(listener, state)?;
+    told(&Started {
+        listen,
+        admin_token,
+    });
+    let ending = wait_for_end(runtime, config.drain_limit).await?;
+    streams_end.cancel();
+    server.stop(ending == Ending::Drained).await;
+    Ok(ending)
+}
+
+/// The catalogue and the operator's own robots.
+///
+/// # Errors
+/// A declaration that cannot be carried out, e.g. a CA file that cannot be read.
+pub fn all_robots(config: &Config) -> anyhow::Result<Vec<Arc<dyn Robot>>> {
+    let mut all = robots::catalog();
+    all.extend(
+        robots::custom::robots(&config.robots).context("failed to make the operator's robots")?,
+    );
+    Ok(all)
+}
+
+/// Opens the configured database and makes sure that this node's master key is the database's; a new
+/// database takes this node's key.
+///
+/// # Errors
+/// A database that cannot be reached or is newer than this program, a key that does not fit.
+pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    prepare_data_dir(&config.data_dir)?;
+    let store = Store::open(config.database.clone())
+        .await
+        .context("failed to open the database")?;
+    let (key, key_is_new) =
+        MasterKey::open(&config.data_dir).context("failed to read the master key")?;
+    let check = key.check_value();
+    match store
+        .key_check_get()
+        .await
+        .context("failed to read the key check")?
+    {
+        Some(known) if known == check => {}
+        Some(_) => {
+            let path = MasterKey::path_in(&config.data_dir);
+            let text = mismatch_text(&path, key_is_new);
+            if key_is_new {
+                // It fits nothing; left behind it would hide at the next start that the real one is missing.
+                std::fs::remove_file(&path).context("failed to remove the unused master key")?;
+            }
+            anyhow::bail!(text);
+        }
+        None => store
+            .key_check_set(&check)
+            .await
+            .context("failed to keep the key check")?,
+    }
+    Ok(store)
+}
+
+fn prepare_data_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("failed to create the data directory `{}`", path.display()))
+}
+
+/// The first token of a database that knows none; it is written to a file and never shown.
+async fn first_token(
+    data_dir: &Path,
+    store: &Store,
+    clock: &SharedClock,
+) -> anyhow::Result<Option<PathBuf>> {
+    if !store
+        .token_list()
+        .await
+        .context("failed to read the tokens")?
+        .is_empty()
+    {
+        return Ok(None);
+    }
+    let text = token_text(rand::random());
+    let path = data_dir.join(ADMIN_TOKEN_FILE);
+    // The file first: a token that nobody can read would lock everybody out.
+    secret_file::replace(&path, &text).context("failed to write the first token")?;
+    store
+        .token_create("admin", Role::Admin, token_hash(&text), clock.now())
+        .await
+        .context("failed to keep the first token")?;
+    Ok(Some(path))
+}
+
+/// Runs `work` inside an actix system, as [`serve`] needs it.
+pub fn in_system<F: Future>(work: F) -> F::Output {
+    actix_web::rt::System::new().block_on(work)
+}
+
+fn listen(listener: TcpListener, state: ApiState) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+    let bound = listener
+        .local_addr()
+        .context("failed to read the address")?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(|app| api::configure(app, state.clone()))
+            .default_service(web::to(api::not_found))
+    })
+    .workers(HTTP_WORKERS)
+    .client_request_timeout(REQUEST_HEAD_LIMIT)
+    .keep_alive(KEEP_ALIVE)
+    .max_connections(CONNECTIONS_MAX)
+    .shutdown_timeout(HTTP_SHUTDOWN_SECS)
+    .disable_signals()
+    .listen(listener)
+    .context("failed to serve HTTP")?;
+    let server = server.run();
+    let handle = server.handle();
+    beside(async move {
+        if let Err(error) = server.await {
+            log::error!("the HTTP server failed: {error}");
+        }
+    });
+    Ok((bound, handle))
+}
+
+/// Runs what the system's own thread does beside waiting for signals.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the composition is what starts such work"
+)]
+fn beside(work: impl Future<Output = ()> + 'static) {
+    actix_web::rt::spawn(work);
+}
+
+/// Waits for a signal, drains, and ends the runtime; a second signal cuts the drain short.
+async fn wait_for_end(runtime: Runtime, drain_limit: Duration) -> anyhow::Result<Ending> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    let fenced = runtime.fenced();
+    tokio::select! {
+        () = either(&mut terminate, &mut interrupt) => {}
+        () = fenced.cancelled() => {
+            runtime.stop();
+            return Ok(Ending::Fenced);
+        }
+    }
+    log::info!("draining for at most {drain_limit:?}; a second signal ends at once");
+    let ending = tokio::select! {
+        drained = runtime.drain(drain_limit) => {
+            log::info!("drained; {} runs were interrupted", drained.interrupted);
+            Ending::Drained
+        }
+        () = either(&mut terminate, &mut interrupt) => Ending::Hurried,
+    };
+    runtime.stop();
+    Ok(ending)
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
