@@ -1,0 +1,11 @@
+//! The HTTP API, spoken to in process against a real store and a real runtime.
+
+mod app;
+mod auth;
+mod bad_input;
+mod events;
+mod openapi;
+mod reports;
+mod robots;
+mod stream;
+mod tasks;

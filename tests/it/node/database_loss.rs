@@ -1,0 +1,264 @@
+//! Promise 10: a lost database is survived.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, StatusCode};
+use robotd::clock::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+
+use crate::support::node::Node;
+use crate::support::postgres_server::PostgresServer;
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a client may be kept waiting for a 503.
+const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+/// How soon all is well once the database is back.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
+
+const ROBOTS: &str = r#"
+    [[robot]]
+    name = "custom.work"
+    command = ["/bin/sh", "-c", "echo begun; sleep 0.2; echo done"]
+    instances = 4
+
+    [[robot]]
+    name = "custom.long"
+    command = ["/bin/sh", "-c", "echo begun; for n in 1 2 3 4 5 6 7 8; do sleep 0.5; echo step $n; done"]
+
+    [[robot]]
+    name = "custom.beat"
+    command = ["/bin/true"]
+    every = "PT1S"
+    overlap = "allow"
+    instances = 4
+"#;
+
+/// A client that registers tasks all the time and keeps the ids it was answered.
+struct Poster {
+    client: Client,
+    url: String,
+    token: String,
+    stop: AtomicBool,
+}
+
+#[derive(Default)]
+struct Posted {
+    accepted: Vec<String>,
+    refused: usize,
+}
+
+impl Poster {
+    async fn post(self: Arc<Self>) -> Posted {
+        let mut posted = Posted::default();
+        while !self.stop.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            let request = self
+                .client
+                .post(format!("{}/api/v1/tasks", self.url))
+                .bearer_auth(&self.token);
+            let answer = request
+                .json(&json!({"robot": "custom.work"}))
+                .send()
+                .await
+                .unwrap();
+            let (status, kind) = (answer.status(), content_type(&answer));
+            let body: Value = answer.json().await.unwrap();
+            if status == StatusCode::CREATED {
+                posted
+                    .accepted
+                    .push(body["id"].as_str().unwrap().to_owned());
+            } else {
+                assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body:#}");
+                assert_eq!(kind, "application/problem+json");
+                assert_eq!(body["status"], 503, "{body:#}");
+                assert!(begun.elapsed() < ANSWER_LIMIT, "{:?}", begun.elapsed());
+                posted.refused += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        posted
+    }
+}
+
+fn content_type(answer: &reqwest::Response) -> String {
+    answer.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// Answer of `/health…`: its status and body.
+async fn health(node: &Node, path: &str) -> (StatusCode, Value) {
+    let answer = reqwest::get(format!("{}{path}", node.url())).await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+async fn until_health(node: &Node, wanted: &str, limit: Duration) -> Value {
+    let deadline = Instant::now() + limit;
+    loop {
+        let (_, body) = health(node, "/health").await;
+        if body["status"] == wanted {
+            return body;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not {wanted} within {limit:?}: {body:#}\n{}",
+            node.log()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_for_five_seconds_costs_nothing_accepted() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let mut node = Node::new(ROBOTS).on_database(&server.url());
+    node.start().await;
+    let poster = Arc::new(Poster {
+        client: Client::builder()
+            .timeout(Duration::from_secs(15))
+            .build()
+            .unwrap(),
+        url: node.url(),
+        token: node.token(),
+        stop: AtomicBool::new(false),
+    });
+    let clients: Vec<_> = (0..4)
+        .map(|_| tokio::runtime::Handle::current().spawn(Arc::clone(&poster).post()))
+        .collect();
+    let long = node
+        .send(Method::POST, "/robots/custom.long/run", json!({}))
+        .await;
+    let long = format!("/tasks/{}", long["id"].as_str().unwrap());
+    node.until(&long, LIMIT, |task| task["status"] == "running")
+        .await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+
+    server.crash();
+    let gone = Instant::now();
+    let failing = until_health(&node, "failing", Duration::from_secs(3)).await;
+    assert!(
+        failing["reasons"][0].as_str().unwrap().contains("database"),
+        "{failing:#}"
+    );
+    while gone.elapsed() < Duration::from_secs(5) {
+        let (status, live) = health(&node, "/health/live").await;
+        assert_eq!(status, StatusCode::OK, "{live:#}");
+        assert_eq!(health(&node, "/health").await.1["status"], "failing");
+        assert_eq!(
+            health(&node, "/health/ready").await.0,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    server.resume();
+    let back = Instant::now();
+    let back_at = SystemClock.now();
+    until_health(&node, "ok", RECOVERY_LIMIT).await;
+    until_posts_are_taken(&node, back).await;
+    poster.stop.store(true, Ordering::Relaxed);
+    let mut accepted = Vec::new();
+    let mut refused = 0;
+    for client in clients {
+        let posted = client.await.unwrap();
+        accepted.extend(posted.accepted);
+        refused += posted.refused;
+    }
+    assert!(
+        refused > 0 && accepted.len() > 10,
+        "{refused} refused, {} accepted",
+        accepted.len()
+    );
+    all_ends_well(&node, &accepted).await;
+    the_long_run_kept_its_log(&node, &long).await;
+    ticks_go_on(&node, back_at).await;
+    node.stop().await;
+}
+
+async fn until_posts_are_taken(node: &Node, back: Instant) {
+    loop {
+        let body = json!({"robot": "custom.work"});
+        let answer = node
+            .request(Method::POST, "/tasks")
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        if answer.status() == StatusCode::CREATED {
+            return;
+        }
+        assert!(back.elapsed() < RECOVERY_LIMIT, "{}", answer.status());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn all_ends_well(node: &Node, accepted: &[String]) {
+    for status in ["queued", "scheduled", "running", "queued"] {
+        let path = format!("/tasks?robot=custom.work&status={status}&limit=1");
+        node.until(&path, LIMIT, |page| {
+            page["items"].as_array().unwrap().is_empty()
+        })
+        .await;
+    }
+    for id in accepted {
+        let task = node.get(&format!("/tasks/{id}")).await;
+        assert_eq!(task["status"], "succeeded", "{task:#}");
+    }
+}
+
+/// It ran through the loss, so it is one process, and nothing it said is missing.
+async fn the_long_run_kept_its_log(node: &Node, long: &str) {
+    node.until(long, LIMIT, |task| task["status"] == "succeeded")
+        .await;
+    let processes = node
+        .all(&format!(
+            "/processes?task={}",
+            long.trim_start_matches("/tasks/")
+        ))
+        .await;
+    assert_eq!(processes.len(), 1, "{processes:#?}");
+    let log = node
+        .get(&format!(
+            "/processes/{}/log",
+            processes[0]["id"].as_str().unwrap()
+        ))
+        .await;
+    let lines: Vec<_> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["text"].as_str().unwrap())
+        .collect();
+    let steps: Vec<_> = (1..=8).map(|n| format!("step {n}")).collect();
+    assert_eq!(lines[0], "begun");
+    assert_eq!(lines[1..], steps, "{log:#}");
+}
+
+/// Ticks fire again, and the seconds of the loss are in the ledger, each once.
+async fn ticks_go_on(node: &Node, back_at: robotd::domain::time::Timestamp) {
+    let time = |value: &Value| {
+        value
+            .as_str()
+            .map(|text| text.parse::<robotd::domain::time::Timestamp>().unwrap())
+    };
+    let path = "/ticks?robot=custom.beat&decision=fired&limit=1";
+    node.until(path, RECOVERY_LIMIT, |page| {
+        time(&page["items"][0]["planned_at"]).is_some_and(|at| at > back_at)
+    })
+    .await;
+    let mut rows = node.all("/ticks?robot=custom.beat").await;
+    rows.reverse();
+    let mut next = time(&rows[0]["planned_at"]).unwrap();
+    for row in rows {
+        let planned_at = time(&row["planned_at"]).unwrap();
+        assert_eq!(
+            planned_at, next,
+            "a second is missing or there twice: {row:#}"
+        );
+        next = time(&row["through"]).unwrap_or(planned_at) + chrono::TimeDelta::seconds(1);
+    }
+}

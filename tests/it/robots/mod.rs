@@ -1,0 +1,9 @@
+//! Each robot against a real store of both kinds, run twice: the second run tells nobody again.
+
+mod catalog;
+mod custom;
+mod mail;
+mod notifications;
+mod rig;
+mod system_monitors;
+mod task_manager;

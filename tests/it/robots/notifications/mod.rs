@@ -1,0 +1,4 @@
+//! The robots of this category.
+
+mod cpu_and_memory_monitor;
+mod disk_space_monitors;

@@ -1,0 +1,3 @@
+//! The robots of this category.
+
+mod daily_data;

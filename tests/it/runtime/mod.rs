@@ -1,0 +1,5 @@
+//! The runtime in this process, on real stores, with robots that misbehave in every way we know.
+
+mod misbehaviour;
+mod rig;
+mod tree;

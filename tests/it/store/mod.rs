@@ -1,0 +1,19 @@
+//! The store, on both databases: one list of cases, which must not tell them apart.
+
+mod alert;
+mod audit;
+mod engine;
+mod event;
+mod key_survey;
+mod mail;
+mod make;
+mod node;
+mod process;
+mod report;
+mod sample;
+mod schema;
+mod task;
+mod task_end;
+mod task_list;
+mod tick;
+mod token;

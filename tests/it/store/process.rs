@@ -1,0 +1,128 @@
+//! Processes and their logs.
+
+use robotd::domain::id::ProcessId;
+use robotd::domain::task::ProcessOutcome;
+use robotd::store::Store;
+use robotd::store::page::PageRequest;
+use robotd::store::process::{LogLine, ProcessFilter, Progress};
+
+use super::make::{at, first, ground, success, task};
+use crate::support::database::{Database, on_both};
+
+on_both!(running_and_ended_are_one_list, a_log_is_cut_in_the_middle);
+
+async fn running_and_ended_are_one_list(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    store
+        .task_add(vec![task(robots[0]); 6], at(1))
+        .await
+        .unwrap();
+    let claimed = store
+        .task_claim(node, vec![(robots[0], 6)], at(2))
+        .await
+        .unwrap();
+    store
+        .task_complete(vec![success(&claimed[1], 3), success(&claimed[4], 3)])
+        .await
+        .unwrap();
+    let progress = Progress {
+        percent: 40,
+        message: "copying".to_owned(),
+    };
+    store
+        .process_progress(vec![
+            (claimed[0].process, progress.clone()),
+            (claimed[1].process, progress.clone()),
+        ])
+        .await
+        .unwrap();
+    let newest_first: Vec<_> = claimed.iter().rev().map(|c| c.process).collect();
+    assert_eq!(
+        pages_of_four(store).await,
+        newest_first.chunks(4).collect::<Vec<_>>()
+    );
+    let live = store
+        .execution_list(ProcessFilter::default(), first(10))
+        .await
+        .unwrap()
+        .items;
+    assert_eq!(live.len(), 4);
+    assert_eq!(live.last().unwrap().progress, Some(progress));
+    for (outcome, count) in [
+        (ProcessOutcome::Running, 4),
+        (ProcessOutcome::Succeeded, 2),
+        (ProcessOutcome::Lost, 0),
+    ] {
+        let filter = ProcessFilter {
+            outcome: Some(outcome),
+            robots: vec![robots[0]],
+            ..ProcessFilter::default()
+        };
+        assert_eq!(
+            store
+                .process_list(filter, first(10))
+                .await
+                .unwrap()
+                .items
+                .len(),
+            count,
+            "{outcome}"
+        );
+    }
+    let ended = store
+        .process_get(claimed[1].process)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (ended.counters, ended.attempt, ended.node),
+        (serde_json::json!({"done": 1}), 1, node)
+    );
+}
+
+/// All processes, newest first, read page by page.
+async fn pages_of_four(store: &Store) -> Vec<Vec<ProcessId>> {
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let request = PageRequest { limit: 4, after };
+        let page = store.process_list(ProcessFilter::default(), request).await;
+        let page = page.unwrap();
+        pages.push(page.items.iter().map(|process| process.id).collect());
+        match page.next {
+            None => return pages,
+            next => after = next,
+        }
+    }
+}
+
+async fn a_log_is_cut_in_the_middle(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    store.task_add(vec![task(robots[0])], at(1)).await.unwrap();
+    let process = store
+        .task_claim(node, vec![(robots[0], 1)], at(2))
+        .await
+        .unwrap()[0]
+        .process;
+    let line = |seq| LogLine {
+        process,
+        seq,
+        at: at(seq),
+        level: 5,
+        text: format!("line {seq}\u{0}"),
+    };
+    store
+        .log_append((1..=6).map(line).collect(), vec![])
+        .await
+        .unwrap();
+    store
+        .log_append((6..=9).map(line).collect(), vec![(process, 3, 7)])
+        .await
+        .unwrap();
+    let read = store.log_read(process, 0, 100).await.unwrap();
+    assert_eq!(
+        read.iter().map(|line| line.seq).collect::<Vec<_>>(),
+        [1, 2, 8, 9]
+    );
+    assert_eq!(read[0].text, "line 1\u{fffd}");
+    assert_eq!(store.log_read(process, 2, 1).await.unwrap()[0].seq, 8);
+}

@@ -1,0 +1,129 @@
+//! The schema: the same in `schema.rs` and in both databases, and every step can be undone.
+
+use std::path::PathBuf;
+
+use robotd::store::{Store, StoreError};
+
+use crate::support::database::{Database, databases};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// (table, column) as `schema.rs` has them.
+fn declared() -> Vec<(String, Vec<(String, bool)>)> {
+    let text = std::fs::read_to_string(root().join("src/store/schema.rs")).unwrap();
+    let mut tables = Vec::new();
+    for block in text.split("diesel::table! {").skip(1) {
+        let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
+        let table = lines
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .to_owned();
+        let (mut columns, mut name) = (Vec::new(), None);
+        for line in lines.take_while(|line| *line != "}") {
+            if let Some(sql) = line.strip_prefix("#[sql_name = \"") {
+                name = Some(sql.split('"').next().unwrap().to_owned());
+            } else if let Some((column, kind)) = line.split_once(" -> ") {
+                columns.push((
+                    name.take().unwrap_or_else(|| column.to_owned()),
+                    kind.starts_with("Nullable"),
+                ));
+            }
+        }
+        tables.push((table, columns));
+    }
+    tables
+}
+
+#[tokio::test]
+async fn both_databases_have_the_columns_of_the_code() {
+    for database in databases().await {
+        for (table, columns) in declared() {
+            for (column, nullable) in &columns {
+                let found = match database.name {
+                    "sqlite" => format!(
+                        "SELECT count(*) FROM pragma_table_info('{table}') WHERE name = '{column}' \
+                         AND \"notnull\" = CASE WHEN pk > 0 THEN \"notnull\" ELSE {} END",
+                        i32::from(!nullable)
+                    ),
+                    _ => format!(
+                        "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND \
+                         table_name = '{table}' AND column_name = '{column}' AND is_nullable = '{}'",
+                        if *nullable { "YES" } else { "NO" }
+                    ),
+                };
+                assert_eq!(
+                    database.number(&found).await,
+                    1,
+                    "{}: {table}.{column}",
+                    database.name
+                );
+            }
+            let all = match database.name {
+                "sqlite" => format!("SELECT count(*) FROM pragma_table_info('{table}')"),
+                _ => format!(
+                    "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND table_name = '{table}'"
+                ),
+            };
+            assert_eq!(
+                database.number(&all).await,
+                i64::try_from(columns.len()).unwrap(),
+                "{table}"
+            );
+        }
+    }
+}
+
+/// Undoes every step, the newest first.
+async fn undo(database: &Database) {
+    let folder = root().join("migrations").join(database.name);
+    let mut steps: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    steps.sort();
+    for step in steps.iter().rev() {
+        database
+            .sql(&std::fs::read_to_string(step.join("down.sql")).unwrap())
+            .await;
+    }
+    database.sql("DELETE FROM __diesel_schema_migrations").await;
+}
+
+#[tokio::test]
+async fn every_step_is_undone_and_done_again() {
+    for database in databases().await {
+        undo(&database).await;
+        let left = match database.name {
+            "sqlite" => {
+                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+            }
+            _ => "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'",
+        };
+        assert_eq!(
+            database.number(left).await,
+            1,
+            "only the list of migrations is left"
+        );
+        let store = database.open_again().await;
+        super::make::ground(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    for database in databases().await {
+        database
+            .sql("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")
+            .await;
+        let error = Store::open(database.config.clone()).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Other(text) if text.contains("written by a newer robotd")),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! A fresh database of each kind for one test, gone after it.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection as _;
+use robotd::store::{Store, StoreConfig};
+
+/// Where the administrator of a PostgreSQL server is reached, e.g. `postgres://postgres@127.0.0.1:5432/postgres`.
+const POSTGRES_URL: &str = "ROBOTD_TEST_POSTGRES_URL";
+
+/// Connections of one test's store: two writers at the least, and a reader.
+const CONNECTIONS: u32 = 4;
+
+/// A database and the store on it; the file or the database goes with it.
+pub struct Database {
+    /// `sqlite` or `postgres`, for messages.
+    pub name: &'static str,
+    /// The store, open.
+    pub store: Store,
+    /// What opens it once more.
+    pub config: StoreConfig,
+    place: Place,
+}
+
+enum Place {
+    Sqlite {
+        _folder: tempfile::TempDir,
+    },
+    Postgres {
+        admin: String,
+        url: String,
+        name: String,
+    },
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self::Postgres { admin, name, .. } = self else {
+            return;
+        };
+        let (admin, sql) = (
+            admin.clone(),
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        );
+        // A thread of its own: the test's runtime may be ending around this.
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(run(&admin, &sql));
+        };
+        if std::thread::spawn(work).join().is_err() {
+            eprintln!("database {name} could not be dropped");
+        }
+    }
+}
+
+/// A fresh database of each kind. Without a PostgreSQL server the SQLite half runs, and says so;
+/// with CI=true that is a failure.
+pub async fn databases() -> Vec<Database> {
+    let mut all = vec![Database::sqlite().await];
+    all.extend(Database::postgres().await);
+    all
+}
+
+impl Database {
+    /// A fresh file.
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = StoreConfig::Sqlite {
+            path: folder.path().join("robotd.db"),
+        };
+        let store = Store::open(config.clone()).await.unwrap();
+        Self {
+            name: "sqlite",
+            store,
+            config,
+            place: Place::Sqlite { _folder: folder },
+        }
+    }
+
+    /// A fresh database on the server; `None`, said loudly, where there is no server.
+    pub async fn postgres() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let admin = admin_url()?;
+        let name = format!(
+            "robotd_test_{}_{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        run(&admin, &format!("CREATE DATABASE {name}")).await;
+        let url = with_database(&admin, &name);
+        let place = Place::Postgres {
+            admin,
+            url: url.clone(),
+            name,
+        };
+        let config = StoreConfig::Postgres {
+            url,
+            connections: CONNECTIONS,
+        };
+        let store = Store::open(config.clone()).await.unwrap();
+        Some(Self {
+            name: "postgres",
+            store,
+            config,
+            place,
+        })
+    }
+
+    /// Another process's view of the same database.
+    pub async fn open_again(&self) -> Store {
+        Store::open(self.config.clone()).await.unwrap()
+    }
+
+    /// Runs SQL beside the store, as an administrator or an attacker would.
+    pub async fn sql(&self, text: &str) {
+        match &self.place {
+            Place::Sqlite { .. } => self.file().batch_execute(text).unwrap(),
+            Place::Postgres { url, .. } => run(url, text).await,
+        }
+    }
+
+    /// The one number that a SELECT answers.
+    pub async fn number(&self, select: &str) -> i64 {
+        match &self.place {
+            Place::Sqlite { .. } => {
+                use diesel::RunQueryDsl as _;
+                let select = diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!("({select})"));
+                diesel::select(select).get_result(&mut self.file()).unwrap()
+            }
+            Place::Postgres { url, .. } => client(url)
+                .await
+                .query_one(&format!("SELECT ({select})::bigint"), &[])
+                .await
+                .unwrap()
+                .get(0),
+        }
+    }
+
+    /// A session that keeps what it has locked until it is dropped (PostgreSQL).
+    pub async fn session(&self) -> tokio_postgres::Client {
+        match &self.place {
+            Place::Sqlite { .. } => panic!("PostgreSQL only"),
+            Place::Postgres { url, .. } => client(url).await,
+        }
+    }
+
+    fn file(&self) -> diesel::SqliteConnection {
+        let StoreConfig::Sqlite { path } = &self.config else {
+            panic!("SQLite only")
+        };
+        let mut conn = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+        conn
+    }
+}
+
+/// The administrator's URL; `None`, with a warning, where there is no server.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration but their environment"
+)]
+fn admin_url() -> Option<String> {
+    static WARNING: Once = Once::new();
+    let url = std::env::var(POSTGRES_URL).ok();
+    if url.is_none() {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "{POSTGRES_URL} is not set: with CI=true the PostgreSQL half must run"
+        );
+        WARNING.call_once(|| eprintln!("=== SKIPPED on PostgreSQL: {POSTGRES_URL} is not set ==="));
+    }
+    url
+}
+
+/// `url` with another database in it.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, query) = match url.split_once('?') {
+        Some((base, query)) => (base, format!("?{query}")),
+        None => (url, String::new()),
+    };
+    let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
+    format!("{server}/{name}{query}")
+}
+
+async fn client(url: &str) -> tokio_postgres::Client {
+    let base = url.split_once('?').map_or(url, |(base, _)| base);
+    let (client, connection) = tokio_postgres::connect(base, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::runtime::Handle::current().spawn(connection);
+    client
+}
+
+async fn run(url: &str, text: &str) {
+    client(url).await.batch_execute(text).await.unwrap();
+}
+
+/// Makes a test of each database out of `async fn case(database: &Database)`.
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&crate::support::database::Database::sqlite().await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $case() {
+                if let Some(database) = crate::support::database::Database::postgres().await {
+                    super::$case(&database).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_both;

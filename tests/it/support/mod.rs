@@ -1,0 +1,16 @@
+//! What the tests share: real programs to talk to, databases, whole nodes, and files they need.
+
+pub mod authority;
+pub mod counterpart;
+pub mod cutting_proxy;
+pub mod database;
+pub mod node;
+pub mod postgres_server;
+pub mod rsyslog;
+pub mod sink;
+pub mod smtp_server;
+
+/// Makes ring the process's TLS provider; a second call changes nothing.
+pub fn install_tls_provider() {
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+}
