@@ -151,6 +151,9 @@ pub const UNIQUE_KEY_CHARS_MAX: usize = 200;
 pub const BATCH_TASKS_MAX: usize = 10_000;
 /// Worker deaths after which a task is quarantined (design.md promise 6).
 pub const DEATHS_MAX: i32 = 3;
+/// The same where the last death was its node's: that is blamed on every run the node had, most of which
+/// are innocent, so it takes twice as many.
+pub const DEATHS_WITH_NODE_MAX: i32 = 2 * DEATHS_MAX;
 
 /// How one run ended, as its worker saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -277,7 +280,12 @@ pub fn after_run(
         }
         RunEnd::Panicked | RunEnd::Lost => {
             let deaths = task.deaths.saturating_add(1);
-            if deaths >= DEATHS_MAX {
+            let allowed = if *end == RunEnd::Lost {
+                DEATHS_WITH_NODE_MAX
+            } else {
+                DEATHS_MAX
+            };
+            if deaths >= allowed {
                 AfterRun::Finished(TaskStatus::Quarantined)
             } else {
                 again(DEATH_DELAY * task.deaths.unsigned_abs(), false, true)
@@ -287,100 +295,4 @@ pub fn after_run(
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::TimeZone;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn at(secs: i64) -> Timestamp {
-        chrono::Utc.timestamp_opt(1_800_000_000 + secs, 0).unwrap()
-    }
-
-    fn any_end() -> impl Strategy<Value = RunEnd> {
-        prop_oneof![
-            Just(RunEnd::Succeeded),
-            Just(RunEnd::Skipped),
-            (0i64..1000).prop_map(|s| RunEnd::Snoozed(at(s))),
-            Just(RunEnd::FailedTemporarily),
-            Just(RunEnd::FailedPermanently),
-            Just(RunEnd::Unverified),
-            Just(RunEnd::Panicked),
-            Just(RunEnd::TimedOut),
-            Just(RunEnd::Cancelled),
-            Just(RunEnd::Interrupted),
-            Just(RunEnd::Lost),
-        ]
-    }
-
-    proptest! {
-        /// However its runs end, a task that neither snoozes nor is interrupted ends.
-        #[test]
-        fn every_task_ends(ends in prop::collection::vec(any_end(), 60), max_attempts in 1i32..20) {
-            let (mut attempt, mut deaths, mut runs) = (1, 0, 0);
-            for end in ends {
-                let task = Attempted { attempt, max_attempts, deaths, deadline: None };
-                match after_run(task, &end, &RetryPolicy::DEFAULT, at(0), 0.5) {
-                    AfterRun::Finished(status) => {
-                        prop_assert!(status.is_final());
-                        return Ok(());
-                    }
-                    AfterRun::Again { run_at, attempt_used, death } => {
-                        prop_assert!(run_at >= at(0));
-                        prop_assert!(!(attempt_used && death), "a run is a failure or a death");
-                        attempt += i32::from(attempt_used);
-                        deaths += i32::from(death);
-                        runs += i32::from(attempt_used || death);
-                    }
-                }
-                prop_assert!(runs < max_attempts + DEATHS_MAX);
-            }
-        }
-
-        /// Nothing is offered again after its deadline.
-        #[test]
-        fn the_deadline_holds(end in any_end(), deadline in 0i64..100) {
-            let task = Attempted { attempt: 1, max_attempts: 5, deaths: 1, deadline: Some(at(deadline)) };
-            if let AfterRun::Again { run_at, .. } = after_run(task, &end, &RetryPolicy::DEFAULT, at(0), 0.5) {
-                prop_assert!(run_at <= at(deadline));
-            }
-        }
-    }
-
-    #[test]
-    fn the_third_death_is_quarantine_and_not_failure() {
-        let mut task = Attempted {
-            attempt: 1,
-            max_attempts: 1,
-            deaths: 0,
-            deadline: None,
-        };
-        for _ in 1..DEATHS_MAX {
-            let AfterRun::Again {
-                death: true,
-                attempt_used: false,
-                ..
-            } = after_run(task, &RunEnd::Lost, &RetryPolicy::DEFAULT, at(0), 0.0)
-            else {
-                panic!("a death below the limit must be offered again");
-            };
-            task.deaths += 1;
-        }
-        assert_eq!(
-            after_run(task, &RunEnd::Panicked, &RetryPolicy::DEFAULT, at(0), 0.0),
-            AfterRun::Finished(TaskStatus::Quarantined)
-        );
-    }
-
-    #[test]
-    fn words_and_codes_are_unique_and_round_trip() {
-        for status in TaskStatus::ALL {
-            assert_eq!(TaskStatus::from_code(status.code()), Some(*status));
-            assert_eq!(status.as_str().parse(), Ok(*status));
-        }
-        for outcome in ProcessOutcome::ALL {
-            assert_eq!(ProcessOutcome::from_code(outcome.code()), Some(*outcome));
-            assert_eq!(outcome.as_str().parse(), Ok(*outcome));
-        }
-    }
-}
+mod tests;
