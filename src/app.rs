@@ -57,14 +57,17 @@ const HTTP_SHUTDOWN_SECS: u64 = 2;
 
 /// Runs a node until a signal ends it. Must be called inside an actix system.
 ///
-/// `told` is called once, when the node can be used.
+/// `robots` are all that it has, see [`all_robots`]. `told` is called once, when the node can be used.
 ///
 /// # Errors
 /// Whatever keeps the node from starting: a configuration, a key that does not fit, a database or an
 /// address that is taken.
-pub async fn serve(config: Config, told: impl FnOnce(&Started)) -> anyhow::Result<Ending> {
+pub async fn serve(
+    config: Config,
+    robots: Vec<Arc<dyn Robot>>,
+    told: impl FnOnce(&Started),
+) -> anyhow::Result<Ending> {
     let clock: SharedClock = Arc::new(SystemClock);
-    let robots = all_robots(&config)?;
     // First of all, so that a taken address changes nothing.
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("failed to listen on `{}`", config.listen))?;

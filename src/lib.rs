@@ -27,4 +27,6 @@ pub mod app;
 
 pub mod config;
 
+pub mod bench;
+
 pub mod cli;

@@ -1,5 +1,6 @@
 //! The command line: what it accepts, and what each command does.
 
+mod bench;
 mod catalogue;
 mod client;
 mod exit;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::bench::robots::{Crowd, robots};
 use crate::config::{Config, Flags};
 
 pub use exit::Exit;
@@ -99,6 +101,12 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Measure this program on an empty database
+    #[command(hide = true)]
+    Bench(bench::BenchFlags),
+    /// Serve with the robots that `bench` measures
+    #[command(hide = true)]
+    BenchNode(Crowd),
 }
 
 /// The program: parses the command line, does what it says, answers the exit status.
@@ -137,7 +145,9 @@ impl Cli {
     fn dispatch(self) -> Ran {
         let flags = &self.settings;
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => node::serve(load(flags)?),
+            Command::Serve => node::serve(load(flags)?, Vec::new()),
+            Command::Bench(bench) => bench.run(flags),
+            Command::BenchNode(crowd) => node::serve(load(flags)?, robots(crowd)),
             Command::Robots { json } => catalogue::list(&load(flags)?, json),
             Command::Robot { name, json } => catalogue::show(&load(flags)?, &name, json),
             Command::Run { name, payload } => run::run(load(flags)?, &name, payload.as_deref()),
@@ -213,6 +223,7 @@ mod tests {
             "check-config",
             "openapi",
             "completions bash",
+            "bench drain --tasks 10 --runs 1 --json",
         ] {
             let words = std::iter::once("robotd").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

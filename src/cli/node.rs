@@ -1,13 +1,18 @@
 //! Commands that are a node, or prepare one.
 
+use std::sync::Arc;
+
 use crate::app::{self, Ending, Started};
 use crate::config::Config;
+use crate::robot::Robot;
 
 use super::exit::{Exit, Failure, Ran};
 use super::print;
 
-/// Serves until a signal ends it.
-pub(super) fn serve(config: Config) -> Ran {
+/// Serves until a signal ends it, with `more` robots beside the declared ones.
+pub(super) fn serve(config: Config, more: Vec<Arc<dyn Robot>>) -> Ran {
+    let mut robots = app::all_robots(&config)?;
+    robots.extend(more);
     let told = |started: &Started| {
         let mut text = format!("robotd listens on http://{}/", started.listen);
         if let Some(path) = &started.admin_token {
@@ -18,7 +23,7 @@ pub(super) fn serve(config: Config) -> Ran {
             log::info!("nobody reads the standard output");
         }
     };
-    match app::in_system(app::serve(config, told))? {
+    match app::in_system(app::serve(config, robots, told))? {
         Ending::Drained => Ok(()),
         // The second signal was an order; what ran is offered again by the next start.
         Ending::Hurried => Err(Failure::quiet(Exit::TryAgain)),

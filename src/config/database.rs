@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
+use super::ConfigError;
 use crate::store::StoreConfig;
 
 /// Connections to PostgreSQL unless the file says otherwise: a writer's batches and readers beside
@@ -12,6 +13,14 @@ pub(super) const CONNECTIONS_DEFAULT: u32 = 10;
 
 /// What the store accepts.
 const CONNECTIONS_RANGE: std::ops::RangeInclusive<u32> = 2..=100;
+
+/// Reads `url` by itself; a relative file is taken from the working directory.
+///
+/// # Errors
+/// What is wrong with it, by the name of the setting.
+pub fn read(url: &str) -> Result<StoreConfig, ConfigError> {
+    parse(url, None, Path::new("")).map_err(|text| ConfigError::one("database_url", text))
+}
 
 /// Reads `url`; relative files are taken from `base`. No error text holds the address, which may
 /// contain a password.

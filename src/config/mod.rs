@@ -24,6 +24,7 @@ use crate::robots::custom::Declaration;
 use crate::store::StoreConfig;
 use crate::store::upkeep::Retention;
 
+pub use database::read as read_database_url;
 pub use flags::{Flags, LogFormat};
 pub use problem::{ConfigError, Problem};
 

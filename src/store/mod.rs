@@ -7,6 +7,7 @@
 pub mod alert;
 pub mod audit;
 mod backend;
+pub mod bench;
 pub mod error;
 pub mod event;
 mod id;

@@ -16,6 +16,7 @@
 )]
 
 mod api;
+mod bench;
 mod cli;
 mod config;
 mod connect;

@@ -4,6 +4,7 @@ pub(in crate::store) mod connect;
 pub(in crate::store) mod dialect;
 mod exclusive;
 mod key_survey;
+pub(in crate::store) mod outside;
 mod threads;
 mod tls;
 pub(in crate::store) mod url;

@@ -3,6 +3,7 @@
 pub(in crate::store) mod connect;
 pub(in crate::store) mod dialect;
 mod key_survey;
+pub(in crate::store) mod outside;
 mod threads;
 
 #[path = "../queries/mod.rs"]

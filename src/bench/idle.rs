@@ -1,0 +1,43 @@
+//! A node with the whole catalogue and nothing to do.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::figure::Sample;
+use super::place::Place;
+use super::queue::mebibytes;
+
+/// Until the first runs of all robots are over.
+const SETTLE: Duration = Duration::from_secs(10);
+/// How long it is watched.
+const WATCH: Duration = Duration::from_secs(30);
+
+/// Watches a node as it ships for half a minute.
+pub(super) async fn measure(place: &Place) -> anyhow::Result<Vec<Sample>> {
+    let node = place.plain_node().await?;
+    sleep(SETTLE).await;
+    let transactions = place.transactions().await?;
+    let (cpu_before, _) = node.usage()?;
+    let started = Instant::now();
+    sleep(WATCH).await;
+    let (cpu, resident) = node.usage()?;
+    let took = started.elapsed().as_secs_f64();
+    let mut sample = Sample {
+        workload: "idle".to_owned(),
+        database: place.database(),
+        count: 1,
+        ..Sample::default()
+    };
+    let cpu = cpu.saturating_sub(cpu_before).as_secs_f64();
+    sample.facts.insert("cpu_percent", cpu * 100.0 / took);
+    sample.facts.insert("rss_mib", mebibytes(resident));
+    if let (Some(before), Some(after)) = (transactions, place.transactions().await?) {
+        let own = i32::try_from(after - before)?;
+        sample
+            .facts
+            .insert("transactions_per_second", f64::from(own) / took);
+    }
+    node.stop().await?;
+    Ok(Vec::from([sample]))
+}

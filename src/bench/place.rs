@@ -1,0 +1,93 @@
+//! Where one run is measured: a folder and a database, both as they were before when it is over.
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use super::node::Node;
+use super::robots::Crowd;
+use crate::config::read_database_url;
+use crate::store::{Store, StoreConfig, StoreResult};
+
+/// A folder, and a database that was empty.
+pub(super) struct Place {
+    pub(super) folder: TempDir,
+    pub(super) url: String,
+    config: StoreConfig,
+}
+
+impl Place {
+    /// Takes the database at `url`, or a file of its own; refuses one that has tables.
+    pub(super) async fn take(url: Option<&str>) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("robotd-bench-")
+            .tempdir()
+            .context("failed to make a temporary folder")?;
+        let url = url.map_or_else(
+            || format!("sqlite://{}", folder.path().join("bench.db").display()),
+            str::to_owned,
+        );
+        let config = read_database_url(&url)?;
+        let place = Self {
+            folder,
+            url,
+            config,
+        };
+        if !place.outside(StoreConfig::is_empty).await? {
+            anyhow::bail!(
+                "the database is not empty; a benchmark removes every table when it is over, so give it a \
+                 database of its own"
+            );
+        }
+        Ok(place)
+    }
+
+    /// `sqlite` or `postgres`.
+    pub(super) const fn database(&self) -> &'static str {
+        match self.config {
+            StoreConfig::Sqlite { .. } => "sqlite",
+            StoreConfig::Postgres { .. } => "postgres",
+        }
+    }
+
+    /// Starts a node here that has, beside the catalogue, the robots to be measured.
+    pub(super) async fn node(&self, crowd: Crowd) -> anyhow::Result<Node> {
+        Node::start(self.folder.path(), &self.url, Some(crowd)).await
+    }
+
+    /// Starts a node here as it ships.
+    pub(super) async fn plain_node(&self) -> anyhow::Result<Node> {
+        Node::start(self.folder.path(), &self.url, None).await
+    }
+
+    /// The database, beside the node that works on it.
+    pub(super) async fn store(&self) -> anyhow::Result<Store> {
+        Store::open(self.config.clone())
+            .await
+            .context("failed to open the database")
+    }
+
+    /// Brings the database to the state in which every measurement begins.
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+        self.outside(StoreConfig::settle).await
+    }
+
+    /// See [`StoreConfig::transactions`].
+    pub(super) async fn transactions(&self) -> anyhow::Result<Option<i64>> {
+        self.outside(StoreConfig::transactions).await
+    }
+
+    /// Removes what was made.
+    pub(super) async fn leave(self) -> anyhow::Result<()> {
+        self.outside(StoreConfig::clear).await
+    }
+
+    async fn outside<T: Send + 'static>(
+        &self,
+        work: fn(&StoreConfig) -> StoreResult<T>,
+    ) -> anyhow::Result<T> {
+        let config = self.config.clone();
+        Ok(tokio::task::spawn_blocking(move || work(&config))
+            .await
+            .context("a thread died")??)
+    }
+}

@@ -1,0 +1,139 @@
+//! Rows by the hundred thousand, and what a measurement reads. See `store::bench`.
+
+use std::sync::{Mutex, PoisonError, mpsc};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+
+use super::Conn;
+use super::statement::{Bind, Statement, bind};
+use crate::domain::id::{NodeId, RobotId};
+use crate::domain::time::{Timestamp, to_micros};
+use crate::store::backend::QueryResult;
+
+struct FillTasksDone;
+
+impl Statement for FillTasksDone {
+    type Row = ();
+    const SQL: &'static str = "
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
+        INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, attempts,
+            max_attempts, deaths, requested_by, created_at, process_id, finished_at)
+        SELECT ? + i, 1 + i % (SELECT count(*) FROM robots), 3, CASE WHEN i % 20 = 0 THEN 4 ELSE 3 END, 'null', 4,
+            ? + i * ?, 1, 5, 0, 'bench', ? + i * ?, ? + i, ? + i * ? + 1000
+        FROM n";
+}
+
+struct FillProcesses;
+
+impl Statement for FillProcesses {
+    type Row = ();
+    const SQL: &'static str = "
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
+        INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at,
+            outcome, counters, cancel_requested)
+        SELECT ? + i, ? + i, 1 + i % (SELECT count(*) FROM robots), 3, 1, ?, ? + i * ?, ? + i * ? + 1000,
+            CASE WHEN i % 20 = 0 THEN 2 ELSE 1 END, ?, FALSE
+        FROM n";
+}
+
+/// Makes finished tasks and their processes; the ids are the first of each.
+pub(in crate::store) fn fill_finished(
+    conn: &mut Conn,
+    node: NodeId,
+    (task, process): (i64, i64),
+    count: u32,
+    from: Timestamp,
+    step_micros: i64,
+) -> QueryResult<()> {
+    let (count, at, step) = (i64::from(count), to_micros(from), step_micros);
+    let binds = [count, task, at, step, at, step, process, at, step].map(Bind::Int);
+    bind(FillTasksDone, binds).execute(conn)?;
+    let mut binds = Vec::from([count, process, task, node.0, at, step, at, step].map(Bind::Int));
+    binds.push(Bind::Text("{}".to_owned()));
+    bind(FillProcesses, binds).execute(conn)?;
+    Ok(())
+}
+
+struct FillScheduled;
+
+impl Statement for FillScheduled {
+    type Row = ();
+    const SQL: &'static str = "
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
+        INSERT INTO tasks (id, robot_id, trigger_code, status, payload, priority, run_at, attempts, max_attempts,
+            deaths, requested_by, created_at, cancel_requested)
+        SELECT ? + i, ?, 3, 0, 'null', 4, ? + i * ?, 0, 5, 0, 'bench', ?, FALSE
+        FROM n";
+}
+
+/// Makes tasks for later, one a second.
+pub(in crate::store) fn fill_scheduled(
+    conn: &mut Conn,
+    robot: RobotId,
+    task: i64,
+    count: u32,
+    from: Timestamp,
+) -> QueryResult<()> {
+    let at = to_micros(from);
+    let binds = [i64::from(count), task, robot.0, at, 1_000_000, at].map(Bind::Int);
+    bind(FillScheduled, binds).execute(conn)?;
+    Ok(())
+}
+
+struct Busy;
+
+impl Statement for Busy {
+    type Row = (Bool,);
+    const SQL: &'static str = "
+        SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 1) OR EXISTS (SELECT 1 FROM tasks WHERE status = 2)";
+}
+
+/// Whether a task is queued or running.
+pub(in crate::store) fn busy(conn: &mut Conn) -> QueryResult<bool> {
+    let (busy,): (bool,) = bind(Busy, []).get_result(conn)?;
+    Ok(busy)
+}
+
+struct Succeeded;
+
+impl Statement for Succeeded {
+    type Row = (BigInt,);
+    const SQL: &'static str = "SELECT count(*) FROM processes WHERE robot_id = ? AND outcome = 1";
+}
+
+/// Succeeded processes of one robot.
+pub(in crate::store) fn succeeded(conn: &mut Conn, robot: RobotId) -> QueryResult<u64> {
+    let (count,): (i64,) = bind(Succeeded, [Bind::Int(robot.0)]).get_result(conn)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+struct Lateness;
+
+impl Statement for Lateness {
+    type Row = (BigInt,);
+    const SQL: &'static str =
+        "SELECT decided_at - planned_at FROM ticks WHERE planned_at >= ? AND planned_at < ?";
+}
+
+/// How late ticks were decided, in microseconds.
+pub(in crate::store) fn lateness(
+    conn: &mut Conn,
+    from: Timestamp,
+    to: Timestamp,
+) -> QueryResult<Vec<i64>> {
+    let binds = [to_micros(from), to_micros(to)].map(Bind::Int);
+    let rows: Vec<(i64,)> = bind(Lateness, binds).load(conn)?;
+    Ok(rows.into_iter().map(|(micros,)| micros).collect())
+}
+
+/// Reads once, so that the snapshot is taken, and keeps it until the sender of `until` is gone.
+pub(in crate::store) fn hold_snapshot(
+    conn: &mut Conn,
+    until: &Mutex<mpsc::Receiver<()>>,
+) -> QueryResult<()> {
+    let _taken = busy(conn)?;
+    // An error says that the sender is gone, which is what is waited for.
+    let _gone = until.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    Ok(())
+}
