@@ -270,6 +270,5 @@ pub(super) async fn run(
         payload,
         ..order(&robot, &caller.name)
     };
-    let added = state.store.task_add(vec![task], state.now()).await?;
-    super::tasks::registered(&state, &added).await
+    super::tasks::run_by_hand(&state, task).await
 }

@@ -18,7 +18,7 @@ use crate::domain::id::TaskId;
 use crate::domain::robot::FieldError;
 use crate::domain::task::{BATCH_TASKS_MAX, TaskStatus};
 use crate::store::page::Page;
-use crate::store::task::{Added, CancelEffect, Task, TaskFilter};
+use crate::store::task::{CancelEffect, NewTask, Task, TaskFilter};
 
 impl RequestBody for CreateTaskBody {}
 
@@ -41,37 +41,39 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let invalid = |errors| ApiError::fields(Code::Invalid, errors);
     let task = body.check(&state, &caller.name, "").map_err(invalid)?;
-    let added = state.store.task_add(vec![task], state.now()).await?;
-    let existing = added.first().is_some_and(|added| added.existing);
+    let (view, existing) = register(&state, task).await?;
     let mut answer = if existing {
         HttpResponse::Ok()
     } else {
         HttpResponse::Created()
     };
-    let view = added_view(&state, &added).await?;
     Ok(answer
         .insert_header((header::LOCATION, location(view.id)))
         .json(view))
 }
 
-/// The answer of a run by hand.
-pub(super) async fn registered(
-    state: &ApiState,
-    added: &[Added],
-) -> Result<HttpResponse, ApiError> {
-    let view = added_view(state, added).await?;
+/// Registers a run by hand.
+pub(super) async fn run_by_hand(state: &ApiState, task: NewTask) -> Result<HttpResponse, ApiError> {
+    let (view, _) = register(state, task).await?;
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, location(view.id)))
         .json(view))
 }
 
-async fn added_view(state: &ApiState, added: &[Added]) -> Result<TaskView, ApiError> {
-    let Some(added) = added.first() else {
-        return Err(ApiError::internal(
+/// Registers a task; answers it as it stands then, or the known one and that it was known.
+async fn register(state: &ApiState, task: NewTask) -> Result<(TaskView, bool), ApiError> {
+    let now = state.now();
+    let added = state.store.task_add(vec![task.clone()], now).await?;
+    match added.first() {
+        Some(added) if added.existing => Ok((one(state, added.id).await?, true)),
+        Some(added) => {
+            let task = Task::registered(added.id, task, now);
+            Ok((show(state, task).await?, false))
+        }
+        None => Err(ApiError::internal(
             "the store answered no task for one that was added",
-        ));
-    };
-    one(state, added.id).await
+        )),
+    }
 }
 
 fn location(id: TaskId) -> String {

@@ -9,7 +9,7 @@ use super::figure::Sample;
 use super::node::Node;
 use super::place::Place;
 use super::robots::{Crowd, NOOP};
-use crate::domain::id::RobotId;
+use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::BATCH_TASKS_MAX;
 use crate::store::Store;
 
@@ -40,12 +40,13 @@ pub(super) async fn drain_on(
     let before = store.bench_succeeded(robot).await?;
     let mut client = Client::connect(node).await?;
     client.enable(NOOP, false).await?;
-    fill(&mut client, count).await?;
+    let last = fill(&mut client, count).await?;
     place.settle().await?;
     let (cpu_before, _) = node.usage()?;
     let started = Instant::now();
     client.enable(NOOP, true).await?;
-    while store.bench_busy().await? {
+    // The last of the queue first: looking for any task at all would mean to walk over all that are gone.
+    while store.bench_open(last).await? || store.bench_busy().await? {
         anyhow::ensure!(
             started.elapsed() < DRAIN_MAX,
             "the queue does not become empty"
@@ -89,15 +90,21 @@ pub(super) async fn id_of(store: &Store, name: &str) -> anyhow::Result<RobotId> 
         .id)
 }
 
-async fn fill(client: &mut Client, count: u32) -> anyhow::Result<()> {
+/// Registers `count` tasks; answers the last one.
+async fn fill(client: &mut Client, count: u32) -> anyhow::Result<TaskId> {
     let most = u32::try_from(BATCH_TASKS_MAX)?;
-    let mut next = 0;
+    let (mut next, mut answer) = (0, bytes::Bytes::new());
     while next < count {
         let end = count.min(next + most);
-        client.post("/tasks/batch", batch(next..end)).await?;
+        answer = client.post("/tasks/batch", batch(next..end)).await?;
         next = end;
     }
-    Ok(())
+    let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+    let last = answer["tasks"].as_array().and_then(|tasks| tasks.last());
+    let last = last
+        .and_then(serde_json::Value::as_str)
+        .context("no task was registered")?;
+    Ok(TaskId(last.parse()?))
 }
 
 /// The body that registers one task of [`NOOP`] a number.

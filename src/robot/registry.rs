@@ -1,7 +1,7 @@
 //! Every robot with its configuration in force. The supervisor writes it; everybody reads it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 
@@ -62,11 +62,17 @@ pub struct PoolHealth {
     pub last_error: Option<String>,
 }
 
-/// All robots by name.
+/// All robots.
 #[derive(Debug, Default)]
 pub struct Registry {
-    entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+    entries: RwLock<Entries>,
     routes: RwLock<Arc<Routes>>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_name: BTreeMap<String, Arc<Entry>>,
+    by_id: HashMap<RobotId, Arc<Entry>>,
 }
 
 impl Registry {
@@ -74,43 +80,37 @@ impl Registry {
     pub fn put(&self, entry: Entry) -> Arc<Entry> {
         let entry = Arc::new(entry);
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.insert(entry.name().to_owned(), Arc::clone(&entry));
-        let mut routes = Routes::default();
-        for entry in entries.values() {
-            for pattern in &entry.definition.identity.events {
-                routes.subscribe(pattern, entry.id);
-            }
+        entries.by_id.insert(entry.id, Arc::clone(&entry));
+        let name = entry.name().to_owned();
+        let before = entries.by_name.insert(name, Arc::clone(&entry));
+        let listens = |entry: &Entry| !entry.definition.identity.events.is_empty();
+        if listens(&entry) || before.is_some_and(|before| listens(&before)) {
+            let routes = Arc::new(entries.routes());
+            *self.routes.write().unwrap_or_else(PoisonError::into_inner) = routes;
         }
-        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
         entry
     }
 
     /// The robot called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+        self.read().by_name.get(name).cloned()
     }
 
     /// The robot with this id.
     #[must_use]
     pub fn by_id(&self, id: RobotId) -> Option<Arc<Entry>> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.values().find(|entry| entry.id == id).cloned()
+        self.read().by_id.get(&id).cloned()
     }
 
     /// All robots by name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Entry>> {
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.read().by_name.values().cloned().collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Entries> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `event` with the robots it wakes.
@@ -128,6 +128,18 @@ impl Registry {
             })
             .collect();
         NewEvent { event, wakes }
+    }
+}
+
+impl Entries {
+    fn routes(&self) -> Routes {
+        let mut routes = Routes::default();
+        for entry in self.by_name.values() {
+            for pattern in &entry.definition.identity.events {
+                routes.subscribe(pattern, entry.id);
+            }
+        }
+        routes
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc;
 
-use crate::domain::id::{NodeId, RobotId};
+use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::time::Timestamp;
 
 use super::backend::{postgres, read, sqlite, write};
@@ -88,6 +88,11 @@ impl Store {
             at += chrono::TimeDelta::seconds(i64::from(rows));
         }
         Ok(())
+    }
+
+    /// Whether a task is not over.
+    pub async fn bench_open(&self, task: TaskId) -> StoreResult<bool> {
+        read!(self, bench::open(task))
     }
 
     /// Whether a task is queued or running.

@@ -78,6 +78,7 @@ struct Inner {
     backend: Backend,
     ids: id::Ids,
     signals: broadcast::Sender<Signal>,
+    orders: task::Orders,
     exclusive: AtomicBool,
 }
 
@@ -110,6 +111,7 @@ impl Store {
             backend,
             ids: id::Ids::default(),
             signals,
+            orders: task::Orders::default(),
             exclusive: AtomicBool::new(false),
         };
         Ok(Self {
@@ -151,6 +153,11 @@ impl Store {
     /// The ids reserved.
     fn ids_ref(&self) -> &id::Ids {
         &self.inner.ids
+    }
+
+    /// Orders that wait for the next commit.
+    fn orders(&self) -> &task::Orders {
+        &self.inner.orders
     }
 
     /// Whether this process holds the database alone.

@@ -14,11 +14,13 @@ use super::{Store, StoreError, StoreResult};
 pub use claim::{Claimed, Completion, ERROR_CHARS_MAX};
 pub use new::{Added, NewTask};
 pub(super) use outcome::{Claims, Completed, Promotion, Registered};
+pub(super) use register::{Order, Orders};
 pub use report::{Task, TaskFilter};
 
 mod claim;
 mod new;
 mod outcome;
+mod register;
 mod report;
 
 /// What `task_cancel` did.
@@ -50,18 +52,6 @@ pub struct Promoted {
 pub const QUEUED_COUNT_MAX: u32 = 10_000;
 
 impl Store {
-    /// Registers tasks, all or none, in one transaction. Answers in the order given.
-    /// Signals `TasksReady` after the commit. At most `BATCH_TASKS_MAX`.
-    pub async fn task_add(&self, tasks: Vec<NewTask>, now: Timestamp) -> StoreResult<Vec<Added>> {
-        bounded("tasks", tasks.len(), BATCH_TASKS_MAX)?;
-        if tasks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let first = self.ids(Series::Task, tasks.len()).await?;
-        let registered = write!(self, task_add::add(&tasks, first, now))?;
-        Ok(self.tell_registered(registered))
-    }
-
     /// One task, finished or not.
     pub async fn task_get(&self, id: TaskId) -> StoreResult<Option<Task>> {
         read!(self, task_report::get(id))

@@ -38,16 +38,17 @@ pub(super) enum Ran {
     Disconnected,
 }
 
-struct Call<T, F> {
+struct Call<T, F, R> {
     work: F,
     result: Option<QueryResult<T>>,
-    reply: oneshot::Sender<StoreResult<T>>,
+    reply: R,
 }
 
-impl<C, T, F> Work<C> for Call<T, F>
+impl<C, T, F, R> Work<C> for Call<T, F, R>
 where
     T: Send,
     F: FnMut(&mut C) -> QueryResult<T> + Send,
+    R: FnOnce(StoreResult<T>) + Send,
 {
     fn run(&mut self, conn: &mut C) -> Ran {
         // The connection is sound after a panic: the engine rolls back whatever was begun.
@@ -78,10 +79,27 @@ where
                 "a call was answered before it ran".to_owned(),
             )),
         };
-        if self.reply.send(result).is_err() {
-            log::debug!("a caller of the store did not wait for its answer");
-        }
+        (self.reply)(result);
     }
+}
+
+/// Sends `work` to the threads behind `queue`; its thread calls `reply` when the transaction is over.
+pub(super) async fn send<C, T, F, R>(
+    queue: &mpsc::Sender<Job<C>>,
+    work: F,
+    reply: R,
+) -> StoreResult<()>
+where
+    T: Send + 'static,
+    F: FnMut(&mut C) -> QueryResult<T> + Send + 'static,
+    R: FnOnce(StoreResult<T>) + Send + 'static,
+{
+    let call = Call {
+        work,
+        result: None,
+        reply,
+    };
+    queue.send(Box::new(call)).await.map_err(|_| ended())
 }
 
 /// Sends `work` to the threads behind `queue` and waits for its answer.
@@ -90,17 +108,18 @@ where
     T: Send + 'static,
     F: FnMut(&mut C) -> QueryResult<T> + Send + 'static,
 {
-    let ended = || StoreError::Unavailable("its threads have ended".to_owned());
     let (reply, answer) = oneshot::channel();
-    queue
-        .send(Box::new(Call {
-            work,
-            result: None,
-            reply,
-        }))
-        .await
-        .map_err(|_| ended())?;
+    let tell = move |result| {
+        if reply.send(result).is_err() {
+            log::debug!("a caller of the store did not wait for its answer");
+        }
+    };
+    send(queue, work, tell).await?;
     answer.await.map_err(|_| ended())?
+}
+
+fn ended() -> StoreError {
+    StoreError::Unavailable("its threads have ended".to_owned())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::mpsc;
 
-use super::call::{CALLS_MAX, Job, submit};
+use super::call::{CALLS_MAX, Job, send, submit};
 use super::health::Health;
 use super::{QueryResult, migrate};
 use crate::store::upkeep::Reachability;
@@ -70,6 +70,16 @@ impl Engine {
         F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
     {
         submit(&self.writer, work).await
+    }
+
+    /// As [`Engine::write`], but does not wait for the end: `reply` is called with it.
+    pub(in crate::store) async fn write_then<T, F, R>(&self, work: F, reply: R) -> StoreResult<()>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
+        R: FnOnce(StoreResult<T>) + Send + 'static,
+    {
+        send(&self.writer, work, reply).await
     }
 
     /// Runs `work` in a snapshot.

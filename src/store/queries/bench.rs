@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Bool};
 
 use super::Conn;
 use super::statement::{Bind, Statement, bind};
-use crate::domain::id::{NodeId, RobotId};
+use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::QueryResult;
 
@@ -48,10 +48,10 @@ pub(in crate::store) fn fill_finished(
 ) -> QueryResult<()> {
     let (count, at, step) = (i64::from(count), to_micros(from), step_micros);
     let binds = [count, task, at, step, at, step, process, at, step].map(Bind::Int);
-    bind(FillTasksDone, binds).execute(conn)?;
+    bind(FillTasksDone, &binds).execute(conn)?;
     let mut binds = Vec::from([count, process, task, node.0, at, step, at, step].map(Bind::Int));
     binds.push(Bind::Text("{}".to_owned()));
-    bind(FillProcesses, binds).execute(conn)?;
+    bind(FillProcesses, &binds).execute(conn)?;
     Ok(())
 }
 
@@ -77,8 +77,21 @@ pub(in crate::store) fn fill_scheduled(
 ) -> QueryResult<()> {
     let at = to_micros(from);
     let binds = [i64::from(count), task, robot.0, at, 1_000_000, at].map(Bind::Int);
-    bind(FillScheduled, binds).execute(conn)?;
+    bind(FillScheduled, &binds).execute(conn)?;
     Ok(())
+}
+
+struct Open;
+
+impl Statement for Open {
+    type Row = (Bool,);
+    const SQL: &'static str = "SELECT EXISTS (SELECT 1 FROM tasks WHERE id = ?)";
+}
+
+/// Whether a task is not over.
+pub(in crate::store) fn open(conn: &mut Conn, task: TaskId) -> QueryResult<bool> {
+    let (open,): (bool,) = bind(Open, &[Bind::Int(task.0)]).get_result(conn)?;
+    Ok(open)
 }
 
 struct Busy;
@@ -91,7 +104,7 @@ impl Statement for Busy {
 
 /// Whether a task is queued or running.
 pub(in crate::store) fn busy(conn: &mut Conn) -> QueryResult<bool> {
-    let (busy,): (bool,) = bind(Busy, []).get_result(conn)?;
+    let (busy,): (bool,) = bind(Busy, &[]).get_result(conn)?;
     Ok(busy)
 }
 
@@ -104,7 +117,7 @@ impl Statement for Succeeded {
 
 /// Succeeded processes of one robot.
 pub(in crate::store) fn succeeded(conn: &mut Conn, robot: RobotId) -> QueryResult<u64> {
-    let (count,): (i64,) = bind(Succeeded, [Bind::Int(robot.0)]).get_result(conn)?;
+    let (count,): (i64,) = bind(Succeeded, &[Bind::Int(robot.0)]).get_result(conn)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
@@ -123,7 +136,7 @@ pub(in crate::store) fn lateness(
     to: Timestamp,
 ) -> QueryResult<Vec<i64>> {
     let binds = [to_micros(from), to_micros(to)].map(Bind::Int);
-    let rows: Vec<(i64,)> = bind(Lateness, binds).load(conn)?;
+    let rows: Vec<(i64,)> = bind(Lateness, &binds).load(conn)?;
     Ok(rows.into_iter().map(|(micros,)| micros).collect())
 }
 

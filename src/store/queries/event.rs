@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::rows::{Rows, storable};
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Bind, Statement, bind, find};
+use super::task_add::Numbered;
 use super::{Conn, task_add};
 use crate::domain::event::{CloudEvent, EventRecord};
 use crate::domain::id::{EventId, RobotId};
@@ -26,9 +27,8 @@ impl Statement for Insert {
     type Row = (BigInt,);
     const SQL: &'static str = "
         INSERT INTO events (id, source, event_id, type, subject, at, body, received_at)
-        SELECT CAST(x.value->>'id' AS BIGINT), x.value->>'source', x.value->>'event_id', x.value->>'type',
-            x.value->>'subject', CAST(x.value->>'at' AS BIGINT), x.value->>'body', CAST(x.value->>'now' AS BIGINT)
-        FROM {rows} AS x WHERE TRUE
+        SELECT x.id, x.source, x.event_id, x.type, x.subject, x.at, x.body, x.now
+        FROM {rows id int, source text, event_id text, type text, subject text, at int, body text, now int} WHERE TRUE
         ON CONFLICT (source, event_id) DO NOTHING
         RETURNING id";
 }
@@ -74,7 +74,11 @@ pub(in crate::store) fn insert_events(
             tasks.push(task_of(wake, EventId(id), payload.clone()));
         }
     }
-    published.registered = task_add::add(conn, &tasks, ids.first_task, now)?;
+    let numbered: Vec<_> = (ids.first_task..)
+        .zip(&tasks)
+        .map(|(id, task)| Numbered { id, task, now })
+        .collect();
+    published.registered = task_add::add(conn, &numbered)?;
     published.appended.tasks = published
         .registered
         .added
@@ -92,7 +96,7 @@ fn is_served(
     if let Some(served) = known.get(&robot) {
         return Ok(*served);
     }
-    let found: Option<(i64,)> = bind(Served, [Bind::Int(robot.0)])
+    let found: Option<(i64,)> = bind(Served, &[Bind::Int(robot.0)])
         .get_result(conn)
         .optional()?;
     known.insert(robot, found.is_some());
@@ -112,22 +116,18 @@ fn insert_new(
     for (event, id) in order {
         let event = &event.event;
         rows.push([
-            ("id", json!(id)),
-            ("source", json!(event.source)),
-            ("event_id", json!(event.id)),
-            ("type", json!(event.kind)),
-            ("subject", json!(event.subject)),
-            ("at", json!(to_micros(event.time.unwrap_or(now)))),
-            ("body", Value::String(body_of(event)?.to_string())),
-            ("now", json!(to_micros(now))),
+            id.into(),
+            event.source.as_str().into(),
+            event.id.as_str().into(),
+            event.kind.as_str().into(),
+            event.subject.clone().into(),
+            to_micros(event.time.unwrap_or(now)).into(),
+            body_of(event)?.to_string().into(),
+            to_micros(now).into(),
         ]);
     }
-    let mut accepted = HashSet::new();
-    for piece in rows.pieces() {
-        let ids: Vec<(i64,)> = bind(Insert, [Bind::Text(piece)]).load(conn)?;
-        accepted.extend(ids.into_iter().map(|(id,)| id));
-    }
-    Ok(accepted)
+    let ids: Vec<(i64,)> = find(conn, Insert, &rows, &[])?;
+    Ok(ids.into_iter().map(|(id,)| id).collect())
 }
 
 fn body_of(event: &CloudEvent) -> QueryResult<Value> {
@@ -163,10 +163,10 @@ pub(in crate::store) fn list(
         .limit(page.rows())
         .into_boxed();
     if let Some(kind) = &filter.kind {
-        query = query.filter(events::kind.eq(storable(kind)));
+        query = query.filter(events::kind.eq(storable(kind.clone())));
     }
     if let Some(source) = &filter.source {
-        query = query.filter(events::source.eq(storable(source)));
+        query = query.filter(events::source.eq(storable(source.clone())));
     }
     if let Some(from) = filter.from {
         query = query.filter(events::received_at.ge(to_micros(from)));

@@ -19,6 +19,6 @@ impl Statement for Reserve {
 /// Takes the next `count` ids of `name`; answers the first.
 pub(in crate::store) fn reserve(conn: &mut Conn, name: &str, count: i64) -> QueryResult<i64> {
     let binds = [Bind::Text(name.to_owned()), Bind::Int(count)];
-    let (next,): (i64,) = bind(Reserve, binds).get_result(conn)?;
+    let (next,): (i64,) = bind(Reserve, &binds).get_result(conn)?;
     Ok(next - count)
 }

@@ -86,15 +86,15 @@ pub(in crate::store) fn robot_loads(
 
 fn robot_load(conn: &mut Conn, robot: RobotId, since: Timestamp) -> QueryResult<RobotLoad> {
     let one = || Bind::Int(robot.0);
-    let (queued, mut oldest): (i64, Option<i64>) = bind(Queued, [one()]).get_result(conn)?;
+    let (queued, mut oldest): (i64, Option<i64>) = bind(Queued, &[one()]).get_result(conn)?;
     if queued >= i64::from(QUEUED_COUNT_MAX) {
-        let (head,): (Option<i64>,) = bind(Heads, [one()]).get_result(conn)?;
+        let (head,): (Option<i64>,) = bind(Heads, &[one()]).get_result(conn)?;
         oldest = oldest.min(head.or(oldest));
     }
     let running: Option<(i64, i64, i64)> =
-        bind(LongestRunning, [one()]).get_result(conn).optional()?;
-    let (dead,): (i64,) = bind(Dead, [one(), Bind::Int(to_micros(since))]).get_result(conn)?;
-    let durations: Vec<(i64,)> = bind(Durations, [one()]).load(conn)?;
+        bind(LongestRunning, &[one()]).get_result(conn).optional()?;
+    let (dead,): (i64,) = bind(Dead, &[one(), Bind::Int(to_micros(since))]).get_result(conn)?;
+    let durations: Vec<(i64,)> = bind(Durations, &[one()]).load(conn)?;
     Ok(RobotLoad {
         robot,
         queued: u32::try_from(queued).unwrap_or(QUEUED_COUNT_MAX),

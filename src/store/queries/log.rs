@@ -1,11 +1,10 @@
 //! Process logs.
 
 use diesel::prelude::*;
-use serde_json::json;
 
 use super::Conn;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Bind, Statement, bind, run};
 use crate::domain::id::ProcessId;
 use crate::domain::time::{from_micros, to_micros};
 use crate::store::backend::QueryResult;
@@ -22,9 +21,8 @@ impl Statement for Insert {
     type Row = ();
     const SQL: &'static str = "
         INSERT INTO process_logs (process_id, seq, at, level, text)
-        SELECT CAST(x.value->>'process' AS BIGINT), CAST(x.value->>'seq' AS BIGINT), CAST(x.value->>'at' AS BIGINT),
-            CAST(x.value->>'level' AS SMALLINT), x.value->>'text'
-        FROM {rows} AS x WHERE TRUE
+        SELECT x.process, x.seq, x.at, x.level, x.text
+        FROM {rows process int, seq int, at int, level int, text text} WHERE TRUE
         ON CONFLICT (process_id, seq) DO NOTHING";
 }
 
@@ -45,18 +43,16 @@ pub(in crate::store) fn append(
     let mut rows = Rows::default();
     for line in lines {
         rows.push([
-            ("process", json!(line.process.0)),
-            ("seq", json!(line.seq)),
-            ("at", json!(to_micros(line.at))),
-            ("level", json!(line.level)),
-            ("text", json!(within_bound(&line.text))),
+            line.process.0.into(),
+            line.seq.into(),
+            to_micros(line.at).into(),
+            line.level.into(),
+            within_bound(&line.text).into(),
         ]);
     }
-    for piece in rows.pieces() {
-        bind(Insert, [Bind::Text(piece)]).execute(conn)?;
-    }
+    run(conn, Insert, &rows)?;
     for (process, first, last) in cut {
-        bind(Cut, [process.0, *first, *last].map(Bind::Int)).execute(conn)?;
+        bind(Cut, &[process.0, *first, *last].map(Bind::Int)).execute(conn)?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(in crate::store) fn start(
     now: Timestamp,
 ) -> QueryResult<NodeId> {
     if alone {
-        bind(KillOthers, []).execute(conn)?;
+        bind(KillOthers, &[]).execute(conn)?;
     }
     let at = to_micros(now);
     let binds = [
@@ -57,7 +57,7 @@ pub(in crate::store) fn start(
         Bind::Int(at),
         Bind::Int(at),
     ];
-    let (id,): (i64,) = bind(Start, binds).get_result(conn)?;
+    let (id,): (i64,) = bind(Start, &binds).get_result(conn)?;
     Ok(NodeId(id))
 }
 
@@ -70,7 +70,7 @@ impl Statement for Beat {
 
 /// Renews the lease; false where there is none any more.
 pub(in crate::store) fn beat(conn: &mut Conn, id: NodeId, now: Timestamp) -> QueryResult<bool> {
-    Ok(bind(Beat, [to_micros(now), id.0].map(Bind::Int)).execute(conn)? > 0)
+    Ok(bind(Beat, &[to_micros(now), id.0].map(Bind::Int)).execute(conn)? > 0)
 }
 
 struct Stop;
@@ -83,7 +83,7 @@ impl Statement for Stop {
 
 /// Ends in order; a node declared dead stays so.
 pub(in crate::store) fn stop(conn: &mut Conn, id: NodeId, now: Timestamp) -> QueryResult<()> {
-    bind(Stop, [to_micros(now), id.0].map(Bind::Int)).execute(conn)?;
+    bind(Stop, &[to_micros(now), id.0].map(Bind::Int)).execute(conn)?;
     Ok(())
 }
 
@@ -97,7 +97,7 @@ impl Statement for Reap {
 
 /// Declares silent nodes dead.
 pub(in crate::store) fn reap(conn: &mut Conn, silent_since: Timestamp) -> QueryResult<Vec<NodeId>> {
-    let rows: Vec<(i64,)> = bind(Reap, [Bind::Int(to_micros(silent_since))]).load(conn)?;
+    let rows: Vec<(i64,)> = bind(Reap, &[Bind::Int(to_micros(silent_since))]).load(conn)?;
     let mut ids: Vec<_> = rows.into_iter().map(|(id,)| NodeId(id)).collect();
     ids.sort_unstable();
     Ok(ids)

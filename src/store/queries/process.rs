@@ -3,10 +3,10 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Statement, find};
 use super::{Conn, Db};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{ProcessOutcome, Trigger};
@@ -237,9 +237,9 @@ struct SetProgress;
 impl Statement for SetProgress {
     type Row = (Nullable<BigInt>, BigInt);
     const SQL: &'static str = "
-        UPDATE tasks SET progress_percent = CAST(x.value->>'percent' AS SMALLINT), progress_message = x.value->>'message'
-        FROM {rows} AS x
-        WHERE tasks.status = 2 AND tasks.process_id = CAST(x.value->>'process' AS BIGINT)
+        UPDATE tasks SET progress_percent = x.percent, progress_message = x.message
+        FROM {rows process int, percent int, message text}
+        WHERE tasks.status = 2 AND tasks.process_id = x.process
         RETURNING process_id, robot_id";
 }
 
@@ -252,22 +252,13 @@ pub(in crate::store) fn progress(
     for (process, progress) in progress {
         let message: String = progress.message.chars().take(MESSAGE_CHARS_MAX).collect();
         let percent = progress.percent.clamp(0, 100);
-        rows.push([
-            ("process", json!(process.0)),
-            ("percent", json!(percent)),
-            ("message", json!(message)),
-        ]);
+        rows.push([process.0.into(), percent.into(), message.into()]);
     }
-    let mut running = Vec::new();
-    for piece in rows.pieces() {
-        let found: Vec<(Option<i64>, i64)> = bind(SetProgress, [Bind::Text(piece)]).load(conn)?;
-        running.extend(
-            found
-                .into_iter()
-                .filter_map(|(id, robot)| Some((ProcessId(id?), RobotId(robot)))),
-        );
-    }
-    Ok(running)
+    let running: Vec<(Option<i64>, i64)> = find(conn, SetProgress, &rows, &[])?;
+    Ok(running
+        .into_iter()
+        .filter_map(|(id, robot)| Some((ProcessId(id?), RobotId(robot))))
+        .collect())
 }
 
 type LastRow = (i64, Option<i64>, Option<i16>, Option<i64>, Option<String>);

@@ -1,11 +1,10 @@
 //! Robots' rows.
 
 use diesel::prelude::*;
-use serde_json::json;
 
 use super::event::insert_events;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Bind, Statement, bind, run};
 use super::{Conn, Db, audit};
 use crate::domain::id::RobotId;
 use crate::domain::robot::Overrides;
@@ -48,9 +47,9 @@ impl Statement for Insert {
     type Row = ();
     const SQL: &'static str = "
         INSERT INTO robots (name, overrides, revision, anchor_at)
-        SELECT x.value->>'name', x.value->>'overrides', 1, CAST(x.value->>'anchor' AS BIGINT)
-        FROM {rows} AS x
-        WHERE NOT EXISTS (SELECT 1 FROM robots r WHERE r.name = x.value->>'name')
+        SELECT x.name, x.overrides, 1, x.anchor
+        FROM {rows name text, overrides text, anchor int}
+        WHERE NOT EXISTS (SELECT 1 FROM robots r WHERE r.name = x.name)
         ON CONFLICT (name) DO NOTHING";
 }
 
@@ -61,15 +60,9 @@ pub(in crate::store) fn register(
 ) -> QueryResult<Vec<RobotRow>> {
     let mut rows = Rows::default();
     for (name, anchor) in named {
-        rows.push([
-            ("name", json!(name)),
-            ("overrides", json!("{}")),
-            ("anchor", json!(to_micros(*anchor))),
-        ]);
+        rows.push([name.as_str().into(), "{}".into(), to_micros(*anchor).into()]);
     }
-    for piece in rows.pieces() {
-        bind(Insert, [Bind::Text(piece)]).execute(conn)?;
-    }
+    run(conn, Insert, &rows)?;
     let known: std::collections::HashMap<_, _> = list(conn)?
         .into_iter()
         .map(|robot| (robot.name.clone(), robot))
@@ -121,7 +114,7 @@ pub(in crate::store) fn change(
         Bind::Int(id),
         Bind::Int(change.revision),
     ];
-    if bind(Change, binds).execute(conn)? == 0 {
+    if bind(Change, &binds).execute(conn)? == 0 {
         let found: Option<i64> = robots::table
             .find(id)
             .select(robots::revision)
@@ -136,7 +129,7 @@ pub(in crate::store) fn change(
         });
     }
     if let Some(anchor) = change.anchor {
-        bind(SetAnchor, [to_micros(anchor), id].map(Bind::Int)).execute(conn)?;
+        bind(SetAnchor, &[to_micros(anchor), id].map(Bind::Int)).execute(conn)?;
     }
     audit::append(conn, &change.audit, now)?;
     let published = insert_events(conn, change.event.as_slice(), ids, now)?;

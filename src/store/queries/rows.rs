@@ -1,56 +1,60 @@
-//! Many rows as one bind: a JSON array of objects, in pieces that either database takes easily.
+//! Many rows on their way into one statement's `{rows …}`.
 
-use serde_json::{Map, Value};
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) enum Cell {
+    /// Of a column declared `int`.
+    Int(Option<i64>),
+    /// Of a column declared `text`.
+    Text(Option<String>),
+}
 
-/// Longest piece. A row is at most a payload or an event (256 KiB) and its columns; pieces bound
-/// the memory for a batch of large ones (`jsonb` alone would end at 256 MiB).
-const PIECE_BYTES_MAX: usize = 8 * 1024 * 1024;
+macro_rules! cell_of {
+    ($($type:ty => $variant:ident($value:ident) $of:expr;)*) => {
+        $(impl From<$type> for Cell {
+            fn from($value: $type) -> Self {
+                Self::$variant($of)
+            }
+        })*
+    };
+}
 
-/// Rows on their way into a statement's `{rows}`.
+cell_of! {
+    i64 => Int(value) Some(value);
+    i32 => Int(value) Some(value.into());
+    i16 => Int(value) Some(value.into());
+    u32 => Int(value) Some(value.into());
+    Option<i64> => Int(value) value;
+    String => Text(value) Some(storable(value));
+    &str => Text(value) Some(storable(value.to_owned()));
+    Option<String> => Text(value) value.map(storable);
+}
+
+/// Rows of equal width. A text's NUL, which PostgreSQL cannot keep, becomes U+FFFD in both databases.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Rows {
-    full: Vec<String>,
-    open: String,
+    width: usize,
+    cells: Vec<Cell>,
 }
 
 impl Rows {
-    /// Adds a row; the values are read by name. NUL, which PostgreSQL cannot keep in a text,
-    /// becomes U+FFFD in both databases.
-    pub(in crate::store) fn push<const N: usize>(&mut self, columns: [(&str, Value); N]) {
-        let row: Map<String, Value> = columns
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), without_nul(value)))
-            .collect();
-        let row = Value::Object(row).to_string();
-        if !self.open.is_empty() && self.open.len() + row.len() > PIECE_BYTES_MAX {
-            self.close();
-        }
-        self.open.push(if self.open.is_empty() { '[' } else { ',' });
-        self.open.push_str(&row);
+    /// Adds a row; its values stand in the order in which the statement declares its columns.
+    pub(in crate::store) fn push<const N: usize>(&mut self, row: [Cell; N]) {
+        self.width = N;
+        self.cells.extend(row);
     }
 
-    /// The JSON arrays, none of them empty.
-    pub(in crate::store) fn pieces(mut self) -> Vec<String> {
-        self.close();
-        self.full
-    }
-
-    fn close(&mut self) {
-        if !self.open.is_empty() {
-            self.open.push(']');
-            self.full.push(std::mem::take(&mut self.open));
-        }
+    /// The rows in their order.
+    pub(in crate::store) fn iter(&self) -> impl ExactSizeIterator<Item = &[Cell]> {
+        self.cells.chunks(self.width.max(1))
     }
 }
 
 /// A text as either database can keep it.
-pub(in crate::store) fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-fn without_nul(value: Value) -> Value {
-    match value {
-        Value::String(text) if text.contains('\0') => Value::String(storable(&text)),
-        other => other,
+pub(in crate::store) fn storable(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
     }
 }

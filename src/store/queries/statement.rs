@@ -3,20 +3,23 @@
 
 use std::marker::PhantomData;
 
-use diesel::QueryResult;
+use diesel::QueryResult as DieselResult;
+use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_dsl::methods::LoadQuery;
 use diesel::sql_types::{BigInt, Text};
 
+use super::rows::Rows;
 use super::{Conn, Db, dialect};
+use crate::store::backend::QueryResult;
 
 /// One statement, known by its type.
 pub(in crate::store) trait Statement: 'static {
     /// What its rows are, as diesel's SQL types; `()` where it answers none.
     type Row: 'static;
 
-    /// The text. `?` is the next bind; `{rows}` the elements of the JSON array that is the next
-    /// bind, as rows with the one column `value`; `{for update}` and `{skip locked}` what keeps
-    /// rows from other transactions.
+    /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
+    /// these columns; `{for update}` and `{skip locked}` what keeps rows from other transactions.
     const SQL: &'static str;
 }
 
@@ -25,38 +28,109 @@ pub(in crate::store) trait Statement: 'static {
 pub(in crate::store) enum Bind {
     /// A number.
     Int(i64),
-    /// A text, or a JSON array for `{rows}`.
+    /// A text.
     Text(String),
 }
 
-/// A statement with its values.
+/// A statement with its values. `Z` tells apart the texts that a statement has for pieces of different sizes.
 #[derive(Debug)]
-pub(in crate::store) struct Bound<S> {
-    binds: Vec<Bind>,
-    statement: PhantomData<S>,
+pub(in crate::store) struct Bound<'a, S, Z = Small> {
+    binds: &'a [Bind],
+    piece: Option<dialect::Piece<'a>>,
+    statement: PhantomData<(S, Z)>,
 }
 
+/// For all rows that fit.
+#[derive(Debug)]
+pub(in crate::store) struct Large;
+
+/// For one row, or none.
+#[derive(Debug)]
+pub(in crate::store) struct Small;
+
 /// The statement `S` with `binds` in their order.
-pub(in crate::store) fn bind<S: Statement>(_statement: S, binds: impl Into<Vec<Bind>>) -> Bound<S> {
+pub(in crate::store) fn bind<S: Statement>(_statement: S, binds: &[Bind]) -> Bound<'_, S> {
     Bound {
-        binds: binds.into(),
+        binds,
+        piece: None,
         statement: PhantomData,
     }
 }
 
-impl<S: Statement> QueryId for Bound<S> {
-    type QueryId = S;
+impl<'a, S, Z> Bound<'a, S, Z> {
+    const fn of(piece: dialect::Piece<'a>, binds: &'a [Bind]) -> Self {
+        Self {
+            binds,
+            piece: Some(piece),
+            statement: PhantomData,
+        }
+    }
+}
+
+/// Runs `statement` for `rows`.
+pub(in crate::store) fn run<S: Statement>(
+    conn: &mut Conn,
+    _statement: S,
+    rows: &Rows,
+) -> QueryResult<()> {
+    for piece in dialect::large_pieces(rows, declared(S::SQL)) {
+        Bound::<S, Large>::of(piece, &[]).execute(conn)?;
+    }
+    for piece in dialect::small_pieces(rows) {
+        Bound::<S, Small>::of(piece, &[]).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Runs `statement` for `rows` and answers what it finds.
+pub(in crate::store) fn find<'a, S, T>(
+    conn: &mut Conn,
+    _statement: S,
+    rows: &'a Rows,
+    binds: &'a [Bind],
+) -> QueryResult<Vec<T>>
+where
+    S: Statement,
+    Bound<'a, S, Large>: LoadQuery<'a, Conn, T>,
+    Bound<'a, S, Small>: LoadQuery<'a, Conn, T>,
+{
+    let mut found = Vec::new();
+    for piece in dialect::large_pieces(rows, declared(S::SQL)) {
+        found.extend(Bound::<S, Large>::of(piece, binds).load(conn)?);
+    }
+    for piece in dialect::small_pieces(rows) {
+        found.extend(Bound::<S, Small>::of(piece, binds).load(conn)?);
+    }
+    Ok(found)
+}
+
+/// What stands between the braces of `{rows …}`.
+fn declared(sql: &'static str) -> &'static str {
+    sql.split_once("{rows ")
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map_or("", |(columns, _)| columns)
+}
+
+/// Names and types of declared columns.
+pub(in crate::store) fn columns(declared: &str) -> impl Iterator<Item = (&str, &str)> {
+    declared
+        .split(',')
+        .filter_map(|column| column.trim().split_once(' '))
+}
+
+impl<S: Statement, Z: 'static> QueryId for Bound<'_, S, Z> {
+    type QueryId = (PhantomData<S>, PhantomData<Z>);
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl<S: Statement> Query for Bound<S> {
+impl<S: Statement, Z> Query for Bound<'_, S, Z> {
     type SqlType = S::Row;
 }
 
-impl<S: Statement> diesel::RunQueryDsl<Conn> for Bound<S> {}
+impl<S: Statement, Z> diesel::RunQueryDsl<Conn> for Bound<'_, S, Z> {}
 
-impl<S: Statement> QueryFragment<Db> for Bound<S> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Db>) -> QueryResult<()> {
+impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Db>) -> DieselResult<()> {
         let mut binds = self.binds.iter();
         let mut rest = S::SQL;
         while let Some(at) = rest.find(['?', '{']) {
@@ -65,22 +139,18 @@ impl<S: Statement> QueryFragment<Db> for Bound<S> {
             rest = if let Some(after) = from.strip_prefix('?') {
                 push(&mut out, binds.next())?;
                 after
-            } else if let Some(after) = from.strip_prefix("{rows}") {
-                let (open, close) = dialect::ROWS
-                    .split_once('?')
-                    .ok_or_else(|| defect("no bind in rows"))?;
-                out.push_sql(open);
-                push(&mut out, binds.next())?;
-                out.push_sql(close);
-                after
-            } else if let Some(after) = from.strip_prefix("{for update}") {
-                out.push_sql(dialect::FOR_UPDATE);
-                after
-            } else if let Some(after) = from.strip_prefix("{skip locked}") {
-                out.push_sql(dialect::SKIP_LOCKED);
+            } else if let Some((word, after)) = from.split_once('}') {
+                match (word, &self.piece) {
+                    ("{for update", _) => out.push_sql(dialect::FOR_UPDATE),
+                    ("{skip locked", _) => out.push_sql(dialect::SKIP_LOCKED),
+                    (rows, Some(piece)) if rows.starts_with("{rows ") => {
+                        dialect::push_piece(&mut out, declared(S::SQL), piece)?;
+                    }
+                    _ => return Err(defect("an unknown word in braces, or rows without rows")),
+                }
                 after
             } else {
-                return Err(defect("an unknown word in braces"));
+                return Err(defect("an open brace"));
             };
         }
         out.push_sql(rest);
@@ -92,7 +162,7 @@ impl<S: Statement> QueryFragment<Db> for Bound<S> {
     }
 }
 
-fn push<'b>(out: &mut AstPass<'_, 'b, Db>, bind: Option<&'b Bind>) -> QueryResult<()> {
+fn push<'b>(out: &mut AstPass<'_, 'b, Db>, bind: Option<&'b Bind>) -> DieselResult<()> {
     match bind {
         Some(Bind::Int(value)) => out.push_bind_param::<BigInt, _>(value),
         Some(Bind::Text(value)) => out.push_bind_param::<Text, _>(value),

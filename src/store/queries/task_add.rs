@@ -1,19 +1,18 @@
 //! Registering tasks: the one way by which a row enters the hot table for the first time.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use serde_json::{Value, json};
 
 use super::Conn;
 use super::rows::{Rows, storable};
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Statement, find, run};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
-use crate::store::task::{Added, NewTask, Registered};
+use crate::store::task::{Added, NewTask, Order, Registered};
 
 /// Takes keys that are free. In the order of the keys, so that two batches cannot wait for each other.
 struct TakeKeys;
@@ -22,8 +21,8 @@ impl Statement for TakeKeys {
     type Row = (BigInt,);
     const SQL: &'static str = "
         INSERT INTO task_keys (robot_id, unique_key, task_id)
-        SELECT CAST(x.value->>'robot' AS BIGINT), x.value->>'key', CAST(x.value->>'id' AS BIGINT)
-        FROM {rows} AS x WHERE TRUE
+        SELECT x.robot, x.key, x.id
+        FROM {rows robot int, key text, id int} WHERE TRUE
         ON CONFLICT (robot_id, unique_key) DO NOTHING
         RETURNING task_id";
 }
@@ -35,8 +34,8 @@ impl Statement for KeyOwners {
     type Row = (BigInt, Text, BigInt);
     const SQL: &'static str = "
         SELECT k.robot_id, k.unique_key, k.task_id
-        FROM {rows} AS x
-        JOIN task_keys k ON k.robot_id = CAST(x.value->>'robot' AS BIGINT) AND k.unique_key = x.value->>'key'";
+        FROM {rows robot int, key text, id int}
+        JOIN task_keys k ON k.robot_id = x.robot AND k.unique_key = x.key";
 }
 
 struct Insert;
@@ -46,27 +45,50 @@ impl Statement for Insert {
     const SQL: &'static str = "
         INSERT INTO tasks (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
             attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, cancel_requested)
-        SELECT CAST(x.value->>'id' AS BIGINT), CAST(x.value->>'robot' AS BIGINT),
-            CAST(x.value->>'trigger' AS SMALLINT), CAST(x.value->>'status' AS SMALLINT), x.value->>'payload',
-            CAST(x.value->>'priority' AS SMALLINT), CAST(x.value->>'run_at' AS BIGINT),
-            CAST(x.value->>'deadline' AS BIGINT), x.value->>'key', 0,
-            CAST(x.value->>'max_attempts' AS INTEGER), 0, CAST(x.value->>'planned_at' AS BIGINT),
-            CAST(x.value->>'event' AS BIGINT), x.value->>'by', CAST(x.value->>'now' AS BIGINT), FALSE
-        FROM {rows} AS x";
+        SELECT x.id, x.robot, x.trigger_code, x.status, x.payload, x.priority, x.run_at, x.deadline, x.key, 0,
+            x.max_attempts, 0, x.planned_at, x.event, x.requested_by, x.now, FALSE
+        FROM {rows id int, robot int, trigger_code int, status int, payload text, priority int, run_at int, deadline int,
+            key text, max_attempts int, planned_at int, event int, requested_by text, now int}";
 }
 
-/// Registers tasks; the n-th gets the id `first + n`, unless its key is known.
-pub(in crate::store) fn add(
+/// A task to register, with what it gets.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Numbered<'a> {
+    /// Its id, unless its key is known.
+    pub(in crate::store) id: i64,
+    /// What is registered.
+    pub(in crate::store) task: &'a NewTask,
+    /// When.
+    pub(in crate::store) now: Timestamp,
+}
+
+/// Registers the tasks of several callers, all or none; answers in their order.
+pub(in crate::store) fn add_orders(
     conn: &mut Conn,
-    tasks: &[NewTask],
-    first: i64,
-    now: Timestamp,
+    orders: &[Arc<Order>],
 ) -> QueryResult<Registered> {
-    let owners = take_keys(conn, tasks, first)?;
+    let tasks: Vec<_> = orders
+        .iter()
+        .flat_map(|order| {
+            (order.first..)
+                .zip(&order.tasks)
+                .map(|(id, task)| Numbered {
+                    id,
+                    task,
+                    now: order.now,
+                })
+        })
+        .collect();
+    add(conn, &tasks)
+}
+
+/// Registers tasks, all or none; answers in their order.
+pub(in crate::store) fn add(conn: &mut Conn, tasks: &[Numbered<'_>]) -> QueryResult<Registered> {
+    let owners = take_keys(conn, tasks)?;
     let mut registered = Registered::default();
     let mut ready = BTreeSet::new();
     let mut rows = Rows::default();
-    for (task, id) in tasks.iter().zip(first..) {
+    for &Numbered { id, task, now } in tasks {
         let owner = key_of(task)
             .and_then(|key| owners.get(&key))
             .copied()
@@ -78,50 +100,32 @@ pub(in crate::store) fn add(
         if owner != id {
             continue;
         }
-        let run_at = task.run_at.unwrap_or(now).max(now);
-        let status = if run_at > now {
-            TaskStatus::Scheduled
-        } else {
-            TaskStatus::Queued
-        };
+        let (status, run_at) = task.first_status(now);
         if status == TaskStatus::Queued {
             ready.insert(task.robot);
         } else {
             registered.scheduled = registered.scheduled.into_iter().chain([run_at]).min();
         }
-        push(&mut rows, task, id, status, run_at, now);
+        rows.push([
+            id.into(),
+            task.robot.0.into(),
+            task.trigger.code().into(),
+            status.code().into(),
+            task.payload.to_string().into(),
+            task.priority.into(),
+            to_micros(run_at).into(),
+            task.deadline.map(to_micros).into(),
+            task.unique_key.clone().into(),
+            task.max_attempts.into(),
+            task.planned_at.map(to_micros).into(),
+            task.event.map(|event| event.0).into(),
+            task.requested_by.as_str().into(),
+            to_micros(now).into(),
+        ]);
     }
-    for piece in rows.pieces() {
-        bind(Insert, [Bind::Text(piece)]).execute(conn)?;
-    }
+    run(conn, Insert, &rows)?;
     registered.ready = ready.into_iter().collect();
     Ok(registered)
-}
-
-fn push(
-    rows: &mut Rows,
-    task: &NewTask,
-    id: i64,
-    status: TaskStatus,
-    run_at: Timestamp,
-    now: Timestamp,
-) {
-    rows.push([
-        ("id", json!(id)),
-        ("robot", json!(task.robot.0)),
-        ("trigger", json!(task.trigger.code())),
-        ("status", json!(status.code())),
-        ("payload", Value::String(task.payload.to_string())),
-        ("priority", json!(task.priority)),
-        ("run_at", json!(to_micros(run_at))),
-        ("deadline", json!(task.deadline.map(to_micros))),
-        ("key", json!(task.unique_key)),
-        ("max_attempts", json!(task.max_attempts)),
-        ("planned_at", json!(task.planned_at.map(to_micros))),
-        ("event", json!(task.event.map(|event| event.0))),
-        ("by", json!(task.requested_by)),
-        ("now", json!(to_micros(now))),
-    ]);
 }
 
 type Key = (RobotId, String);
@@ -129,32 +133,25 @@ type Key = (RobotId, String);
 fn key_of(task: &NewTask) -> Option<Key> {
     task.unique_key
         .as_deref()
-        .map(|key| (task.robot, storable(key)))
+        .map(|key| (task.robot, storable(key.to_owned())))
 }
 
 /// Gives each key that is new to the first task that names it; answers whose each key is.
-fn take_keys(conn: &mut Conn, tasks: &[NewTask], first: i64) -> QueryResult<BTreeMap<Key, i64>> {
+fn take_keys(conn: &mut Conn, tasks: &[Numbered<'_>]) -> QueryResult<BTreeMap<Key, i64>> {
     let mut wanted = BTreeMap::new();
-    for (task, id) in tasks.iter().zip(first..) {
-        if let Some(key) = key_of(task) {
-            wanted.entry(key).or_insert(id);
+    for numbered in tasks {
+        if let Some(key) = key_of(numbered.task) {
+            wanted.entry(key).or_insert(numbered.id);
         }
     }
-    let mut taken = HashSet::new();
-    for piece in key_rows(wanted.iter()).pieces() {
-        let ids: Vec<(i64,)> = bind(TakeKeys, [Bind::Text(piece)]).load(conn)?;
-        taken.extend(ids.into_iter().map(|(id,)| id));
-    }
+    let taken: Vec<(i64,)> = find(conn, TakeKeys, &key_rows(wanted.iter()), &[])?;
+    let taken: HashSet<i64> = taken.into_iter().map(|(id,)| id).collect();
     let known = || wanted.iter().filter(|(_, id)| !taken.contains(*id));
-    let mut owners: BTreeMap<Key, i64> = BTreeMap::new();
-    for piece in key_rows(known()).pieces() {
-        let found: Vec<(i64, String, i64)> = bind(KeyOwners, [Bind::Text(piece)]).load(conn)?;
-        owners.extend(
-            found
-                .into_iter()
-                .map(|(robot, key, id)| ((RobotId(robot), key), id)),
-        );
-    }
+    let found: Vec<(i64, String, i64)> = find(conn, KeyOwners, &key_rows(known()), &[])?;
+    let mut owners: BTreeMap<Key, i64> = found
+        .into_iter()
+        .map(|(robot, key, id)| ((RobotId(robot), key), id))
+        .collect();
     if known().any(|(key, _)| !owners.contains_key(key)) {
         // Pruned between the two statements: it is free now.
         return Err(QueryError::Race);
@@ -168,11 +165,7 @@ fn take_keys(conn: &mut Conn, tasks: &[NewTask], first: i64) -> QueryResult<BTre
 fn key_rows<'a>(keys: impl Iterator<Item = (&'a Key, &'a i64)>) -> Rows {
     let mut rows = Rows::default();
     for ((robot, key), id) in keys {
-        rows.push([
-            ("robot", json!(robot.0)),
-            ("key", json!(key)),
-            ("id", json!(id)),
-        ]);
+        rows.push([robot.0.into(), key.as_str().into(), (*id).into()]);
     }
     rows
 }

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
-use serde_json::json;
 
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Bind, Statement, bind, find, run};
 use super::task_finish::{expire, finish};
 use super::{Conn, dialect};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
@@ -77,11 +76,11 @@ impl Statement for ClaimOfAll {
     const SQL: &'static str = "
         WITH picked AS MATERIALIZED (
             SELECT q.id, q.priority
-            FROM {rows} AS x CROSS JOIN LATERAL (
+            FROM {rows robot int, count int} CROSS JOIN LATERAL (
                 SELECT id, priority FROM tasks
-                WHERE status = 1 AND robot_id = CAST(x.value->>'robot' AS BIGINT)
+                WHERE status = 1 AND robot_id = x.robot
                     AND (deadline_at IS NULL OR deadline_at >= ?)
-                ORDER BY priority DESC, id LIMIT CAST(x.value->>'count' AS BIGINT) {skip locked}
+                ORDER BY priority DESC, id LIMIT x.count {skip locked}
             ) AS q
         ), n AS (
             SELECT id, ? - 1 + row_number() OVER (ORDER BY priority DESC, id) AS process_id FROM picked
@@ -108,24 +107,15 @@ pub(in crate::store) fn claim(
     if dialect::CLAIMS_AT_ONCE {
         let mut wanted = Rows::default();
         for (robot, count) in demands {
-            wanted.push([("robot", json!(robot.0)), ("count", json!(count))]);
+            wanted.push([robot.0.into(), (*count).into()]);
         }
-        for piece in wanted.pieces() {
-            let binds = [
-                Bind::Text(piece),
-                Bind::Int(at),
-                Bind::Int(next),
-                Bind::Int(node.0),
-                Bind::Int(at),
-            ];
-            let found: Vec<ClaimedRow> = bind(ClaimOfAll, binds).load(conn)?;
-            next += i64::try_from(found.len()).unwrap_or(i64::MAX);
-            rows.extend(found);
-        }
+        let binds = [at, next, node.0, at].map(Bind::Int);
+        rows = find(conn, ClaimOfAll, &wanted, &binds)?;
+        next += i64::try_from(rows.len()).unwrap_or(i64::MAX);
     } else {
         for (robot, count) in demands {
             let binds = [node.0, at, next, robot.0, at, i64::from(*count)].map(Bind::Int);
-            let found: Vec<ClaimedRow> = bind(ClaimOfRobot, binds).load(conn)?;
+            let found: Vec<ClaimedRow> = bind(ClaimOfRobot, &binds).load(conn)?;
             next += i64::try_from(found.len()).unwrap_or(i64::MAX);
             rows.extend(found);
         }
@@ -189,7 +179,7 @@ impl Statement for Orphans {
 
 /// Running tasks whose node is not alive.
 pub(in crate::store) fn orphans(conn: &mut Conn, limit: u32) -> QueryResult<Vec<Claimed>> {
-    let rows: Vec<ClaimedRow> = bind(Orphans, [Bind::Int(i64::from(limit))]).load(conn)?;
+    let rows: Vec<ClaimedRow> = bind(Orphans, &[Bind::Int(i64::from(limit))]).load(conn)?;
     rows.into_iter().map(claimed).collect()
 }
 
@@ -211,7 +201,7 @@ pub(in crate::store) fn claimed_at(
     at: Timestamp,
 ) -> QueryResult<Vec<Claimed>> {
     let binds = [Bind::Int(node.0), Bind::Int(to_micros(at))];
-    let rows: Vec<ClaimedRow> = bind(ClaimedAt, binds).load(conn)?;
+    let rows: Vec<ClaimedRow> = bind(ClaimedAt, &binds).load(conn)?;
     rows.into_iter().map(claimed).collect()
 }
 
@@ -220,8 +210,8 @@ struct LockHeld;
 impl Statement for LockHeld {
     type Row = (BigInt, BigInt, Nullable<BigInt>, Bool);
     const SQL: &'static str = "
-        SELECT t.id, t.robot_id, t.started_at, t.cancel_requested FROM {rows} AS x JOIN tasks t
-            ON t.id = CAST(x.value->>'task' AS BIGINT) AND t.process_id = CAST(x.value->>'process' AS BIGINT)
+        SELECT t.id, t.robot_id, t.started_at, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
+            ON t.id = x.task AND t.process_id = x.process
         WHERE t.status = 2 ORDER BY t.id {for update}";
 }
 
@@ -232,7 +222,7 @@ impl Statement for QueueAgain {
     const SQL: &'static str = "
         UPDATE tasks SET status = 1, attempts = attempts - 1, process_id = NULL, node_id = NULL, started_at = NULL,
             progress_percent = NULL, progress_message = NULL
-        WHERE id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)";
+        WHERE id IN (SELECT x.task FROM {rows task int})";
 }
 
 /// What giving back came to: robots whose tasks wait again, and tasks that were cancelled meanwhile.
@@ -245,29 +235,24 @@ pub(in crate::store) fn release(
 ) -> QueryResult<Released> {
     let mut rows = Rows::default();
     for (task, process) in claims {
-        rows.push([("task", json!(task.0)), ("process", json!(process.0))]);
+        rows.push([task.0.into(), process.0.into()]);
     }
     let (mut robots, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
     let (mut seen, mut at) = (HashSet::new(), 0);
-    for piece in rows.pieces() {
-        let held: Vec<(i64, i64, Option<i64>, bool)> =
-            bind(LockHeld, [Bind::Text(piece)]).load(conn)?;
-        for (id, robot, started, cancel) in held {
-            if !seen.insert(id) {
-                continue;
-            }
-            if cancel {
-                at = at.max(started.unwrap_or_default());
-                cancelled.push((TaskId(id), RobotId(robot)));
-            } else {
-                robots.push(RobotId(robot));
-                queued.push([("task", json!(id))]);
-            }
+    let held: Vec<(i64, i64, Option<i64>, bool)> = find(conn, LockHeld, &rows, &[])?;
+    for (id, robot, started, cancel) in held {
+        if !seen.insert(id) {
+            continue;
+        }
+        if cancel {
+            at = at.max(started.unwrap_or_default());
+            cancelled.push((TaskId(id), RobotId(robot)));
+        } else {
+            robots.push(RobotId(robot));
+            queued.push([id.into()]);
         }
     }
-    for piece in queued.pieces() {
-        bind(QueueAgain, [Bind::Text(piece)]).execute(conn)?;
-    }
+    run(conn, QueueAgain, &queued)?;
     let ids: Vec<_> = cancelled.iter().map(|(id, _)| *id).collect();
     finish(conn, &ids, TaskStatus::Cancelled, from_micros(at))?;
     robots.sort_unstable();

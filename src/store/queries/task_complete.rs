@@ -1,15 +1,12 @@
 //! Recording the ends of processes, fenced by their ids.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
-use serde_json::{Value, json};
 
-use super::Conn;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
-use super::task_finish::Remove;
+use super::statement::{Statement, find, run};
+use super::{Conn, dialect};
 use crate::domain::id::RobotId;
 use crate::domain::task::{AfterRun, TaskStatus};
 use crate::domain::time::to_micros;
@@ -22,38 +19,85 @@ struct Lock;
 impl Statement for Lock {
     type Row = (BigInt, Nullable<BigInt>, BigInt, Bool);
     const SQL: &'static str = "
-        SELECT t.id, t.process_id, t.robot_id, t.cancel_requested FROM {rows} AS x JOIN tasks t
-            ON t.id = CAST(x.value->>'task' AS BIGINT) AND t.process_id = CAST(x.value->>'process' AS BIGINT)
-        WHERE t.status = 2 ORDER BY t.id {for update}";
+        SELECT t.id, t.process_id, t.robot_id, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
+            ON t.id = x.task AND t.process_id = x.process
+        WHERE t.status + 0 = 2 ORDER BY t.id {for update}";
 }
 
-struct InsertProcesses;
+/// Ends of tasks that are over, in one statement: what the fence lets through leaves the hot table for history,
+/// with its process. (`status + 0`: by the primary key, never by the index of what runs, which is small only as
+/// long as little runs.)
+struct Finish;
 
-impl Statement for InsertProcesses {
+impl Statement for Finish {
+    type Row = (BigInt, Nullable<BigInt>, BigInt);
+    const SQL: &'static str = "
+        WITH gone AS (
+            DELETE FROM tasks t
+            USING {rows task int, process int, at int, outcome int, class text, error text, counters text,
+                status int, death int}
+            WHERE t.id = x.task AND t.process_id = x.process AND t.status + 0 = 2
+            RETURNING t.*, x.at, x.outcome, x.class, x.error AS run_error, x.counters, x.status AS final, x.death
+        ), ended AS (
+            INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at,
+                outcome, planned_at, error_class, error, counters, cancel_requested)
+            SELECT process_id, id, robot_id, trigger_code, attempts, node_id, started_at, at, outcome, planned_at,
+                class, run_error, counters, cancel_requested
+            FROM gone
+        )
+        INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at,
+            unique_key, attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
+            finished_at, error)
+        SELECT id, robot_id, trigger_code, final, payload, priority, run_at, deadline_at, unique_key, attempts,
+            max_attempts, deaths + death, planned_at, event_id, requested_by, created_at, process_id, at,
+            CASE WHEN final = 3 THEN run_error ELSE COALESCE(run_error, error) END
+        FROM gone
+        RETURNING id, process_id, robot_id";
+}
+
+/// The same in three steps, where a statement costs no round trip and changes one table only.
+struct FinishProcess;
+
+impl Statement for FinishProcess {
     type Row = ();
     const SQL: &'static str = "
         INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at,
             outcome, planned_at, error_class, error, counters, cancel_requested)
-        SELECT t.process_id, t.id, t.robot_id, t.trigger_code, t.attempts, t.node_id, t.started_at,
-            CAST(x.value->>'at' AS BIGINT), CAST(x.value->>'outcome' AS SMALLINT), t.planned_at, x.value->>'class',
-            x.value->>'error', x.value->>'counters', t.cancel_requested
-        FROM {rows} AS x JOIN tasks t ON t.id = CAST(x.value->>'task' AS BIGINT)";
+        SELECT t.process_id, t.id, t.robot_id, t.trigger_code, t.attempts, t.node_id, t.started_at, x.at, x.outcome,
+            t.planned_at, x.class, x.error, x.counters, t.cancel_requested
+        FROM {rows task int, process int, at int, outcome int, class text, error text, counters text,
+            status int, death int}
+        JOIN tasks t ON t.id = x.task AND t.process_id = x.process
+        WHERE t.status + 0 = 2";
 }
 
-struct Archive;
+/// See [`FinishProcess`].
+struct FinishTask;
 
-impl Statement for Archive {
+impl Statement for FinishTask {
+    type Row = (BigInt, Nullable<BigInt>, BigInt);
+    const SQL: &'static str = "
+        INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at,
+            unique_key, attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
+            finished_at, error)
+        SELECT t.id, t.robot_id, t.trigger_code, x.status, t.payload, t.priority, t.run_at, t.deadline_at,
+            t.unique_key, t.attempts, t.max_attempts, t.deaths + x.death, t.planned_at, t.event_id, t.requested_by,
+            t.created_at, t.process_id, x.at,
+            CASE WHEN x.status = 3 THEN x.error ELSE COALESCE(x.error, t.error) END
+        FROM {rows task int, process int, at int, outcome int, class text, error text, counters text,
+            status int, death int}
+        JOIN tasks t ON t.id = x.task AND t.process_id = x.process
+        WHERE t.status + 0 = 2
+        RETURNING id, process_id, robot_id";
+}
+
+/// See [`FinishProcess`].
+struct FinishRemove;
+
+impl Statement for FinishRemove {
     type Row = ();
     const SQL: &'static str = "
-        INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
-            attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
-            finished_at, error)
-        SELECT t.id, t.robot_id, t.trigger_code, CAST(x.value->>'status' AS SMALLINT), t.payload, t.priority, t.run_at,
-            t.deadline_at, t.unique_key, t.attempts, t.max_attempts,
-            t.deaths + CAST(x.value->>'death' AS INTEGER), t.planned_at, t.event_id, t.requested_by, t.created_at,
-            t.process_id, CAST(x.value->>'at' AS BIGINT),
-            CASE WHEN CAST(x.value->>'status' AS SMALLINT) = 3 THEN x.value->>'error' ELSE COALESCE(x.value->>'error', t.error) END
-        FROM {rows} AS x JOIN tasks t ON t.id = CAST(x.value->>'task' AS BIGINT)";
+        DELETE FROM tasks WHERE id IN (SELECT x.task FROM {rows task int})";
 }
 
 struct RunAgain;
@@ -61,12 +105,27 @@ struct RunAgain;
 impl Statement for RunAgain {
     type Row = ();
     const SQL: &'static str = "
-        UPDATE tasks SET status = CAST(x.value->>'status' AS SMALLINT), run_at = CAST(x.value->>'run_at' AS BIGINT),
-            attempts = tasks.attempts - CAST(x.value->>'back' AS INTEGER),
-            deaths = tasks.deaths + CAST(x.value->>'death' AS INTEGER),
-            error = COALESCE(x.value->>'error', tasks.error), node_id = NULL, started_at = NULL,
+        UPDATE tasks SET status = x.status, run_at = x.run_at,
+            attempts = tasks.attempts - x.back,
+            deaths = tasks.deaths + x.death,
+            error = COALESCE(x.error, tasks.error), node_id = NULL, started_at = NULL,
             progress_percent = NULL, progress_message = NULL
-        FROM {rows} AS x WHERE tasks.id = CAST(x.value->>'task' AS BIGINT)";
+        FROM {rows task int, status int, run_at int, back int, death int, error text}
+        WHERE tasks.id = x.task";
+}
+
+/// The process of an end after which the task runs again; the task's row is held.
+struct InsertProcess;
+
+impl Statement for InsertProcess {
+    type Row = ();
+    const SQL: &'static str = "
+        INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at,
+            outcome, planned_at, error_class, error, counters, cancel_requested)
+        SELECT t.process_id, t.id, t.robot_id, t.trigger_code, t.attempts, t.node_id, t.started_at, x.at, x.outcome,
+            t.planned_at, x.class, x.error, x.counters, t.cancel_requested
+        FROM {rows task int, at int, outcome int, class text, error text, counters text}
+        JOIN tasks t ON t.id = x.task";
 }
 
 /// The last run of each robot. In the order of the ids, as far as the database follows it; where two
@@ -76,12 +135,12 @@ struct LastOfRobots;
 impl Statement for LastOfRobots {
     type Row = ();
     const SQL: &'static str = "
-        UPDATE robots SET last_process_id = CAST(x.value->>'process' AS BIGINT),
-            last_process_outcome = CAST(x.value->>'outcome' AS SMALLINT),
-            last_process_at = CAST(x.value->>'at' AS BIGINT), last_process_error = x.value->>'error'
-        FROM {rows} AS x
-        WHERE robots.id = CAST(x.value->>'robot' AS BIGINT)
-            AND (robots.last_process_at IS NULL OR robots.last_process_at <= CAST(x.value->>'at' AS BIGINT))";
+        UPDATE robots SET last_process_id = x.process,
+            last_process_outcome = x.outcome,
+            last_process_at = x.at, last_process_error = x.error
+        FROM {rows robot int, process int, outcome int, at int, error text}
+        WHERE robots.id = x.robot
+            AND (robots.last_process_at IS NULL OR robots.last_process_at <= x.at)";
 }
 
 /// Records ends; answers for each whether it was accepted, and what is to be told.
@@ -89,109 +148,162 @@ pub(in crate::store) fn complete(
     conn: &mut Conn,
     completions: &[Completion],
 ) -> QueryResult<Completed> {
-    let mut held = lock(conn, completions)?;
+    // The same process twice in a batch is one end, its first.
+    let mut seen = HashSet::new();
+    let (over, again): (Vec<_>, Vec<_>) = completions
+        .iter()
+        .filter(|completion| seen.insert(completion.process))
+        .partition(|completion| matches!(completion.after, AfterRun::Finished(_)));
+    let mut accepted = HashMap::new();
+    // In the order of the tasks, so that two batches cannot wait for each other.
+    let mut finals = Vec::with_capacity(over.len());
+    for completion in over {
+        if let AfterRun::Finished(status) = completion.after {
+            finals.push((completion, status));
+        }
+    }
+    finals.extend(run_again(conn, &again, &mut accepted)?);
+    finals.sort_unstable_by_key(|(completion, _)| completion.task);
+    finish(conn, &finals, &mut accepted)?;
+
     let mut done = Completed::default();
-    let (mut processes, mut finished, mut again) =
-        (Rows::default(), Rows::default(), Rows::default());
     let mut last: BTreeMap<RobotId, &Completion> = BTreeMap::new();
     for completion in completions {
-        // Taken out: the same process twice in a batch is one end.
-        let Some((robot, cancelled)) = held.remove(&(completion.task.0, completion.process.0))
-        else {
-            done.accepted.push(None);
-            continue;
-        };
-        processes.push(process_row(completion));
-        let status = match completion.after {
-            AfterRun::Finished(status) => status,
-            AfterRun::Again { .. } if cancelled => TaskStatus::Cancelled,
-            AfterRun::Again { run_at, .. } if run_at > completion.finished_at => {
-                TaskStatus::Scheduled
+        let end = accepted.remove(&(completion.task.0, completion.process.0));
+        done.accepted.push(end);
+        if let Some((robot, _)) = end {
+            let latest = last.entry(robot).or_insert(completion);
+            if completion.finished_at >= latest.finished_at {
+                *latest = completion;
             }
-            AfterRun::Again { .. } => TaskStatus::Queued,
-        };
-        if status.is_final() {
-            &mut finished
-        } else {
-            &mut again
         }
-        .push(task_row(completion, status));
-        done.accepted.push(Some((robot, status)));
-        let latest = last.entry(robot).or_insert(completion);
-        if completion.finished_at >= latest.finished_at {
-            *latest = completion;
-        }
-    }
-    for piece in processes.pieces() {
-        bind(InsertProcesses, [Bind::Text(piece)]).execute(conn)?;
-    }
-    for piece in finished.pieces() {
-        bind(Archive, [Bind::Text(piece.clone())]).execute(conn)?;
-        bind(Remove, [Bind::Text(piece)]).execute(conn)?;
-    }
-    for piece in again.pieces() {
-        bind(RunAgain, [Bind::Text(piece)]).execute(conn)?;
     }
     record_last(conn, &last)?;
     Ok(done)
 }
 
-/// The rows these completions may end: (task, process) -> (robot, whether it was asked to stop).
-fn lock(
+/// What was accepted: (task, process) -> (robot, the task's status now).
+type Accepted = HashMap<(i64, i64), (RobotId, TaskStatus)>;
+
+/// Moves tasks that are over to history.
+fn finish(
     conn: &mut Conn,
-    completions: &[Completion],
-) -> QueryResult<HashMap<(i64, i64), (RobotId, bool)>> {
+    finals: &[(&Completion, TaskStatus)],
+    accepted: &mut Accepted,
+) -> QueryResult<()> {
     let mut rows = Rows::default();
-    for completion in completions {
+    let mut statuses = HashMap::with_capacity(finals.len());
+    for (completion, status) in finals {
+        statuses.insert(completion.process.0, *status);
+        let death = match completion.after {
+            AfterRun::Finished(status) => status == TaskStatus::Quarantined,
+            AfterRun::Again { death, .. } => death,
+        };
         rows.push([
-            ("task", json!(completion.task.0)),
-            ("process", json!(completion.process.0)),
+            completion.task.0.into(),
+            completion.process.0.into(),
+            to_micros(completion.finished_at).into(),
+            completion.outcome.code().into(),
+            completion.error_class.clone().into(),
+            error_of(completion).into(),
+            completion.counters.to_string().into(),
+            status.code().into(),
+            i32::from(death).into(),
         ]);
     }
-    let mut held = HashMap::new();
-    for piece in rows.pieces() {
-        let found: Vec<(i64, Option<i64>, i64, bool)> =
-            bind(Lock, [Bind::Text(piece)]).load(conn)?;
-        held.extend(
-            found
-                .into_iter()
-                .filter_map(|(task, process, robot, cancel)| {
-                    Some(((task, process?), (RobotId(robot), cancel)))
-                }),
-        );
+    let gone: Vec<(i64, Option<i64>, i64)> = if dialect::CHANGES_TABLES_AT_ONCE {
+        find(conn, Finish, &rows, &[])?
+    } else {
+        run(conn, FinishProcess, &rows)?;
+        let gone: Vec<(i64, Option<i64>, i64)> = find(conn, FinishTask, &rows, &[])?;
+        let mut removed = Rows::default();
+        for (task, ..) in &gone {
+            removed.push([(*task).into()]);
+        }
+        run(conn, FinishRemove, &removed)?;
+        gone
+    };
+    for (task, process, robot) in gone {
+        if let Some(process) = process
+            && let Some(status) = statuses.get(&process)
+        {
+            accepted.insert((task, process), (RobotId(robot), *status));
+        }
     }
-    Ok(held)
+    Ok(())
 }
 
-fn process_row(completion: &Completion) -> [(&'static str, Value); 6] {
-    [
-        ("task", json!(completion.task.0)),
-        ("at", json!(to_micros(completion.finished_at))),
-        ("outcome", json!(completion.outcome.code())),
-        ("class", json!(completion.error_class)),
-        ("error", json!(error_of(completion))),
-        ("counters", Value::String(completion.counters.to_string())),
-    ]
-}
-
-fn task_row(completion: &Completion, status: TaskStatus) -> [(&'static str, Value); 7] {
-    let (run_at, back, death) = match completion.after {
-        AfterRun::Again {
+/// Offers tasks again; answers those that were asked to stop meanwhile, which are over instead.
+fn run_again<'a>(
+    conn: &mut Conn,
+    again: &[&'a Completion],
+    accepted: &mut Accepted,
+) -> QueryResult<Vec<(&'a Completion, TaskStatus)>> {
+    let held = lock(conn, again)?;
+    let (mut processes, mut tasks) = (Rows::default(), Rows::default());
+    let mut cancelled = Vec::new();
+    for completion in again {
+        let AfterRun::Again {
             run_at,
             attempt_used,
             death,
-        } => (Some(to_micros(run_at)), !attempt_used, death),
-        AfterRun::Finished(status) => (None, false, status == TaskStatus::Quarantined),
-    };
-    [
-        ("task", json!(completion.task.0)),
-        ("status", json!(status.code())),
-        ("at", json!(to_micros(completion.finished_at))),
-        ("run_at", json!(run_at)),
-        ("back", json!(i32::from(back))),
-        ("death", json!(i32::from(death))),
-        ("error", json!(error_of(completion))),
-    ]
+        } = completion.after
+        else {
+            continue;
+        };
+        let key = (completion.task.0, completion.process.0);
+        let Some((robot, cancel_requested)) = held.get(&key) else {
+            continue;
+        };
+        if *cancel_requested {
+            cancelled.push((*completion, TaskStatus::Cancelled));
+            continue;
+        }
+        let status = if run_at > completion.finished_at {
+            TaskStatus::Scheduled
+        } else {
+            TaskStatus::Queued
+        };
+        let task = completion.task.0;
+        processes.push([
+            task.into(),
+            to_micros(completion.finished_at).into(),
+            completion.outcome.code().into(),
+            completion.error_class.clone().into(),
+            error_of(completion).into(),
+            completion.counters.to_string().into(),
+        ]);
+        tasks.push([
+            task.into(),
+            status.code().into(),
+            to_micros(run_at).into(),
+            i32::from(!attempt_used).into(),
+            i32::from(death).into(),
+            error_of(completion).into(),
+        ]);
+        accepted.insert(key, (*robot, status));
+    }
+    run(conn, InsertProcess, &processes)?;
+    run(conn, RunAgain, &tasks)?;
+    Ok(cancelled)
+}
+
+/// The rows these completions may end: (task, process) -> (robot, whether it was asked to stop).
+fn lock(
+    conn: &mut Conn,
+    completions: &[&Completion],
+) -> QueryResult<HashMap<(i64, i64), (RobotId, bool)>> {
+    let mut rows = Rows::default();
+    for completion in completions {
+        rows.push([completion.task.0.into(), completion.process.0.into()]);
+    }
+    let found: Vec<(i64, Option<i64>, i64, bool)> = find(conn, Lock, &rows, &[])?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(task, process, robot, cancel)| {
+            Some(((task, process?), (RobotId(robot), cancel)))
+        })
+        .collect())
 }
 
 /// The error text within its bound.
@@ -206,15 +318,12 @@ fn record_last(conn: &mut Conn, last: &BTreeMap<RobotId, &Completion>) -> QueryR
     let mut rows = Rows::default();
     for (robot, completion) in last {
         rows.push([
-            ("robot", json!(robot.0)),
-            ("process", json!(completion.process.0)),
-            ("outcome", json!(completion.outcome.code())),
-            ("at", json!(to_micros(completion.finished_at))),
-            ("error", json!(error_of(completion))),
+            robot.0.into(),
+            completion.process.0.into(),
+            completion.outcome.code().into(),
+            to_micros(completion.finished_at).into(),
+            error_of(completion).into(),
         ]);
     }
-    for piece in rows.pieces() {
-        bind(LastOfRobots, [Bind::Text(piece)]).execute(conn)?;
-    }
-    Ok(())
+    run(conn, LastOfRobots, &rows)
 }

@@ -38,12 +38,12 @@ impl Statement for RequestCancel {
 type Held = (i64, i16, Option<i64>, Option<i64>);
 
 fn hold(conn: &mut Conn, id: TaskId) -> QueryResult<Option<Held>> {
-    Ok(bind(Hold, [Bind::Int(id.0)]).get_result(conn).optional()?)
+    Ok(bind(Hold, &[Bind::Int(id.0)]).get_result(conn).optional()?)
 }
 
 /// Status of a finished task, or `NotFound`.
 fn hold_done(conn: &mut Conn, id: TaskId) -> QueryResult<(RobotId, TaskStatus)> {
-    let found: Option<(i64, i16)> = bind(HoldDone, [Bind::Int(id.0)])
+    let found: Option<(i64, i16)> = bind(HoldDone, &[Bind::Int(id.0)])
         .get_result(conn)
         .optional()?;
     let (robot, code) = found.ok_or_else(|| QueryError::not_found(format!("task `{id}`")))?;
@@ -63,7 +63,7 @@ pub(in crate::store) fn cancel(
 ) -> QueryResult<(RobotId, CancelEffect)> {
     match hold(conn, id)? {
         Some((robot, 2, Some(process), Some(node))) => {
-            bind(RequestCancel, [Bind::Int(id.0)]).execute(conn)?;
+            bind(RequestCancel, &[Bind::Int(id.0)]).execute(conn)?;
             let robot = RobotId(robot);
             Ok((
                 robot,
@@ -108,13 +108,13 @@ pub(in crate::store) fn cancel_process(
     id: ProcessId,
     now: Timestamp,
 ) -> QueryResult<(TaskId, CancelEffect)> {
-    let task: Option<(i64,)> = bind(TaskOfProcess, [Bind::Int(id.0)])
+    let task: Option<(i64,)> = bind(TaskOfProcess, &[Bind::Int(id.0)])
         .get_result(conn)
         .optional()?;
     if let Some((task,)) = task {
         return Ok((TaskId(task), cancel(conn, TaskId(task), now)?.1));
     }
-    let ended: Option<(i64,)> = bind(ProcessEnded, [Bind::Int(id.0)])
+    let ended: Option<(i64,)> = bind(ProcessEnded, &[Bind::Int(id.0)])
         .get_result(conn)
         .optional()?;
     Err(match ended {
@@ -161,7 +161,7 @@ pub(in crate::store) fn retry(conn: &mut Conn, id: TaskId, now: Timestamp) -> Qu
         None => hold_done(conn, id)?.1,
     };
     match status {
-        TaskStatus::Scheduled => bind(QueueNow, binds).execute(conn)?,
+        TaskStatus::Scheduled => bind(QueueNow, &binds).execute(conn)?,
         TaskStatus::Queued | TaskStatus::Running | TaskStatus::Succeeded => {
             return Err(QueryError::conflict(format!("task `{id}` is {status}")));
         }
@@ -169,8 +169,8 @@ pub(in crate::store) fn retry(conn: &mut Conn, id: TaskId, now: Timestamp) -> Qu
         | TaskStatus::Cancelled
         | TaskStatus::Expired
         | TaskStatus::Quarantined => {
-            bind(Revive, binds).execute(conn)?;
-            bind(RemoveDone, [Bind::Int(id.0)]).execute(conn)?
+            bind(Revive, &binds).execute(conn)?;
+            bind(RemoveDone, &[Bind::Int(id.0)]).execute(conn)?
         }
     };
     Ok(())
@@ -201,12 +201,12 @@ pub(in crate::store) fn promote(
 ) -> QueryResult<Promotion> {
     let expired = expire(conn, now, limit)?;
     let binds = [to_micros(now), i64::from(limit)].map(Bind::Int);
-    let queued: Vec<(i64, i64)> = bind(Promote, binds).load(conn)?;
+    let queued: Vec<(i64, i64)> = bind(Promote, &binds).load(conn)?;
     let queued = queued
         .into_iter()
         .map(|(id, robot)| (TaskId(id), RobotId(robot)))
         .collect();
-    let next: Option<(i64,)> = bind(NextDue, []).get_result(conn).optional()?;
+    let next: Option<(i64,)> = bind(NextDue, &[]).get_result(conn).optional()?;
     Ok(Promotion {
         queued,
         expired,
@@ -225,7 +225,7 @@ impl Statement for WaitingRobots {
 
 /// Robots that have queued tasks: one look into the queue's index for each robot.
 pub(in crate::store) fn waiting_robots(conn: &mut Conn) -> QueryResult<Vec<RobotId>> {
-    let rows: Vec<(i64,)> = bind(WaitingRobots, []).load(conn)?;
+    let rows: Vec<(i64,)> = bind(WaitingRobots, &[]).load(conn)?;
     Ok(rows.into_iter().map(|(id,)| RobotId(id)).collect())
 }
 
@@ -242,7 +242,7 @@ impl Statement for Depths {
 /// Queue lengths of the robots that have one, each counted up to its bound.
 pub(in crate::store) fn depths(conn: &mut Conn) -> QueryResult<Vec<(RobotId, u32)>> {
     let rows: Vec<(i64, i64)> =
-        bind(Depths, [Bind::Int(i64::from(QUEUED_COUNT_MAX))]).load(conn)?;
+        bind(Depths, &[Bind::Int(i64::from(QUEUED_COUNT_MAX))]).load(conn)?;
     let depth = |count: i64| u32::try_from(count).unwrap_or(QUEUED_COUNT_MAX);
     Ok(rows
         .into_iter()
@@ -266,7 +266,7 @@ impl Statement for OpenRuns {
 /// (open, waiting) tasks of a robot, each up to 2.
 pub(in crate::store) fn open_runs(conn: &mut Conn, robot: RobotId) -> QueryResult<(u32, u32)> {
     let (running, queued, retrying): (i64, i64, i64) =
-        bind(OpenRuns, [robot.0; 3].map(Bind::Int)).get_result(conn)?;
+        bind(OpenRuns, &[robot.0; 3].map(Bind::Int)).get_result(conn)?;
     let upto_two = |count: i64| u32::try_from(count.clamp(0, 2)).unwrap_or(2);
     Ok((
         upto_two(running + queued + retrying),

@@ -2,11 +2,10 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use serde_json::json;
 
 use super::Conn;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Bind, Statement, bind, run};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, to_micros};
@@ -21,20 +20,20 @@ impl Statement for Archive {
         INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
             attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
             finished_at, error)
-        SELECT t.id, t.robot_id, t.trigger_code, CAST(x.value->>'status' AS SMALLINT), t.payload, t.priority, t.run_at,
+        SELECT t.id, t.robot_id, t.trigger_code, x.status, t.payload, t.priority, t.run_at,
             t.deadline_at, t.unique_key, t.attempts - CASE WHEN t.status = 2 THEN 1 ELSE 0 END, t.max_attempts,
             t.deaths, t.planned_at, t.event_id, t.requested_by, t.created_at,
-            CASE WHEN t.status = 2 THEN NULL ELSE t.process_id END, CAST(x.value->>'at' AS BIGINT), t.error
-        FROM {rows} AS x JOIN tasks t ON t.id = CAST(x.value->>'task' AS BIGINT)";
+            CASE WHEN t.status = 2 THEN NULL ELSE t.process_id END, x.at, t.error
+        FROM {rows task int, status int, at int} JOIN tasks t ON t.id = x.task";
 }
 
 /// Removes tasks from the hot table.
-pub(super) struct Remove;
+struct Remove;
 
 impl Statement for Remove {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM tasks WHERE id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)";
+        DELETE FROM tasks WHERE id IN (SELECT x.task FROM {rows task int, status int, at int})";
 }
 
 /// Tasks whose deadline passed before they started.
@@ -57,17 +56,10 @@ pub(super) fn finish(
 ) -> QueryResult<()> {
     let mut rows = Rows::default();
     for id in ids {
-        rows.push([
-            ("task", json!(id.0)),
-            ("status", json!(status.code())),
-            ("at", json!(to_micros(now))),
-        ]);
+        rows.push([id.0.into(), status.code().into(), to_micros(now).into()]);
     }
-    for piece in rows.pieces() {
-        bind(Archive, [Bind::Text(piece.clone())]).execute(conn)?;
-        bind(Remove, [Bind::Text(piece)]).execute(conn)?;
-    }
-    Ok(())
+    run(conn, Archive, &rows)?;
+    run(conn, Remove, &rows)
 }
 
 /// Ends waiting tasks whose deadline passed, at most `limit`; answers which.
@@ -78,7 +70,7 @@ pub(super) fn expire(
 ) -> QueryResult<Vec<(TaskId, RobotId)>> {
     let late: Vec<(i64, i64)> = bind(
         Late,
-        [Bind::Int(to_micros(now)), Bind::Int(i64::from(limit))],
+        &[Bind::Int(to_micros(now)), Bind::Int(i64::from(limit))],
     )
     .load(conn)?;
     let late: Vec<_> = late

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use serde_json::json;
 
-use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
+use super::rows::{Cell, Rows};
+use super::statement::{Statement, find, run};
+use super::task_add::Numbered;
 use super::{Conn, task_add};
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::tick::Decision;
@@ -25,11 +25,8 @@ impl Statement for Insert {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         INSERT INTO ticks (robot_id, planned_at, through_at, count, decision, decided_at, node_id, task_id)
-        SELECT CAST(x.value->>'robot' AS BIGINT), CAST(x.value->>'planned' AS BIGINT),
-            CAST(x.value->>'through' AS BIGINT), CAST(x.value->>'count' AS BIGINT),
-            CAST(x.value->>'decision' AS SMALLINT), CAST(x.value->>'now' AS BIGINT),
-            CAST(x.value->>'node' AS BIGINT), CAST(x.value->>'task' AS BIGINT)
-        FROM {rows} AS x WHERE TRUE
+        SELECT x.robot, x.planned, x.through, x.count, x.decision, x.now, x.node, x.task
+        FROM {rows robot int, planned int, through int, count int, decision int, now int, node int, task int} WHERE TRUE
         ON CONFLICT (robot_id, planned_at) DO NOTHING
         RETURNING robot_id, planned_at";
 }
@@ -40,10 +37,10 @@ struct MoveOn;
 impl Statement for MoveOn {
     type Row = ();
     const SQL: &'static str = "
-        UPDATE robots SET last_tick_at = CAST(x.value->>'at' AS BIGINT)
-        FROM {rows} AS x
-        WHERE robots.id = CAST(x.value->>'robot' AS BIGINT)
-            AND (robots.last_tick_at IS NULL OR robots.last_tick_at < CAST(x.value->>'at' AS BIGINT))";
+        UPDATE robots SET last_tick_at = x.at
+        FROM {rows robot int, at int}
+        WHERE robots.id = x.robot
+            AND (robots.last_tick_at IS NULL OR robots.last_tick_at < x.at)";
 }
 
 /// Writes decisions that are new and the runs they start; runs are numbered from `first` on.
@@ -74,32 +71,23 @@ pub(in crate::store) fn record(
         }
         rows.push(row(tick, task, node, now));
     }
-    let mut fresh = Vec::new();
-    for piece in rows.pieces() {
-        let found: Vec<(i64, i64)> = bind(Insert, [Bind::Text(piece)]).load(conn)?;
-        fresh.extend(found);
-    }
+    let mut fresh: Vec<(i64, i64)> = find(conn, Insert, &rows, &[])?;
     fresh.sort_unstable();
     let registered = start_runs(conn, &wanted, &numbers, &fresh, now)?;
     move_on(conn, &wanted)?;
     Ok((u32::try_from(fresh.len()).unwrap_or(u32::MAX), registered))
 }
 
-fn row(
-    tick: &NewTick,
-    task: Option<i64>,
-    node: NodeId,
-    now: Timestamp,
-) -> [(&'static str, serde_json::Value); 8] {
+fn row(tick: &NewTick, task: Option<i64>, node: NodeId, now: Timestamp) -> [Cell; 8] {
     [
-        ("robot", json!(tick.robot.0)),
-        ("planned", json!(to_micros(tick.planned_at))),
-        ("through", json!(tick.through.map(to_micros))),
-        ("count", json!(tick.count)),
-        ("decision", json!(decision_code(tick.decision))),
-        ("now", json!(to_micros(now))),
-        ("node", json!(node.0)),
-        ("task", json!(task)),
+        tick.robot.0.into(),
+        to_micros(tick.planned_at).into(),
+        tick.through.map(to_micros).into(),
+        tick.count.into(),
+        decision_code(tick.decision).into(),
+        to_micros(now).into(),
+        node.0.into(),
+        task.into(),
     ]
 }
 
@@ -110,18 +98,15 @@ fn start_runs(
     fresh: &[(i64, i64)],
     now: Timestamp,
 ) -> QueryResult<Registered> {
-    let mut all = Registered::default();
-    for key in fresh {
-        let (Some(task), Some(id)) = (
-            wanted.get(key).and_then(|tick| tick.task.as_ref()),
-            numbers.get(key),
-        ) else {
-            continue;
-        };
-        // Few: a robot starts one run a planned instant.
-        all.merge(task_add::add(conn, std::slice::from_ref(task), *id, now)?);
-    }
-    Ok(all)
+    let runs: Vec<_> = fresh
+        .iter()
+        .filter_map(|key| {
+            let task = wanted.get(key)?.task.as_ref()?;
+            let id = *numbers.get(key)?;
+            Some(Numbered { id, task, now })
+        })
+        .collect();
+    task_add::add(conn, &runs)
 }
 
 fn move_on(conn: &mut Conn, wanted: &BTreeMap<(i64, i64), &NewTick>) -> QueryResult<()> {
@@ -133,12 +118,9 @@ fn move_on(conn: &mut Conn, wanted: &BTreeMap<(i64, i64), &NewTick>) -> QueryRes
     }
     let mut rows = Rows::default();
     for (robot, at) in last {
-        rows.push([("robot", json!(robot)), ("at", json!(at))]);
+        rows.push([robot.into(), at.into()]);
     }
-    for piece in rows.pieces() {
-        bind(MoveOn, [Bind::Text(piece)]).execute(conn)?;
-    }
-    Ok(())
+    run(conn, MoveOn, &rows)
 }
 
 type Row = (i64, i64, i64, Option<i64>, i64, i16, i64, i64, Option<i64>);

@@ -2,10 +2,9 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use serde_json::json;
 
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Bind, Statement, bind, run};
 use super::{Conn, alert, mail};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
@@ -36,21 +35,21 @@ impl Statement for OldTasks {
 change!(
     OldLogs,
     "DELETE FROM process_logs WHERE process_id IN (
-        SELECT p.id FROM {rows} AS x JOIN processes p ON p.task_id = CAST(x.value->>'task' AS BIGINT))"
+        SELECT p.id FROM {rows task int} JOIN processes p ON p.task_id = x.task)"
 );
 change!(
     OldProcesses,
-    "DELETE FROM processes WHERE task_id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)"
+    "DELETE FROM processes WHERE task_id IN (SELECT x.task FROM {rows task int})"
 );
 change!(
     OldKeys,
     "DELETE FROM task_keys WHERE (robot_id, unique_key) IN (
-        SELECT d.robot_id, d.unique_key FROM {rows} AS x
-        JOIN tasks_done d ON d.id = CAST(x.value->>'task' AS BIGINT) WHERE d.unique_key IS NOT NULL)"
+        SELECT d.robot_id, d.unique_key FROM {rows task int}
+        JOIN tasks_done d ON d.id = x.task WHERE d.unique_key IS NOT NULL)"
 );
 change!(
     OldDone,
-    "DELETE FROM tasks_done WHERE id IN (SELECT CAST(x.value->>'task' AS BIGINT) FROM {rows} AS x)"
+    "DELETE FROM tasks_done WHERE id IN (SELECT x.task FROM {rows task int})"
 );
 change!(
     OldEvents,
@@ -77,19 +76,17 @@ pub(in crate::store) fn prune(
     };
     let rows_max = limit;
     let limit = || Bind::Int(i64::from(rows_max));
-    let old: Vec<(i64,)> = bind(OldTasks, [before(retention.tasks), limit()]).load(conn)?;
+    let old: Vec<(i64,)> = bind(OldTasks, &[before(retention.tasks), limit()]).load(conn)?;
     let mut rows = Rows::default();
     for (id,) in &old {
-        rows.push([("task", json!(id))]);
+        rows.push([(*id).into()]);
     }
-    for piece in rows.pieces() {
-        bind(OldLogs, [Bind::Text(piece.clone())]).execute(conn)?;
-        bind(OldProcesses, [Bind::Text(piece.clone())]).execute(conn)?;
-        bind(OldKeys, [Bind::Text(piece.clone())]).execute(conn)?;
-        bind(OldDone, [Bind::Text(piece)]).execute(conn)?;
-    }
-    let events = bind(OldEvents, [before(retention.events), limit()]).execute(conn)?;
-    let ticks = bind(OldTicks, [before(retention.ticks), limit()]).execute(conn)?;
+    run(conn, OldLogs, &rows)?;
+    run(conn, OldProcesses, &rows)?;
+    run(conn, OldKeys, &rows)?;
+    run(conn, OldDone, &rows)?;
+    let events = bind(OldEvents, &[before(retention.events), limit()]).execute(conn)?;
+    let ticks = bind(OldTicks, &[before(retention.ticks), limit()]).execute(conn)?;
     let notices =
         mail::prune_mails(conn, now, rows_max)? + alert::prune_alerts(conn, now, rows_max)?;
     Ok(u64::try_from(old.len() + events + ticks)
@@ -117,7 +114,7 @@ pub(in crate::store) fn set_key_check(conn: &mut Conn, check: &str) -> QueryResu
         Bind::Text(KEY_CHECK.to_owned()),
         Bind::Text(check.to_owned()),
     ];
-    bind(SetFact, binds).execute(conn)?;
+    bind(SetFact, &binds).execute(conn)?;
     match key_check(conn)? {
         Some(kept) if kept == check => Ok(()),
         _ => Err(QueryError::conflict(
@@ -130,6 +127,6 @@ change!(Ping, "UPDATE id_blocks SET next = next WHERE name = 'ping'");
 
 /// Takes the way of a write, to its end.
 pub(in crate::store) fn ping(conn: &mut Conn) -> QueryResult<()> {
-    bind(Ping, []).execute(conn)?;
+    bind(Ping, &[]).execute(conn)?;
     Ok(())
 }

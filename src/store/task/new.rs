@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::id::{EventId, RobotId, TaskId};
-use crate::domain::task::Trigger;
+use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::Timestamp;
 
 /// A task to register.
@@ -31,6 +31,18 @@ pub struct NewTask {
     pub event: Option<EventId>,
     /// Who ordered it (token name, `schedule`, `event`).
     pub requested_by: String,
+}
+
+impl NewTask {
+    /// Where the task stands once it is registered at `now`, and when it may run.
+    pub(in crate::store) fn first_status(&self, now: Timestamp) -> (TaskStatus, Timestamp) {
+        let run_at = self.run_at.unwrap_or(now).max(now);
+        if run_at > now {
+            (TaskStatus::Scheduled, run_at)
+        } else {
+            (TaskStatus::Queued, run_at)
+        }
+    }
 }
 
 /// What became of one [`NewTask`].

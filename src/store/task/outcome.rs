@@ -17,17 +17,6 @@ pub(in crate::store) struct Registered {
     pub(in crate::store) scheduled: Option<Timestamp>,
 }
 
-impl Registered {
-    /// Adds what another registering came to.
-    pub(in crate::store) fn merge(&mut self, other: Self) {
-        self.added.extend(other.added);
-        self.ready.extend(other.ready);
-        self.ready.sort_unstable();
-        self.ready.dedup();
-        self.scheduled = self.scheduled.into_iter().chain(other.scheduled).min();
-    }
-}
-
 /// What claiming came to.
 #[derive(Debug)]
 pub(in crate::store) struct Claims {

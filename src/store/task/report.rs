@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::NewTask;
 use crate::domain::id::{EventId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, from_micros, to_micros};
 
 /// A task as the report **Tasks** shows it, from the hot table or from history.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,37 @@ pub struct Task {
     pub error: Option<String>,
     /// Whether a running task was asked to stop.
     pub cancel_requested: bool,
+}
+
+impl Task {
+    /// `task` as it stands when it has just been registered as `id` at `now`.
+    #[must_use]
+    pub fn registered(id: TaskId, task: NewTask, now: Timestamp) -> Self {
+        let kept = |at: Timestamp| from_micros(to_micros(at));
+        let (status, run_at) = task.first_status(now);
+        Self {
+            id,
+            robot: task.robot,
+            trigger: task.trigger,
+            status,
+            payload: task.payload,
+            priority: task.priority,
+            run_at: kept(run_at),
+            deadline: task.deadline.map(kept),
+            unique_key: task.unique_key,
+            attempts: 0,
+            max_attempts: task.max_attempts,
+            deaths: 0,
+            planned_at: task.planned_at.map(kept),
+            event: task.event,
+            requested_by: task.requested_by,
+            created_at: kept(now),
+            finished_at: None,
+            process: None,
+            error: None,
+            cancel_requested: false,
+        }
+    }
 }
 
 /// Filters of the report; `None` = any.

@@ -1,19 +1,135 @@
 //! What PostgreSQL says differently.
 
 use diesel::connection::SimpleConnection;
+use diesel::pg::Pg;
+use diesel::query_builder::AstPass;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 
 use super::Conn;
 pub(in crate::store) use super::key_survey::survey as key_survey;
+use super::queries::rows::{Cell, Rows};
+use super::queries::statement::columns;
 use crate::store::backend::QueryResult;
 
-/// The elements of a JSON array as rows; the one column used of it is `value`.
-pub(in crate::store) const ROWS: &str = "jsonb_array_elements(CAST(? AS jsonb))";
+/// Longest piece. A row is at most a payload or an event (256 KiB) and its columns; pieces bound the memory of a
+/// batch of large ones on both sides.
+const PIECE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What one run of a statement takes of its rows: arrays, one a column.
+#[derive(Debug)]
+pub(in crate::store) struct Piece<'a>(Vec<Column<'a>>);
+
+#[derive(Debug)]
+enum Column<'a> {
+    Ints(Vec<Option<i64>>),
+    Texts(Vec<Option<&'a str>>),
+}
+
+impl Column<'_> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Ints(values) => values.len(),
+            Self::Texts(values) => values.len(),
+        }
+    }
+}
+
+/// All rows at once, as long as they are not too long.
+pub(in crate::store) fn large_pieces<'a>(
+    rows: &'a Rows,
+    declared: &'a str,
+) -> impl Iterator<Item = Piece<'a>> {
+    let mut rows = rows.iter().peekable();
+    std::iter::from_fn(move || {
+        rows.peek()?;
+        let mut piece = empty(declared);
+        let mut bytes = 0;
+        while let Some(row) = rows.next_if(|row| bytes == 0 || bytes + size(row) <= PIECE_BYTES_MAX)
+        {
+            bytes += size(row);
+            for (column, cell) in piece.iter_mut().zip(row) {
+                match (column, cell) {
+                    (Column::Ints(values), Cell::Int(value)) => values.push(*value),
+                    (Column::Texts(values), Cell::Text(value)) => values.push(value.as_deref()),
+                    // Of another kind than declared: seen below by the length of the array.
+                    _ => {}
+                }
+            }
+        }
+        Some(Piece(piece))
+    })
+}
+
+/// None: see [`large_pieces`].
+pub(in crate::store) fn small_pieces(_rows: &Rows) -> impl Iterator<Item = Piece<'_>> {
+    std::iter::empty()
+}
+
+fn empty<'a>(declared: &str) -> Vec<Column<'a>> {
+    columns(declared)
+        .map(|(_, kind)| match kind {
+            "int" => Column::Ints(Vec::new()),
+            _ => Column::Texts(Vec::new()),
+        })
+        .collect()
+}
+
+fn size(row: &[Cell]) -> usize {
+    row.iter()
+        .map(|cell| match cell {
+            Cell::Int(_) | Cell::Text(None) => 8,
+            Cell::Text(Some(text)) => 8 + text.len(),
+        })
+        .sum()
+}
+
+/// The arrays as the table `x`.
+pub(in crate::store) fn push_piece<'b>(
+    out: &mut AstPass<'_, 'b, Pg>,
+    declared: &str,
+    piece: &'b Piece<'_>,
+) -> diesel::QueryResult<()> {
+    if !piece
+        .0
+        .iter()
+        .all(|column| column.len() == piece.0[0].len())
+    {
+        return Err(diesel::result::Error::QueryBuilderError(
+            format!("a cell of another kind than declared in `{declared}`").into(),
+        ));
+    }
+    let mut before = "unnest(";
+    for column in &piece.0 {
+        out.push_sql(before);
+        match column {
+            Column::Ints(values) => {
+                out.push_bind_param::<Array<Nullable<BigInt>>, _>(values)?;
+            }
+            Column::Texts(values) => {
+                out.push_bind_param::<Array<Nullable<Text>>, _>(values)?;
+            }
+        }
+        before = ", ";
+    }
+    let mut before = ") AS x(";
+    for (name, _) in columns(declared) {
+        out.push_sql(before);
+        out.push_sql(name);
+        before = ", ";
+    }
+    out.push_sql(")");
+    Ok(())
+}
+
 /// Keeps rows that were read for a change from others until the commit.
 pub(in crate::store) const FOR_UPDATE: &str = "FOR UPDATE";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
 /// Whether one statement claims for all robots: saves a round trip for each.
 pub(in crate::store) const CLAIMS_AT_ONCE: bool = true;
+
+/// Whether one statement can change several tables: saves round trips and reads the rows once.
+pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = true;
 
 /// Keeps other appenders of the audit trail away until the end of the transaction. The number is any,
 /// but the same in every robotd.

@@ -77,6 +77,19 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// What a session is set to when it is opened. Changes find their rows by key. The server may not choose
+    /// otherwise, neither while a table is small nor by counts that were true a moment ago: a plan is kept, and one
+    /// that reads a whole table is ruinous when the table has grown.
+    const fn settings(self) -> &'static str {
+        match self {
+            Self::Write => {
+                "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+                 SET enable_hashjoin = off; SET enable_mergejoin = off"
+            }
+            Self::Read => "SELECT",
+        }
+    }
+
     const fn begin(self) -> &'static str {
         match self {
             Self::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -236,7 +249,10 @@ impl Session {
         self.shared.outage.check()?;
         let connected = self.shared.target.connect(&self.runtime);
         self.shared.outage.note(connected.is_ok());
-        connected
+        let mut conn = connected?;
+        conn.batch_execute(self.kind.settings())
+            .map_err(QueryError::from)?;
+        Ok(conn)
     }
 }
 

@@ -1,17 +1,78 @@
 //! What SQLite says differently.
 
+use diesel::query_builder::AstPass;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
+
 use super::Conn;
 pub(in crate::store) use super::key_survey::survey as key_survey;
+use super::queries::rows::{Cell, Rows};
+use super::queries::statement::columns;
 use crate::store::backend::QueryResult;
 
-/// The elements of a JSON array as rows; the one column used of it is `value`.
-pub(in crate::store) const ROWS: &str = "json_each(?)";
+/// Rows that one run of a statement takes where there are as many: enough to spread what a statement costs by
+/// itself, few enough that the last ones, which run singly, do not matter.
+const LARGE_ROWS: usize = 32;
+
+/// What one run of a statement takes of its rows.
+#[derive(Debug)]
+pub(in crate::store) struct Piece<'a>(Vec<&'a [Cell]>);
+
+/// The rows in pieces of [`LARGE_ROWS`], as long as there are as many.
+pub(in crate::store) fn large_pieces<'a>(
+    rows: &'a Rows,
+    _declared: &str,
+) -> impl Iterator<Item = Piece<'a>> {
+    let mut rows = rows.iter();
+    std::iter::from_fn(move || {
+        (rows.len() >= LARGE_ROWS).then(|| Piece(rows.by_ref().take(LARGE_ROWS).collect()))
+    })
+}
+
+/// What is left of the rows, each by itself.
+pub(in crate::store) fn small_pieces(rows: &Rows) -> impl Iterator<Item = Piece<'_>> {
+    let all = rows.iter();
+    let large = all.len() - all.len() % LARGE_ROWS;
+    all.skip(large).map(|row| Piece(Vec::from([row])))
+}
+
+/// The rows as the table `x`.
+pub(in crate::store) fn push_piece<'b>(
+    out: &mut AstPass<'_, 'b, Sqlite>,
+    declared: &str,
+    piece: &'b Piece<'_>,
+) -> diesel::QueryResult<()> {
+    let mut before = "(SELECT ";
+    for (number, (name, _)) in columns(declared).enumerate() {
+        out.push_sql(before);
+        out.push_sql(&format!("column{} AS {name}", number + 1));
+        before = ", ";
+    }
+    let mut before = " FROM (VALUES (";
+    for row in &piece.0 {
+        for cell in *row {
+            out.push_sql(before);
+            match cell {
+                Cell::Int(value) => out.push_bind_param::<Nullable<BigInt>, _>(value)?,
+                Cell::Text(value) => out.push_bind_param::<Nullable<Text>, _>(value)?,
+            }
+            before = ", ";
+        }
+        before = "), (";
+    }
+    out.push_sql("))) AS x");
+    Ok(())
+}
+
 /// Keeps rows that were read for a change from others: needless with one writer.
 pub(in crate::store) const FOR_UPDATE: &str = "";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "";
 /// Whether one statement claims for all robots: `LATERAL` is not known here, and not needed.
 pub(in crate::store) const CLAIMS_AT_ONCE: bool = false;
+
+/// Whether one statement can change several tables.
+pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = false;
 
 /// Keeps other appenders of the audit trail away: needless, a writing transaction begins with the lock.
 #[expect(

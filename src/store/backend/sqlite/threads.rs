@@ -100,6 +100,13 @@ impl Writer {
             empty => empty.insert(connect::writer(&self.path)?),
         };
         execute(conn, "BEGIN IMMEDIATE")?;
+        if let [call] = group {
+            // It has the transaction for itself: a savepoint would only make SQLite copy every page it changes.
+            if call.run(conn) == Ran::Well {
+                return execute(conn, "COMMIT");
+            }
+            return execute(conn, "ROLLBACK").map_err(|error| call.error().unwrap_or(error));
+        }
         for call in group {
             execute(conn, "SAVEPOINT call")?;
             if call.run(conn) != Ran::Well {
