@@ -27,7 +27,7 @@ impl Store {
         events: Vec<NewEvent>,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let ids = self.publication_ids(&events).await?;
+        let ids = self.publication_ids(&events, now).await?;
         let published = write!(self, alert::apply(&states, &mails, &events, ids, now))?;
         self.tell_published(published);
         Ok(())

@@ -62,8 +62,8 @@ impl Store {
         let mut at = from;
         for rows in chunks(count) {
             let size = usize::try_from(rows).unwrap_or(usize::MAX);
-            let task = self.ids(Series::Task, size).await?;
-            let process = self.ids(Series::Process, size).await?;
+            let task = self.ids(Series::Task, size, at).await?;
+            let process = self.ids(Series::Process, size, at).await?;
             write!(
                 self,
                 bench::fill_finished(node, (task, process), rows, at, step_micros)
@@ -83,7 +83,7 @@ impl Store {
         let mut at = from;
         for rows in chunks(count) {
             let size = usize::try_from(rows).unwrap_or(usize::MAX);
-            let task = self.ids(Series::Task, size).await?;
+            let task = self.ids(Series::Task, size, at).await?;
             write!(self, bench::fill_scheduled(robot, task, rows, at))?;
             at += chrono::TimeDelta::seconds(i64::from(rows));
         }

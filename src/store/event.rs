@@ -84,7 +84,7 @@ impl Store {
         now: Timestamp,
     ) -> StoreResult<Appended> {
         bounded("events", events.len(), BATCH_EVENTS_MAX)?;
-        let ids = self.publication_ids(&events).await?;
+        let ids = self.publication_ids(&events, now).await?;
         let published = write!(self, event::insert_events(&events, ids, now))?;
         Ok(self.tell_published(published))
     }
@@ -99,11 +99,15 @@ impl Store {
     }
 
     /// Ids for events and for as many tasks as they can make.
-    pub(super) async fn publication_ids(&self, events: &[NewEvent]) -> StoreResult<Publication> {
+    pub(super) async fn publication_ids(
+        &self,
+        events: &[NewEvent],
+        now: Timestamp,
+    ) -> StoreResult<Publication> {
         let tasks = events.iter().map(|event| event.wakes.len()).sum();
         Ok(Publication {
-            first_event: self.ids(Series::Event, events.len()).await?,
-            first_task: self.ids(Series::Task, tasks).await?,
+            first_event: self.ids(Series::Event, events.len(), now).await?,
+            first_task: self.ids(Series::Task, tasks, now).await?,
         })
     }
 

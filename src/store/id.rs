@@ -1,12 +1,17 @@
 //! Ids that are known before the insert: ascending, never used twice.
 
+use chrono::TimeDelta;
 use tokio::sync::Mutex;
 
 use super::backend::write;
 use super::{Store, StoreResult};
+use crate::domain::time::Timestamp;
 
 /// Ids reserved at a time: one small write for so many tasks, and what a restart throws away.
 const BLOCK: i64 = 10_000;
+
+/// How long a block is used, so that an id tells when it was given out.
+pub(super) const BLOCK_LIFE: TimeDelta = TimeDelta::seconds(60);
 
 /// What has ids of its own.
 #[derive(Debug, Clone, Copy)]
@@ -31,24 +36,54 @@ pub(super) struct Ids {
 struct Block {
     next: i64,
     end: i64,
+    reserved_at: Timestamp,
+}
+
+impl Block {
+    fn serves(&self, count: i64, now: Timestamp) -> bool {
+        let age = now - self.reserved_at;
+        self.end - self.next >= count && age >= TimeDelta::zero() && age < BLOCK_LIFE
+    }
+}
+
+impl Series {
+    /// Its name in the database.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Process => "process",
+            Self::Event => "event",
+        }
+    }
+
+    /// Whether it is kept which ids belong to which time.
+    pub(super) const fn is_marked(self) -> bool {
+        matches!(self, Self::Task | Self::Process)
+    }
 }
 
 impl Store {
-    /// Takes `count` ids of a series; answers the first, the others follow without gaps.
-    pub(super) async fn ids(&self, series: Series, count: usize) -> StoreResult<i64> {
+    /// Takes `count` ids of a series for what happens at `now`; answers the first, the others follow without gaps.
+    pub(super) async fn ids(
+        &self,
+        series: Series,
+        count: usize,
+        now: Timestamp,
+    ) -> StoreResult<i64> {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let (name, block) = match series {
-            Series::Task => ("task", &self.ids_ref().task),
-            Series::Process => ("process", &self.ids_ref().process),
-            Series::Event => ("event", &self.ids_ref().event),
+        let block = match series {
+            Series::Task => &self.ids_ref().task,
+            Series::Process => &self.ids_ref().process,
+            Series::Event => &self.ids_ref().event,
         };
         let mut block = block.lock().await;
-        if block.end - block.next < count {
+        if count > 0 && !block.serves(count, now) {
             let size = count.max(BLOCK);
-            let first = write!(self, ids::reserve(name, size))?;
+            let first = write!(self, ids::reserve(series, size, now))?;
             *block = Block {
                 next: first,
                 end: first + size,
+                reserved_at: now,
             };
         }
         let first = block.next;

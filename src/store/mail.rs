@@ -153,7 +153,7 @@ impl Store {
         events: Vec<super::event::NewEvent>,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let ids = self.publication_ids(&events).await?;
+        let ids = self.publication_ids(&events, now).await?;
         let published = write!(self, mail::record(process, &attempts, &events, ids, now))?;
         self.tell_published(published);
         Ok(())

@@ -37,6 +37,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    id_marks (name, first) {
+        name -> Text,
+        first -> BigInt,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
     store_facts (name) {
         name -> Text,
         value -> Text,
@@ -92,6 +100,24 @@ diesel::table! {
         process_id -> Nullable<BigInt>,
         finished_at -> BigInt,
         error -> Nullable<Text>,
+        node_id -> Nullable<BigInt>,
+        started_at -> Nullable<BigInt>,
+        outcome -> Nullable<SmallInt>,
+        error_class -> Nullable<Text>,
+        run_error -> Nullable<Text>,
+        counters -> Nullable<Text>,
+        cancel_requested -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    claims (id) {
+        id -> BigInt,
+        node_id -> BigInt,
+        robot_id -> BigInt,
+        started_at -> BigInt,
+        tasks -> Text,
+        running -> BigInt,
     }
 }
 

@@ -133,7 +133,7 @@ impl Store {
         if wanted == 0 {
             return Ok(Vec::new());
         }
-        let first = self.ids(Series::Process, wanted).await?;
+        let first = self.ids(Series::Process, wanted, now).await?;
         let claims = write!(self, task_claim::claim(node, &demands, first, now))?;
         let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
         self.process_ids_unused(claims.next, end).await;

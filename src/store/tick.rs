@@ -73,7 +73,7 @@ impl Store {
     ) -> StoreResult<u32> {
         bounded("ticks", ticks.len(), BATCH_TASKS_MAX)?;
         let runs = ticks.iter().filter(|tick| tick.task.is_some()).count();
-        let first = self.ids(Series::Task, runs).await?;
+        let first = self.ids(Series::Task, runs, now).await?;
         let (new, registered) = write!(self, tick::record(node, &ticks, first, now))?;
         self.tell_registered(registered);
         Ok(new)

@@ -126,28 +126,33 @@ mod tests {
     use diesel::connection::SimpleConnection;
 
     use super::*;
+    use crate::domain::time::from_micros;
     use crate::store::backend::QueryError;
+    use crate::store::id::Series;
 
     #[tokio::test]
     async fn a_panic_in_the_writer_undoes_one_call_and_is_survived() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::open(&folder.path().join("robotd.db")).unwrap();
-        let insert = |name: &'static str, panics: bool| {
+        let insert = |series: Series, panics: bool| {
             engine.write(move |conn| {
-                queries::ids::reserve(conn, name, 5)?;
+                queries::ids::reserve(conn, series, 5, from_micros(0))?;
                 assert!(!panics, "on purpose");
                 Ok(())
             })
         };
-        let (one, two, three) =
-            tokio::join!(insert("a", false), insert("b", true), insert("c", false));
+        let (one, two, three) = tokio::join!(
+            insert(Series::Task, false),
+            insert(Series::Process, true),
+            insert(Series::Event, false)
+        );
         one.unwrap();
         three.unwrap();
         assert!(
             matches!(two, Err(StoreError::Other(text)) if text.contains("panicked: on purpose"))
         );
         let next = engine
-            .write(|conn| queries::ids::reserve(conn, "b", 5))
+            .write(|conn| queries::ids::reserve(conn, Series::Process, 5, from_micros(0)))
             .await
             .unwrap();
         assert_eq!(next, 1, "the panicking call left nothing");
@@ -169,7 +174,7 @@ mod tests {
         assert_eq!(engine.reachability(), Reachability::Unreachable);
         assert_eq!(
             engine
-                .write(|conn| queries::ids::reserve(conn, "a", 5))
+                .write(|conn| queries::ids::reserve(conn, Series::Task, 5, from_micros(0)))
                 .await
                 .unwrap(),
             1

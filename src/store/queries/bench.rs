@@ -5,36 +5,36 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
-use super::Conn;
 use super::statement::{Bind, Statement, bind};
+use super::{Conn, ids};
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::QueryResult;
+use crate::store::id::Series;
 
-struct FillTasksDone;
+struct FillFinished;
 
-impl Statement for FillTasksDone {
+impl Statement for FillFinished {
     type Row = ();
     const SQL: &'static str = "
         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
         INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, attempts,
-            max_attempts, deaths, requested_by, created_at, process_id, finished_at)
+            max_attempts, deaths, requested_by, created_at, process_id, finished_at, node_id, started_at, outcome,
+            cancel_requested)
         SELECT ? + i, 1 + i % (SELECT count(*) FROM robots), 3, CASE WHEN i % 20 = 0 THEN 4 ELSE 3 END, 'null', 4,
-            ? + i * ?, 1, 5, 0, 'bench', ? + i * ?, ? + i, ? + i * ? + 1000
+            ? + i * ?, 1, 5, 0, 'bench', ? + i * ?, ? + i, ? + i * ? + 1000, ?, ? + i * ?,
+            CASE WHEN i % 20 = 0 THEN 2 ELSE 1 END, FALSE
         FROM n";
 }
 
-struct FillProcesses;
+/// Marks as they would have been made, had the ids been given out one by one.
+struct FillMarks;
 
-impl Statement for FillProcesses {
+impl Statement for FillMarks {
     type Row = ();
     const SQL: &'static str = "
-        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
-        INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at,
-            outcome, counters, cancel_requested)
-        SELECT ? + i, ? + i, 1 + i % (SELECT count(*) FROM robots), 3, 1, ?, ? + i * ?, ? + i * ? + 1000,
-            CASE WHEN i % 20 = 0 THEN 2 ELSE 1 END, ?, FALSE
-        FROM n";
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + ? FROM n WHERE i + ? < ?)
+        INSERT INTO id_marks (name, first, at) SELECT ?, ? + i, ? + i * ? FROM n WHERE TRUE ON CONFLICT DO NOTHING";
 }
 
 /// Makes finished tasks and their processes; the ids are the first of each.
@@ -47,11 +47,18 @@ pub(in crate::store) fn fill_finished(
     step_micros: i64,
 ) -> QueryResult<()> {
     let (count, at, step) = (i64::from(count), to_micros(from), step_micros);
-    let binds = [count, task, at, step, at, step, process, at, step].map(Bind::Int);
-    bind(FillTasksDone, &binds).execute(conn)?;
-    let mut binds = Vec::from([count, process, task, node.0, at, step, at, step].map(Bind::Int));
-    binds.push(Bind::Text("{}".to_owned()));
-    bind(FillProcesses, &binds).execute(conn)?;
+    let binds = [
+        count, task, at, step, at, step, process, at, step, node.0, at, step,
+    ];
+    bind(FillFinished, &binds.map(Bind::Int)).execute(conn)?;
+    let every = ids::MARK_EVERY.num_microseconds().unwrap_or(i64::MAX);
+    let apart = (every / step.max(1)).clamp(1, ids::MARK_IDS);
+    for (series, first) in [(Series::Task, task), (Series::Process, process)] {
+        let mut binds = Vec::from([apart, apart, count].map(Bind::Int));
+        binds.push(Bind::Text(series.name().to_owned()));
+        binds.extend([first, at, step].map(Bind::Int));
+        bind(FillMarks, &binds).execute(conn)?;
+    }
     Ok(())
 }
 
@@ -99,7 +106,7 @@ struct Busy;
 impl Statement for Busy {
     type Row = (Bool,);
     const SQL: &'static str = "
-        SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 1) OR EXISTS (SELECT 1 FROM tasks WHERE status = 2)";
+        SELECT EXISTS (SELECT 1 FROM tasks WHERE {is queued}) OR EXISTS (SELECT 1 FROM claims)";
 }
 
 /// Whether a task is queued or running.
@@ -112,10 +119,10 @@ struct Succeeded;
 
 impl Statement for Succeeded {
     type Row = (BigInt,);
-    const SQL: &'static str = "SELECT count(*) FROM processes WHERE robot_id = ? AND outcome = 1";
+    const SQL: &'static str = "SELECT count(*) FROM tasks_done WHERE robot_id = ? AND outcome = 1";
 }
 
-/// Succeeded processes of one robot.
+/// Succeeded tasks of one robot, each with its process.
 pub(in crate::store) fn succeeded(conn: &mut Conn, robot: RobotId) -> QueryResult<u64> {
     let (count,): (i64,) = bind(Succeeded, &[Bind::Int(robot.0)]).get_result(conn)?;
     Ok(u64::try_from(count).unwrap_or_default())

@@ -40,8 +40,8 @@ struct Served;
 impl Statement for Served {
     type Row = (BigInt,);
     const SQL: &'static str = "
-        SELECT t.robot_id FROM tasks t
-        WHERE t.status = 1 AND t.trigger_code = 1 AND t.robot_id = ?
+        SELECT robot_id FROM tasks
+        WHERE {is queued} AND trigger_code = 1 AND robot_id = ?
         LIMIT 1 {skip locked}";
 }
 

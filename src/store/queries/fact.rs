@@ -4,10 +4,12 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::Conn;
+use super::ids::Span;
+use super::{Conn, ids};
 use crate::domain::task::{ProcessOutcome, TaskStatus};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::QueryResult;
+use crate::store::id::Series;
 use crate::store::mail::MailState;
 use crate::store::report::{DECISION_WORDS, DailyFact, FACTS_MAX};
 use crate::store::schema::daily_facts;
@@ -19,13 +21,13 @@ struct Metric {
     dimension: &'static str,
     detail: String,
     value: &'static str,
-    rows: &'static str,
+    rows: String,
 }
 
 /// The name of a row's robot; one that has no row any more is known by its number.
 const ROBOT: &str = "coalesce(r.name, CAST(c.robot_id AS TEXT))";
 
-fn metrics() -> [Metric; 6] {
+fn metrics(tasks: Span, processes: Span) -> [Metric; 6] {
     let words = |code: &str, words: &mut dyn Iterator<Item = (i16, &'static str)>| {
         let arms: String = words
             .map(|(number, word)| format!(" WHEN {number} THEN '{word}'"))
@@ -42,10 +44,18 @@ fn metrics() -> [Metric; 6] {
             ),
             value: "count(*)",
             // One in execution lives in its task's row; its outcome has the number 0.
-            rows: "(SELECT robot_id, outcome AS code FROM processes WHERE started_at >= $3 AND started_at < $4 \
+            rows: format!(
+                "(SELECT robot_id, outcome AS code FROM processes \
+                    WHERE {} AND started_at >= $3 AND started_at < $4 \
+                    UNION ALL SELECT robot_id, outcome AS code FROM tasks_done \
+                    WHERE outcome IS NOT NULL AND {} AND started_at >= $3 AND started_at < $4 \
                     UNION ALL SELECT robot_id, 0 AS code FROM tasks \
-                    WHERE status = 2 AND started_at >= $3 AND started_at < $4) AS c \
+                    WHERE status = 2 AND id IN (SELECT task_id FROM claimed) \
+                    AND started_at >= $3 AND started_at < $4) AS c \
                    LEFT JOIN robots AS r ON r.id = c.robot_id",
+                within("id", processes),
+                within("process_id", processes)
+            ),
         },
         Metric {
             name: "tasks_registered",
@@ -55,10 +65,14 @@ fn metrics() -> [Metric; 6] {
                 &mut TaskStatus::ALL.iter().map(|s| (s.code(), s.as_str())),
             ),
             value: "count(*)",
-            rows: "(SELECT robot_id, status AS code FROM tasks_done WHERE created_at >= $3 AND created_at < $4 \
+            rows: format!(
+                "(SELECT robot_id, status AS code FROM tasks_done \
+                    WHERE {0} AND created_at >= $3 AND created_at < $4 \
                     UNION ALL SELECT robot_id, status AS code FROM tasks \
-                    WHERE created_at >= $3 AND created_at < $4) AS c \
+                    WHERE {0} AND created_at >= $3 AND created_at < $4) AS c \
                    LEFT JOIN robots AS r ON r.id = c.robot_id",
+                within("id", tasks)
+            ),
         },
         Metric {
             name: "mails",
@@ -68,14 +82,14 @@ fn metrics() -> [Metric; 6] {
                 &mut MailState::ALL.iter().map(|s| (s.code(), s.as_str())),
             ),
             value: "count(*)",
-            rows: "mail_outbox AS c WHERE c.created_at >= $3 AND c.created_at < $4",
+            rows: "mail_outbox AS c WHERE c.created_at >= $3 AND c.created_at < $4".to_owned(),
         },
         Metric {
             name: "events",
             dimension: "c.type",
             detail: "''".to_owned(),
             value: "count(*)",
-            rows: "events AS c WHERE c.received_at >= $3 AND c.received_at < $4",
+            rows: "events AS c WHERE c.received_at >= $3 AND c.received_at < $4".to_owned(),
         },
         Metric {
             name: "ticks",
@@ -84,16 +98,23 @@ fn metrics() -> [Metric; 6] {
             // A row may stand for several instants.
             value: "CAST(sum(c.count) AS BIGINT)",
             rows: "ticks AS c LEFT JOIN robots AS r ON r.id = c.robot_id \
-                   WHERE c.planned_at >= $3 AND c.planned_at < $4",
+                   WHERE c.planned_at >= $3 AND c.planned_at < $4"
+                .to_owned(),
         },
         Metric {
             name: "audit_changes",
             dimension: "coalesce(nullif(c.action, ''), '-')",
             detail: "''".to_owned(),
             value: "count(*)",
-            rows: "audit_trail AS c WHERE c.at >= $3 AND c.at < $4",
+            rows: "audit_trail AS c WHERE c.at >= $3 AND c.at < $4".to_owned(),
         },
     ]
+}
+
+/// The ids of a span, as SQL.
+fn within(column: &str, span: Span) -> String {
+    let (first, end) = (span.first.unwrap_or(0), span.end.unwrap_or(i64::MAX));
+    format!("{column} >= {first} AND {column} < {end}")
 }
 
 /// Counts `[from, to)` anew and puts the counts in place of the facts of `day`.
@@ -105,7 +126,9 @@ pub(in crate::store) fn rebuild(
 ) -> QueryResult<Vec<DailyFact>> {
     let text = day.to_string();
     diesel::delete(daily_facts::table.filter(daily_facts::day.eq(&text))).execute(conn)?;
-    for metric in metrics() {
+    let tasks = ids::span(conn, Series::Task, Some(from), Some(to))?;
+    let processes = ids::span(conn, Series::Process, Some(from), Some(to))?;
+    for metric in metrics(tasks, processes) {
         count(conn, &metric, &text, from, to)?;
         total(conn, &metric, &text)?;
     }

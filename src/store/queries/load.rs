@@ -20,7 +20,7 @@ impl Statement for Queued {
     type Row = (BigInt, Nullable<BigInt>);
     const SQL: &'static str = "
         SELECT count(*), min(run_at) FROM (
-            SELECT run_at FROM tasks WHERE robot_id = ? AND status = 1
+            SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued}
             ORDER BY priority DESC, id LIMIT 10000) AS part";
 }
 
@@ -32,7 +32,7 @@ impl Statement for Heads {
     type Row = (Nullable<BigInt>,);
     const SQL: &'static str = "
         WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n < 9)
-        SELECT min((SELECT run_at FROM tasks WHERE robot_id = ? AND status = 1 AND priority = p.n
+        SELECT min((SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued} AND priority = p.n
                     ORDER BY id LIMIT 1)) FROM p";
 }
 
@@ -41,9 +41,10 @@ struct LongestRunning;
 impl Statement for LongestRunning {
     type Row = (BigInt, BigInt, BigInt);
     const SQL: &'static str = "
-        SELECT process_id, id, started_at FROM tasks
-        WHERE robot_id = ? AND status = 2 AND process_id IS NOT NULL AND started_at IS NOT NULL
-        ORDER BY started_at, id LIMIT 1";
+        SELECT c.process_id, c.task_id, c.started_at FROM claimed c
+        JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
+        WHERE c.robot_id = ? AND t.status = 2
+        ORDER BY c.started_at, c.task_id LIMIT 1";
 }
 
 struct Dead;
@@ -56,16 +57,21 @@ impl Statement for Dead {
             WHERE robot_id = ? AND status <> 3 AND status IN (4, 7) AND finished_at >= ? LIMIT 10000) AS part";
 }
 
-/// Durations of the last succeeded runs, among the last 2,000 of any outcome: a robot that always
-/// fails must not make every look read its whole history.
+/// Durations of the last succeeded runs, among the last 2,000 that ended a task and the last 2,000 that did not: a
+/// robot that always fails must not make every look read its whole history.
 struct Durations;
 
 impl Statement for Durations {
     type Row = (BigInt,);
     const SQL: &'static str = "
         SELECT finished_at - started_at FROM (
-            SELECT id, outcome, started_at, finished_at FROM processes
-            WHERE robot_id = ? ORDER BY id DESC LIMIT 2000) AS part
+            SELECT * FROM (
+                SELECT process_id AS id, outcome, started_at, finished_at FROM tasks_done
+                WHERE robot_id = ? AND outcome IS NOT NULL ORDER BY process_id DESC LIMIT 2000) AS a
+            UNION ALL
+            SELECT * FROM (
+                SELECT id, outcome, started_at, finished_at FROM processes
+                WHERE robot_id = ? ORDER BY id DESC LIMIT 2000) AS b) AS part
         WHERE outcome = 1 ORDER BY id DESC LIMIT 200";
 }
 
@@ -94,7 +100,7 @@ fn robot_load(conn: &mut Conn, robot: RobotId, since: Timestamp) -> QueryResult<
     let running: Option<(i64, i64, i64)> =
         bind(LongestRunning, &[one()]).get_result(conn).optional()?;
     let (dead,): (i64,) = bind(Dead, &[one(), Bind::Int(to_micros(since))]).get_result(conn)?;
-    let durations: Vec<(i64,)> = bind(Durations, &[one()]).load(conn)?;
+    let durations: Vec<(i64,)> = bind(Durations, &[one(), one()]).load(conn)?;
     Ok(RobotLoad {
         robot,
         queued: u32::try_from(queued).unwrap_or(QUEUED_COUNT_MAX),

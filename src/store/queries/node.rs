@@ -1,5 +1,6 @@
 //! Nodes.
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -11,6 +12,8 @@ use crate::store::backend::{QueryError, QueryResult};
 use crate::store::node::{Node, NodeState};
 use crate::store::schema::nodes;
 
+/// Longest that a node can work on after it was last heard of; a node is missed much earlier.
+const SILENCE_MAX: TimeDelta = TimeDelta::minutes(10);
 /// Most rows of the list.
 const NODES_MAX: i64 = 500;
 
@@ -85,6 +88,25 @@ impl Statement for Stop {
 pub(in crate::store) fn stop(conn: &mut Conn, id: NodeId, now: Timestamp) -> QueryResult<()> {
     bind(Stop, &[to_micros(now), id.0].map(Bind::Int)).execute(conn)?;
     Ok(())
+}
+
+/// When a node started, and when it was last heard of if it is not alive any more; nothing of an unknown one.
+pub(super) fn life(
+    conn: &mut Conn,
+    id: NodeId,
+) -> QueryResult<(Option<Timestamp>, Option<Timestamp>)> {
+    let found: Option<(i64, i64, i16)> = nodes::table
+        .find(id.0)
+        .select((nodes::started_at, nodes::heartbeat_at, nodes::state))
+        .first(conn)
+        .optional()?;
+    let Some((started, heard, code)) = found else {
+        return Ok((None, None));
+    };
+    let over = state(code)? != NodeState::Alive;
+    // It may have started runs until it was missed.
+    let ended = over.then(|| from_micros(heard) + SILENCE_MAX);
+    Ok((Some(from_micros(started)), ended))
 }
 
 struct Reap;

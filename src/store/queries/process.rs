@@ -5,16 +5,18 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use serde_json::Value;
 
+use super::ids::Span;
 use super::rows::Rows;
 use super::statement::{Statement, find};
-use super::{Conn, Db};
+use super::{Conn, Db, claims, ids, node};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
-use crate::domain::task::{ProcessOutcome, Trigger};
+use crate::domain::task::{ProcessOutcome, TaskStatus, Trigger};
 use crate::domain::time::{from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::id::Series;
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::process::{LastProcess, Process, ProcessFilter, Progress};
-use crate::store::schema::{processes, robots, tasks};
+use crate::store::schema::{processes, robots, tasks, tasks_done};
 
 /// Bound on a progress message (design of the report).
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -54,6 +56,26 @@ struct Ended {
     cancel_requested: bool,
 }
 
+/// The process that ended a task; it lives in its task's row.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = tasks_done, check_for_backend(Db))]
+struct Last {
+    process_id: Option<i64>,
+    id: i64,
+    robot_id: i64,
+    trigger_code: i16,
+    attempts: i32,
+    node_id: Option<i64>,
+    started_at: Option<i64>,
+    finished_at: i64,
+    outcome: Option<i16>,
+    planned_at: Option<i64>,
+    error_class: Option<String>,
+    run_error: Option<String>,
+    counters: Option<String>,
+    cancel_requested: Option<bool>,
+}
+
 fn broken(id: i64, what: &str) -> QueryError {
     QueryError::Defect(format!("process `{id}` has no readable {what}"))
 }
@@ -82,7 +104,7 @@ fn running(row: Running) -> QueryResult<Process> {
     })
 }
 
-fn ended(row: Ended) -> QueryResult<Process> {
+fn ended_process(row: Ended) -> QueryResult<Process> {
     let id = row.id;
     Ok(Process {
         id: ProcessId(id),
@@ -103,23 +125,60 @@ fn ended(row: Ended) -> QueryResult<Process> {
     })
 }
 
+fn last_of_task(row: Last) -> QueryResult<Process> {
+    let id = row.process_id.ok_or_else(|| broken(row.id, "process"))?;
+    ended_process(Ended {
+        id,
+        task_id: row.id,
+        robot_id: row.robot_id,
+        trigger_code: row.trigger_code,
+        attempt: row.attempts,
+        node_id: row.node_id.ok_or_else(|| broken(id, "node"))?,
+        started_at: row.started_at.ok_or_else(|| broken(id, "start"))?,
+        finished_at: row.finished_at,
+        outcome: row.outcome.ok_or_else(|| broken(id, "outcome"))?,
+        planned_at: row.planned_at,
+        error_class: row.error_class,
+        error: row.run_error,
+        counters: row.counters.unwrap_or_else(|| "{}".to_owned()),
+        cancel_requested: row.cancel_requested.unwrap_or_default(),
+    })
+}
+
 /// One process.
 pub(in crate::store) fn get(conn: &mut Conn, id: ProcessId) -> QueryResult<Option<Process>> {
-    let row: Option<Running> = tasks::table
-        .filter(sql::<Bool>("status = 2"))
-        .filter(tasks::process_id.eq(id.0))
-        .select(Running::as_select())
+    if let Some(task) = claims::task_of(conn, id)? {
+        let row: Option<Running> = tasks::table
+            .find(task.0)
+            .filter(tasks::status.eq(TaskStatus::Running.code()))
+            .filter(tasks::process_id.eq(id.0))
+            .select(Running::as_select())
+            .first(conn)
+            .optional()?;
+        if let Some(row) = row {
+            return running(row).map(Some);
+        }
+    }
+    ended(conn, id)
+}
+
+/// One process that is over.
+pub(super) fn ended(conn: &mut Conn, id: ProcessId) -> QueryResult<Option<Process>> {
+    let row: Option<Last> = tasks_done::table
+        .filter(tasks_done::process_id.eq(id.0))
+        .filter(tasks_done::outcome.is_not_null())
+        .select(Last::as_select())
         .first(conn)
         .optional()?;
     if let Some(row) = row {
-        return running(row).map(Some);
+        return last_of_task(row).map(Some);
     }
     let row: Option<Ended> = processes::table
         .find(id.0)
         .select(Ended::as_select())
         .first(conn)
         .optional()?;
-    row.map(ended).transpose()
+    row.map(ended_process).transpose()
 }
 
 /// A page of the report **Process**.
@@ -136,13 +195,15 @@ pub(in crate::store) fn list(
         found = list_running(conn, filter, page)?;
     }
     if filter.outcome != Some(ProcessOutcome::Running) {
+        let span = span_of(conn, filter)?;
         let robots: Vec<_> = if filter.robots.is_empty() {
             vec![None]
         } else {
             filter.robots.iter().copied().map(Some).collect()
         };
         for robot in robots {
-            found.extend(list_ended(conn, robot, filter, page)?);
+            found.extend(list_last(conn, robot, filter, span, page)?);
+            found.extend(list_ended(conn, robot, filter, span, page)?);
         }
     }
     Ok(page_of(found, page, |process| process.id.0))
@@ -161,7 +222,18 @@ pub(in crate::store) fn executions(
     ))
 }
 
-/// Running rows are few, no more than all instances: the index of what runs serves every filter.
+/// Ids that processes within the filter's time, and within its node's, can have.
+fn span_of(conn: &mut Conn, filter: &ProcessFilter) -> QueryResult<Span> {
+    let (mut from, mut to) = (filter.from, filter.to);
+    if let Some(node) = filter.node {
+        let (started, ended) = node::life(conn, node)?;
+        from = from.max(started);
+        to = to.into_iter().chain(ended).min();
+    }
+    ids::span(conn, Series::Process, from, to)
+}
+
+/// Running rows are few, no more than all instances: the claims serve every filter.
 fn list_running(
     conn: &mut Conn,
     filter: &ProcessFilter,
@@ -169,7 +241,9 @@ fn list_running(
 ) -> QueryResult<Vec<Process>> {
     let mut query = tasks::table
         .select(Running::as_select())
-        .filter(sql::<Bool>("status = 2"))
+        .filter(sql::<Bool>(
+            "id IN (SELECT task_id FROM claimed) AND status = 2",
+        ))
         .order(tasks::process_id.desc())
         .limit(page.rows())
         .into_boxed();
@@ -198,6 +272,7 @@ fn list_ended(
     conn: &mut Conn,
     robot: Option<RobotId>,
     filter: &ProcessFilter,
+    span: Span,
     page: PageRequest,
 ) -> QueryResult<Vec<Process>> {
     let mut query = processes::table
@@ -226,10 +301,57 @@ fn list_ended(
     if let Some(to) = filter.to {
         query = query.filter(processes::started_at.lt(to_micros(to)));
     }
-    if let Some(after) = page.after {
-        query = query.filter(processes::id.lt(after));
+    if let Some(first) = span.first {
+        query = query.filter(processes::id.ge(first));
     }
-    query.load(conn)?.into_iter().map(ended).collect()
+    if let Some(before) = span.before(page.after) {
+        query = query.filter(processes::id.lt(before));
+    }
+    query.load(conn)?.into_iter().map(ended_process).collect()
+}
+
+/// As [`list_ended`], of the processes that ended their tasks.
+fn list_last(
+    conn: &mut Conn,
+    robot: Option<RobotId>,
+    filter: &ProcessFilter,
+    span: Span,
+    page: PageRequest,
+) -> QueryResult<Vec<Process>> {
+    let mut query = tasks_done::table
+        .select(Last::as_select())
+        .filter(sql::<Bool>("outcome IS NOT NULL"))
+        .order(tasks_done::process_id.desc())
+        .limit(page.rows())
+        .into_boxed();
+    if let Some(robot) = robot {
+        query = query.filter(tasks_done::robot_id.eq(robot.0));
+    }
+    if let Some(outcome) = filter.outcome {
+        query = query.filter(sql::<Bool>(&format!("outcome = {}", outcome.code())));
+        if outcome != ProcessOutcome::Succeeded {
+            query = query.filter(sql::<Bool>("outcome <> 1"));
+        }
+    }
+    if let Some(node) = filter.node {
+        query = query.filter(tasks_done::node_id.eq(node.0));
+    }
+    if let Some(task) = filter.task {
+        query = query.filter(tasks_done::id.eq(task.0));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(tasks_done::started_at.ge(to_micros(from)));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(tasks_done::started_at.lt(to_micros(to)));
+    }
+    if let Some(first) = span.first {
+        query = query.filter(tasks_done::process_id.ge(first));
+    }
+    if let Some(before) = span.before(page.after) {
+        query = query.filter(tasks_done::process_id.lt(before));
+    }
+    query.load(conn)?.into_iter().map(last_of_task).collect()
 }
 
 struct SetProgress;
@@ -238,8 +360,8 @@ impl Statement for SetProgress {
     type Row = (Nullable<BigInt>, BigInt);
     const SQL: &'static str = "
         UPDATE tasks SET progress_percent = x.percent, progress_message = x.message
-        FROM {rows process int, percent int, message text}
-        WHERE tasks.status = 2 AND tasks.process_id = x.process
+        FROM {rows task int, process int, percent int, message text}
+        WHERE tasks.id = x.task AND tasks.process_id = x.process AND tasks.status = 2
         RETURNING process_id, robot_id";
 }
 
@@ -248,11 +370,21 @@ pub(in crate::store) fn progress(
     conn: &mut Conn,
     progress: &[(ProcessId, Progress)],
 ) -> QueryResult<Vec<(ProcessId, RobotId)>> {
+    let processes: Vec<_> = progress.iter().map(|(process, _)| *process).collect();
+    let tasks = claims::tasks_of(conn, &processes)?;
     let mut rows = Rows::default();
     for (process, progress) in progress {
+        let Some(task) = tasks.get(process) else {
+            continue;
+        };
         let message: String = progress.message.chars().take(MESSAGE_CHARS_MAX).collect();
         let percent = progress.percent.clamp(0, 100);
-        rows.push([process.0.into(), percent.into(), message.into()]);
+        rows.push([
+            task.0.into(),
+            process.0.into(),
+            percent.into(),
+            message.into(),
+        ]);
     }
     let running: Vec<(Option<i64>, i64)> = find(conn, SetProgress, &rows, &[])?;
     Ok(running

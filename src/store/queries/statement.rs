@@ -19,7 +19,8 @@ pub(in crate::store) trait Statement: 'static {
     type Row: 'static;
 
     /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
-    /// these columns; `{for update}` and `{skip locked}` what keeps rows from other transactions.
+    /// these columns; `{for update}` and `{skip locked}` what keeps rows from other transactions; `{is queued}`,
+    /// `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said.
     const SQL: &'static str;
 }
 
@@ -143,6 +144,9 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                 match (word, &self.piece) {
                     ("{for update", _) => out.push_sql(dialect::FOR_UPDATE),
                     ("{skip locked", _) => out.push_sql(dialect::SKIP_LOCKED),
+                    ("{is queued", _) => out.push_sql(dialect::IS_QUEUED),
+                    ("{is scheduled", _) => out.push_sql(dialect::IS_SCHEDULED),
+                    ("{is retrying", _) => out.push_sql(dialect::IS_RETRYING),
                     (rows, Some(piece)) if rows.starts_with("{rows ") => {
                         dialect::push_piece(&mut out, declared(S::SQL), piece)?;
                     }

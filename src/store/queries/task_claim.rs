@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, find, run};
 use super::task_finish::{expire, finish};
-use super::{Conn, dialect};
+use super::{Conn, claims, dialect};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
@@ -60,7 +60,7 @@ impl Statement for ClaimOfRobot {
         FROM (
             SELECT id, ? - 1 + row_number() OVER (ORDER BY priority DESC, id) AS process_id
             FROM (SELECT id, priority FROM tasks
-                WHERE status = 1 AND robot_id = ? AND (deadline_at IS NULL OR deadline_at >= ?)
+                WHERE {is queued} AND robot_id = ? AND (deadline_at IS NULL OR deadline_at >= ?)
                 ORDER BY priority DESC, id LIMIT ?) AS picked
         ) AS n
         WHERE tasks.id = n.id
@@ -68,27 +68,28 @@ impl Statement for ClaimOfRobot {
             deadline_at, planned_at, started_at, cancel_requested";
 }
 
-/// All robots' tasks in one round trip, beside others that do the same.
+/// All robots' tasks in one round trip. Rows are not locked when they are picked, which would write each once
+/// more; whoever is second finds that they are not queued any more.
 struct ClaimOfAll;
 
 impl Statement for ClaimOfAll {
     type Row = ClaimedColumns;
     const SQL: &'static str = "
         WITH picked AS MATERIALIZED (
-            SELECT q.id, q.priority
+            SELECT x.robot, q.id, q.priority
             FROM {rows robot int, count int} CROSS JOIN LATERAL (
                 SELECT id, priority FROM tasks
-                WHERE status = 1 AND robot_id = x.robot
+                WHERE {is queued} AND robot_id = x.robot
                     AND (deadline_at IS NULL OR deadline_at >= ?)
-                ORDER BY priority DESC, id LIMIT x.count {skip locked}
+                ORDER BY priority DESC, id LIMIT x.count
             ) AS q
         ), n AS (
-            SELECT id, ? - 1 + row_number() OVER (ORDER BY priority DESC, id) AS process_id FROM picked
+            SELECT id, ? - 1 + row_number() OVER (ORDER BY robot, priority DESC, id) AS process_id FROM picked
         )
         UPDATE tasks SET status = 2, process_id = n.process_id, node_id = ?, started_at = ?,
             attempts = tasks.attempts + 1, cancel_requested = FALSE, progress_percent = NULL, progress_message = NULL
         FROM n
-        WHERE tasks.id = n.id
+        WHERE tasks.id = n.id AND tasks.status = 1
         RETURNING tasks.id, tasks.process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
             deaths, deadline_at, planned_at, started_at, cancel_requested";
 }
@@ -101,7 +102,6 @@ pub(in crate::store) fn claim(
     first: i64,
     now: Timestamp,
 ) -> QueryResult<Claims> {
-    let expired = expire(conn, now, EXPIRE_MAX)?;
     let (at, mut next) = (to_micros(now), first);
     let mut rows: Vec<ClaimedRow> = Vec::new();
     if dialect::CLAIMS_AT_ONCE {
@@ -111,7 +111,6 @@ pub(in crate::store) fn claim(
         }
         let binds = [at, next, node.0, at].map(Bind::Int);
         rows = find(conn, ClaimOfAll, &wanted, &binds)?;
-        next += i64::try_from(rows.len()).unwrap_or(i64::MAX);
     } else {
         for (robot, count) in demands {
             let binds = [node.0, at, next, robot.0, at, i64::from(*count)].map(Bind::Int);
@@ -122,7 +121,18 @@ pub(in crate::store) fn claim(
     }
     // The numbers were given in the order of claiming, which RETURNING does not keep.
     rows.sort_unstable_by_key(|row| row.1);
-    let claimed = rows.into_iter().map(claimed).collect::<QueryResult<_>>()?;
+    let claimed: Vec<Claimed> = rows.into_iter().map(claimed).collect::<QueryResult<_>>()?;
+    claims::note(conn, &claimed)?;
+    let next = claimed.last().map_or(first, |last| last.process.0 + 1);
+    // Where work is short, tasks may be late that would have been it.
+    let asked = demands
+        .iter()
+        .map(|(_, count)| usize::try_from(*count).unwrap_or(usize::MAX));
+    let expired = if claimed.len() < asked.fold(0, usize::saturating_add) {
+        expire(conn, now, EXPIRE_MAX)?
+    } else {
+        Vec::new()
+    };
     Ok(Claims {
         claimed,
         expired,
@@ -172,7 +182,8 @@ impl Statement for Orphans {
     const SQL: &'static str = "
         SELECT t.id, t.process_id, t.robot_id, t.node_id, t.trigger_code, t.payload, t.attempts, t.max_attempts,
             t.deaths, t.deadline_at, t.planned_at, t.started_at, t.cancel_requested
-        FROM tasks t LEFT JOIN nodes n ON n.id = t.node_id
+        FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
+        LEFT JOIN nodes n ON n.id = c.node_id
         WHERE t.status = 2 AND (n.id IS NULL OR n.state <> 0)
         ORDER BY t.id LIMIT ?";
 }
@@ -189,9 +200,10 @@ struct ClaimedAt;
 impl Statement for ClaimedAt {
     type Row = ClaimedColumns;
     const SQL: &'static str = "
-        SELECT id, process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
-            deaths, deadline_at, planned_at, started_at, cancel_requested
-        FROM tasks WHERE status = 2 AND node_id = ? AND started_at = ? ORDER BY id";
+        SELECT t.id, t.process_id, t.robot_id, t.node_id, t.trigger_code, t.payload, t.attempts, t.max_attempts,
+            t.deaths, t.deadline_at, t.planned_at, t.started_at, t.cancel_requested
+        FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
+        WHERE t.status = 2 AND c.node_id = ? AND c.started_at = ? ORDER BY t.id";
 }
 
 /// Running tasks that `node` claimed at `at`.
@@ -208,9 +220,9 @@ pub(in crate::store) fn claimed_at(
 struct LockHeld;
 
 impl Statement for LockHeld {
-    type Row = (BigInt, BigInt, Nullable<BigInt>, Bool);
+    type Row = (BigInt, Nullable<BigInt>, BigInt, Nullable<BigInt>, Bool);
     const SQL: &'static str = "
-        SELECT t.id, t.robot_id, t.started_at, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
+        SELECT t.id, t.process_id, t.robot_id, t.started_at, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
             ON t.id = x.task AND t.process_id = x.process
         WHERE t.status = 2 ORDER BY t.id {for update}";
 }
@@ -239,11 +251,13 @@ pub(in crate::store) fn release(
     }
     let (mut robots, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
     let (mut seen, mut at) = (HashSet::new(), 0);
-    let held: Vec<(i64, i64, Option<i64>, bool)> = find(conn, LockHeld, &rows, &[])?;
-    for (id, robot, started, cancel) in held {
+    let mut processes = Vec::new();
+    let held: Vec<(i64, Option<i64>, i64, Option<i64>, bool)> = find(conn, LockHeld, &rows, &[])?;
+    for (id, process, robot, started, cancel) in held {
         if !seen.insert(id) {
             continue;
         }
+        processes.extend(process);
         if cancel {
             at = at.max(started.unwrap_or_default());
             cancelled.push((TaskId(id), RobotId(robot)));
@@ -255,6 +269,7 @@ pub(in crate::store) fn release(
     run(conn, QueueAgain, &queued)?;
     let ids: Vec<_> = cancelled.iter().map(|(id, _)| *id).collect();
     finish(conn, &ids, TaskStatus::Cancelled, from_micros(at))?;
+    claims::settle(conn, &processes)?;
     robots.sort_unstable();
     robots.dedup();
     Ok((robots, cancelled))

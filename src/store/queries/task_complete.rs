@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable};
 
 use super::rows::Rows;
 use super::statement::{Statement, find, run};
-use super::{Conn, dialect};
+use super::{Conn, claims, dialect};
 use crate::domain::id::RobotId;
 use crate::domain::task::{AfterRun, TaskStatus};
 use crate::domain::time::to_micros;
@@ -21,12 +21,11 @@ impl Statement for Lock {
     const SQL: &'static str = "
         SELECT t.id, t.process_id, t.robot_id, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
             ON t.id = x.task AND t.process_id = x.process
-        WHERE t.status + 0 = 2 ORDER BY t.id {for update}";
+        WHERE t.status = 2 ORDER BY t.id {for update}";
 }
 
-/// Ends of tasks that are over, in one statement: what the fence lets through leaves the hot table for history,
-/// with its process. (`status + 0`: by the primary key, never by the index of what runs, which is small only as
-/// long as little runs.)
+/// Ends of tasks that are over, in one statement: what the fence lets through leaves the hot table for history, its
+/// last process with it.
 struct Finish;
 
 impl Statement for Finish {
@@ -36,42 +35,21 @@ impl Statement for Finish {
             DELETE FROM tasks t
             USING {rows task int, process int, at int, outcome int, class text, error text, counters text,
                 status int, death int}
-            WHERE t.id = x.task AND t.process_id = x.process AND t.status + 0 = 2
+            WHERE t.id = x.task AND t.process_id = x.process AND t.status = 2
             RETURNING t.*, x.at, x.outcome, x.class, x.error AS run_error, x.counters, x.status AS final, x.death
-        ), ended AS (
-            INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at,
-                outcome, planned_at, error_class, error, counters, cancel_requested)
-            SELECT process_id, id, robot_id, trigger_code, attempts, node_id, started_at, at, outcome, planned_at,
-                class, run_error, counters, cancel_requested
-            FROM gone
         )
         INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at,
             unique_key, attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
-            finished_at, error)
+            finished_at, error, node_id, started_at, outcome, error_class, run_error, counters, cancel_requested)
         SELECT id, robot_id, trigger_code, final, payload, priority, run_at, deadline_at, unique_key, attempts,
             max_attempts, deaths + death, planned_at, event_id, requested_by, created_at, process_id, at,
-            CASE WHEN final = 3 THEN run_error ELSE COALESCE(run_error, error) END
+            CASE WHEN final = 3 OR run_error IS NOT NULL THEN NULL ELSE error END, node_id, started_at, outcome,
+            class, run_error, counters, cancel_requested
         FROM gone
         RETURNING id, process_id, robot_id";
 }
 
-/// The same in three steps, where a statement costs no round trip and changes one table only.
-struct FinishProcess;
-
-impl Statement for FinishProcess {
-    type Row = ();
-    const SQL: &'static str = "
-        INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at,
-            outcome, planned_at, error_class, error, counters, cancel_requested)
-        SELECT t.process_id, t.id, t.robot_id, t.trigger_code, t.attempts, t.node_id, t.started_at, x.at, x.outcome,
-            t.planned_at, x.class, x.error, x.counters, t.cancel_requested
-        FROM {rows task int, process int, at int, outcome int, class text, error text, counters text,
-            status int, death int}
-        JOIN tasks t ON t.id = x.task AND t.process_id = x.process
-        WHERE t.status + 0 = 2";
-}
-
-/// See [`FinishProcess`].
+/// The same in two steps, where a statement costs no round trip and changes one table only.
 struct FinishTask;
 
 impl Statement for FinishTask {
@@ -79,19 +57,20 @@ impl Statement for FinishTask {
     const SQL: &'static str = "
         INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at,
             unique_key, attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
-            finished_at, error)
+            finished_at, error, node_id, started_at, outcome, error_class, run_error, counters, cancel_requested)
         SELECT t.id, t.robot_id, t.trigger_code, x.status, t.payload, t.priority, t.run_at, t.deadline_at,
             t.unique_key, t.attempts, t.max_attempts, t.deaths + x.death, t.planned_at, t.event_id, t.requested_by,
             t.created_at, t.process_id, x.at,
-            CASE WHEN x.status = 3 THEN x.error ELSE COALESCE(x.error, t.error) END
+            CASE WHEN x.status = 3 OR x.error IS NOT NULL THEN NULL ELSE t.error END, t.node_id, t.started_at,
+            x.outcome, x.class, x.error, x.counters, t.cancel_requested
         FROM {rows task int, process int, at int, outcome int, class text, error text, counters text,
             status int, death int}
         JOIN tasks t ON t.id = x.task AND t.process_id = x.process
-        WHERE t.status + 0 = 2
+        WHERE t.status = 2
         RETURNING id, process_id, robot_id";
 }
 
-/// See [`FinishProcess`].
+/// See [`FinishTask`].
 struct FinishRemove;
 
 impl Statement for FinishRemove {
@@ -166,6 +145,7 @@ pub(in crate::store) fn complete(
     finals.sort_unstable_by_key(|(completion, _)| completion.task);
     finish(conn, &finals, &mut accepted)?;
 
+    let ended: Vec<i64> = accepted.keys().map(|(_, process)| *process).collect();
     let mut done = Completed::default();
     let mut last: BTreeMap<RobotId, &Completion> = BTreeMap::new();
     for completion in completions {
@@ -179,6 +159,7 @@ pub(in crate::store) fn complete(
         }
     }
     record_last(conn, &last)?;
+    claims::settle(conn, &ended)?;
     Ok(done)
 }
 
@@ -206,7 +187,7 @@ fn finish(
             completion.outcome.code().into(),
             completion.error_class.clone().into(),
             error_of(completion).into(),
-            completion.counters.to_string().into(),
+            counters_of(completion).into(),
             status.code().into(),
             i32::from(death).into(),
         ]);
@@ -214,7 +195,6 @@ fn finish(
     let gone: Vec<(i64, Option<i64>, i64)> = if dialect::CHANGES_TABLES_AT_ONCE {
         find(conn, Finish, &rows, &[])?
     } else {
-        run(conn, FinishProcess, &rows)?;
         let gone: Vec<(i64, Option<i64>, i64)> = find(conn, FinishTask, &rows, &[])?;
         let mut removed = Rows::default();
         for (task, ..) in &gone {
@@ -304,6 +284,12 @@ fn lock(
             Some(((task, process?), (RobotId(robot), cancel)))
         })
         .collect())
+}
+
+/// What was counted, where anything was.
+fn counters_of(completion: &Completion) -> Option<String> {
+    let counters = completion.counters.as_object();
+    (!counters.is_some_and(serde_json::Map::is_empty)).then(|| completion.counters.to_string())
 }
 
 /// The error text within its bound.

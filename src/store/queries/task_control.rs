@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, SmallInt};
 
-use super::Conn;
 use super::statement::{Bind, Statement, bind};
 use super::task_finish::{expire, finish};
+use super::{Conn, claims, process};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
@@ -87,37 +87,19 @@ pub(in crate::store) fn cancel(
     }
 }
 
-struct TaskOfProcess;
-
-impl Statement for TaskOfProcess {
-    type Row = (BigInt,);
-    const SQL: &'static str =
-        "SELECT id FROM tasks WHERE status = 2 AND process_id = ? {for update}";
-}
-
-struct ProcessEnded;
-
-impl Statement for ProcessEnded {
-    type Row = (BigInt,);
-    const SQL: &'static str = "SELECT id FROM processes WHERE id = ?";
-}
-
 /// Asks a running process to stop.
 pub(in crate::store) fn cancel_process(
     conn: &mut Conn,
     id: ProcessId,
     now: Timestamp,
 ) -> QueryResult<(TaskId, CancelEffect)> {
-    let task: Option<(i64,)> = bind(TaskOfProcess, &[Bind::Int(id.0)])
-        .get_result(conn)
-        .optional()?;
-    if let Some((task,)) = task {
-        return Ok((TaskId(task), cancel(conn, TaskId(task), now)?.1));
+    if let Some(task) = claims::task_of(conn, id)?
+        && let Some((_, 2, Some(process), _)) = hold(conn, task)?
+        && process == id.0
+    {
+        return Ok((task, cancel(conn, task, now)?.1));
     }
-    let ended: Option<(i64,)> = bind(ProcessEnded, &[Bind::Int(id.0)])
-        .get_result(conn)
-        .optional()?;
-    Err(match ended {
+    Err(match process::ended(conn, id)? {
         Some(_) => QueryError::conflict(format!("process `{id}` has ended")),
         None => QueryError::not_found(format!("process `{id}`")),
     })
@@ -133,8 +115,22 @@ impl Statement for Revive {
             attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id, error,
             cancel_requested)
         SELECT id, robot_id, trigger_code, 1, payload, priority, ?, CASE WHEN deadline_at < ? THEN NULL ELSE deadline_at END,
-            unique_key, 0, max_attempts, 0, planned_at, event_id, requested_by, created_at, process_id, error, FALSE
+            unique_key, 0, max_attempts, 0, planned_at, event_id, requested_by, created_at, process_id,
+            COALESCE(run_error, error), FALSE
         FROM tasks_done WHERE id = ?";
+}
+
+/// Its last process leaves its row, which is to hold the next one.
+struct KeepProcess;
+
+impl Statement for KeepProcess {
+    type Row = ();
+    const SQL: &'static str = "
+        INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at, outcome,
+            planned_at, error_class, error, counters, cancel_requested)
+        SELECT process_id, id, robot_id, trigger_code, attempts, node_id, started_at, finished_at, outcome,
+            planned_at, error_class, run_error, COALESCE(counters, ?), cancel_requested
+        FROM tasks_done WHERE id = ? AND outcome IS NOT NULL";
 }
 
 struct RemoveDone;
@@ -169,6 +165,7 @@ pub(in crate::store) fn retry(conn: &mut Conn, id: TaskId, now: Timestamp) -> Qu
         | TaskStatus::Cancelled
         | TaskStatus::Expired
         | TaskStatus::Quarantined => {
+            bind(KeepProcess, &[Bind::Text("{}".to_owned()), Bind::Int(id.0)]).execute(conn)?;
             bind(Revive, &binds).execute(conn)?;
             bind(RemoveDone, &[Bind::Int(id.0)]).execute(conn)?
         }
@@ -182,7 +179,7 @@ impl Statement for Promote {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         UPDATE tasks SET status = 1
-        WHERE id IN (SELECT id FROM tasks WHERE status = 0 AND run_at <= ? ORDER BY run_at LIMIT ? {skip locked})
+        WHERE id IN (SELECT id FROM tasks WHERE {is scheduled} AND run_at <= ? ORDER BY run_at LIMIT ? {skip locked})
         RETURNING id, robot_id";
 }
 
@@ -190,7 +187,8 @@ struct NextDue;
 
 impl Statement for NextDue {
     type Row = (BigInt,);
-    const SQL: &'static str = "SELECT run_at FROM tasks WHERE status = 0 ORDER BY run_at LIMIT 1";
+    const SQL: &'static str =
+        "SELECT run_at FROM tasks WHERE {is scheduled} ORDER BY run_at LIMIT 1";
 }
 
 /// Ends what is late, queues what is due.
@@ -220,7 +218,7 @@ impl Statement for WaitingRobots {
     type Row = (BigInt,);
     const SQL: &'static str = "
         SELECT r.id FROM robots r
-        WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.status = 1 AND t.robot_id = r.id) ORDER BY r.id";
+        WHERE EXISTS (SELECT 1 FROM tasks WHERE {is queued} AND robot_id = r.id) ORDER BY r.id";
 }
 
 /// Robots that have queued tasks: one look into the queue's index for each robot.
@@ -235,7 +233,7 @@ impl Statement for Depths {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         SELECT r.id, (SELECT count(*) FROM (
-            SELECT 1 FROM tasks t WHERE t.status = 1 AND t.robot_id = r.id LIMIT ?) AS counted)
+            SELECT 1 FROM tasks WHERE {is queued} AND robot_id = r.id LIMIT ?) AS counted)
         FROM robots r ORDER BY r.id";
 }
 
@@ -257,10 +255,10 @@ impl Statement for OpenRuns {
     type Row = (BigInt, BigInt, BigInt);
     const SQL: &'static str = "
         SELECT
-            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE status = 2 AND robot_id = ? LIMIT 2) AS a),
-            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE status = 1 AND robot_id = ? LIMIT 2) AS b),
-            (SELECT count(*) FROM (SELECT 1 FROM tasks
-                WHERE status = 0 AND process_id IS NOT NULL AND robot_id = ? LIMIT 2) AS c)";
+            (SELECT count(*) FROM (SELECT 1 FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
+                WHERE t.status = 2 AND c.robot_id = ? LIMIT 2) AS a),
+            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE {is queued} AND robot_id = ? LIMIT 2) AS b),
+            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE {is retrying} AND robot_id = ? LIMIT 2) AS c)";
 }
 
 /// (open, waiting) tasks of a robot, each up to 2.

@@ -43,7 +43,7 @@ impl Statement for Late {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         SELECT id, robot_id FROM tasks
-        WHERE deadline_at IS NOT NULL AND status < 2 AND deadline_at < ?
+        WHERE deadline_at IS NOT NULL AND deadline_at < ? AND status < 2
         ORDER BY deadline_at LIMIT ? {skip locked}";
 }
 

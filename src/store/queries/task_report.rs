@@ -4,11 +4,13 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use super::{Conn, Db, task_control};
+use super::ids::Span;
+use super::{Conn, Db, dialect, ids, task_control};
 use crate::domain::id::{EventId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::id::Series;
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::{tasks, tasks_done};
 use crate::store::task::{Task, TaskFilter};
@@ -59,6 +61,7 @@ struct Done {
     created_at: i64,
     process_id: Option<i64>,
     error: Option<String>,
+    run_error: Option<String>,
     finished_at: i64,
 }
 
@@ -96,6 +99,11 @@ fn open(row: Open) -> QueryResult<Task> {
 }
 
 fn done(row: Done) -> QueryResult<Task> {
+    let row = Done {
+        error: row.run_error.or(row.error),
+        run_error: None,
+        ..row
+    };
     task!(row, Some(from_micros(row.finished_at)), false)
 }
 
@@ -132,6 +140,7 @@ pub(in crate::store) fn list(
     page: PageRequest,
 ) -> QueryResult<Page<Task>> {
     let mut found = Vec::new();
+    let span = ids::span(conn, Series::Task, filter.from, filter.to)?;
     let robots: Vec<_> = if filter.robots.is_empty() {
         vec![None]
     } else {
@@ -139,10 +148,10 @@ pub(in crate::store) fn list(
     };
     for robot in robots {
         if filter.status.is_none_or(|status| !status.is_final()) {
-            found.extend(list_open(conn, robot, filter, page)?);
+            found.extend(list_open(conn, robot, filter, span, page)?);
         }
         if filter.status.is_none_or(TaskStatus::is_final) {
-            found.extend(list_done(conn, robot, filter, page)?);
+            found.extend(list_done(conn, robot, filter, span, page)?);
         }
     }
     Ok(page_of(found, page, |task| task.id.0))
@@ -152,6 +161,7 @@ fn list_open(
     conn: &mut Conn,
     robot: Option<RobotId>,
     filter: &TaskFilter,
+    span: Span,
     page: PageRequest,
 ) -> QueryResult<Vec<Task>> {
     let mut query = tasks::table
@@ -163,8 +173,12 @@ fn list_open(
         query = query.filter(tasks::robot_id.eq(robot.0));
     }
     if let Some(status) = filter.status {
-        // As text of the statement, not a bind: the partial indexes by status only serve that.
-        query = query.filter(sql::<Bool>(&format!("status = {}", status.code())));
+        query = query.filter(sql::<Bool>(match status {
+            TaskStatus::Scheduled => dialect::IS_SCHEDULED,
+            TaskStatus::Queued => dialect::IS_QUEUED,
+            // Of these no index knows; the claims do.
+            _ => "id IN (SELECT task_id FROM claimed) AND status = 2",
+        }));
     }
     if let Some(from) = filter.from {
         query = query.filter(tasks::created_at.ge(to_micros(from)));
@@ -172,8 +186,11 @@ fn list_open(
     if let Some(to) = filter.to {
         query = query.filter(tasks::created_at.lt(to_micros(to)));
     }
-    if let Some(after) = page.after {
-        query = query.filter(tasks::id.lt(after));
+    if let Some(first) = span.first {
+        query = query.filter(tasks::id.ge(first));
+    }
+    if let Some(before) = span.before(page.after) {
+        query = query.filter(tasks::id.lt(before));
     }
     query.load(conn)?.into_iter().map(open).collect()
 }
@@ -182,6 +199,7 @@ fn list_done(
     conn: &mut Conn,
     robot: Option<RobotId>,
     filter: &TaskFilter,
+    span: Span,
     page: PageRequest,
 ) -> QueryResult<Vec<Task>> {
     let mut query = tasks_done::table
@@ -193,6 +211,7 @@ fn list_done(
         query = query.filter(tasks_done::robot_id.eq(robot.0));
     }
     if let Some(status) = filter.status {
+        // As text of the statement, not a bind: the partial index by status only serves that.
         query = query.filter(sql::<Bool>(&format!("status = {}", status.code())));
         if status != TaskStatus::Succeeded {
             query = query.filter(sql::<Bool>("status <> 3"));
@@ -204,8 +223,11 @@ fn list_done(
     if let Some(to) = filter.to {
         query = query.filter(tasks_done::created_at.lt(to_micros(to)));
     }
-    if let Some(after) = page.after {
-        query = query.filter(tasks_done::id.lt(after));
+    if let Some(first) = span.first {
+        query = query.filter(tasks_done::id.ge(first));
+    }
+    if let Some(before) = span.before(page.after) {
+        query = query.filter(tasks_done::id.lt(before));
     }
     query.load(conn)?.into_iter().map(done).collect()
 }

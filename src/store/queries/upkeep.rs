@@ -5,9 +5,10 @@ use diesel::sql_types::BigInt;
 
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, alert, mail};
-use crate::domain::time::{Timestamp, to_micros};
+use super::{Conn, alert, ids, mail};
+use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::id::Series;
 use crate::store::schema::store_facts;
 use crate::store::upkeep::Retention;
 
@@ -29,13 +30,19 @@ struct OldTasks;
 
 impl Statement for OldTasks {
     type Row = (BigInt,);
-    const SQL: &'static str = "SELECT id FROM tasks_done WHERE finished_at < ? ORDER BY finished_at LIMIT ? {skip locked}";
+    const SQL: &'static str = "
+        SELECT id FROM tasks_done WHERE id < ? AND finished_at < ? ORDER BY id LIMIT ? {skip locked}";
 }
 
 change!(
     OldLogs,
     "DELETE FROM process_logs WHERE process_id IN (
         SELECT p.id FROM {rows task int} JOIN processes p ON p.task_id = x.task)"
+);
+change!(
+    OldLastLogs,
+    "DELETE FROM process_logs WHERE process_id IN (
+        SELECT d.process_id FROM {rows task int} JOIN tasks_done d ON d.id = x.task WHERE d.outcome IS NOT NULL)"
 );
 change!(
     OldProcesses,
@@ -56,6 +63,7 @@ change!(
     "DELETE FROM events WHERE id IN (
         SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?)"
 );
+change!(OldMarks, "DELETE FROM id_marks WHERE at < ?");
 change!(
     OldTicks,
     "DELETE FROM ticks WHERE id IN (
@@ -70,21 +78,32 @@ pub(in crate::store) fn prune(
     limit: u32,
     now: Timestamp,
 ) -> QueryResult<u64> {
-    let before = |age: std::time::Duration| {
+    let micros_before = |age: std::time::Duration| {
         let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-        Bind::Int(to_micros(now).saturating_sub(micros))
+        to_micros(now).saturating_sub(micros)
     };
+    let before = |age| Bind::Int(micros_before(age));
     let rows_max = limit;
     let limit = || Bind::Int(i64::from(rows_max));
-    let old: Vec<(i64,)> = bind(OldTasks, &[before(retention.tasks), limit()]).load(conn)?;
+    // What ended by then was registered by then.
+    let cutoff = from_micros(micros_before(retention.tasks));
+    let end = ids::span(conn, Series::Task, None, Some(cutoff))?.end;
+    let binds = [
+        Bind::Int(end.unwrap_or(i64::MAX)),
+        before(retention.tasks),
+        limit(),
+    ];
+    let old: Vec<(i64,)> = bind(OldTasks, &binds).load(conn)?;
     let mut rows = Rows::default();
     for (id,) in &old {
         rows.push([(*id).into()]);
     }
     run(conn, OldLogs, &rows)?;
+    run(conn, OldLastLogs, &rows)?;
     run(conn, OldProcesses, &rows)?;
     run(conn, OldKeys, &rows)?;
     run(conn, OldDone, &rows)?;
+    bind(OldMarks, &[before(retention.tasks)]).execute(conn)?;
     let events = bind(OldEvents, &[before(retention.events), limit()]).execute(conn)?;
     let ticks = bind(OldTicks, &[before(retention.ticks), limit()]).execute(conn)?;
     let notices =

@@ -72,7 +72,7 @@ impl Store {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let first = self.ids(Series::Task, tasks.len()).await?;
+        let first = self.ids(Series::Task, tasks.len(), now).await?;
         let order = Arc::new(Order { tasks, first, now });
         if order.tasks.len() > SHARED_TASKS_MAX {
             return self.register_alone(order).await;

@@ -82,6 +82,12 @@ async fn fill(database: &Database) {
              requested_by, created_at, cancel_requested, process_id, node_id, started_at) \
              VALUES ({n}, {robot}, 0, {status}, 'null', 4, {at}, 1, 1, 0, 'x', {at}, false, {run});"
         );
+        if status == 2 {
+            sql += &format!(
+                "INSERT INTO claims (id, node_id, robot_id, started_at, tasks, running) VALUES ({}, 1, {robot}, {at}, '[{n}]', 1);",
+                n + 100
+            );
+        }
     }
     for (n, kind) in [(1, "x.y"), (2, "x.y"), (3, "x.z")] {
         let at = START + n * 1_000_000;
@@ -195,6 +201,10 @@ fn raw_counts() -> [(&'static str, Vec<String>); 6] {
             vec![
                 format!(
                     "SELECT count(*) FROM processes WHERE {}",
+                    range("started_at")
+                ),
+                format!(
+                    "SELECT count(*) FROM tasks_done WHERE outcome IS NOT NULL AND {}",
                     range("started_at")
                 ),
                 format!(

@@ -125,6 +125,14 @@ pub(in crate::store) fn push_piece<'b>(
 pub(in crate::store) const FOR_UPDATE: &str = "FOR UPDATE";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
+
+/// The task waits for a free instance. The indexes know its stage only, which a claim does not change.
+pub(in crate::store) const IS_QUEUED: &str = "stage = 1 AND status = 1";
+/// The task waits for its time.
+pub(in crate::store) const IS_SCHEDULED: &str = "stage <> 1 AND status = 0";
+/// The task waits for its next attempt.
+pub(in crate::store) const IS_RETRYING: &str = "stage = 2";
+
 /// Whether one statement claims for all robots: saves a round trip for each.
 pub(in crate::store) const CLAIMS_AT_ONCE: bool = true;
 

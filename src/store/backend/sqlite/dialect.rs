@@ -68,6 +68,14 @@ pub(in crate::store) fn push_piece<'b>(
 pub(in crate::store) const FOR_UPDATE: &str = "";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "";
+
+/// The task waits for a free instance.
+pub(in crate::store) const IS_QUEUED: &str = "status = 1";
+/// The task waits for its time.
+pub(in crate::store) const IS_SCHEDULED: &str = "status = 0";
+/// The task waits for its next attempt.
+pub(in crate::store) const IS_RETRYING: &str = "status = 0 AND process_id IS NOT NULL";
+
 /// Whether one statement claims for all robots: `LATERAL` is not known here, and not needed.
 pub(in crate::store) const CLAIMS_AT_ONCE: bool = false;
 

@@ -66,7 +66,9 @@ async fn facts_are_the_counts_and_outlive_their_rows(database: &Database) {
         rig.pass(u64::try_from(DAY).unwrap());
         rig.run(NAME, json!({})).await.unwrap();
     }
-    database.sql("DELETE FROM processes").await;
+    database
+        .sql("DELETE FROM processes; DELETE FROM tasks_done")
+        .await;
     rig.run(NAME, json!({})).await.unwrap();
     rig.pass(u64::try_from(DAY).unwrap());
     rig.run(NAME, json!({})).await.unwrap();
