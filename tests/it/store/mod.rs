@@ -2,6 +2,7 @@
 
 mod alert;
 mod audit;
+mod claim;
 mod engine;
 mod event;
 mod key_survey;

@@ -1,0 +1,243 @@
+//! Claims come and go with what runs; ids tell the time.
+
+use chrono::TimeDelta;
+use robotd::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use robotd::domain::task::{AfterRun, ProcessOutcome, TaskStatus};
+use robotd::domain::time::Timestamp;
+use robotd::store::Store;
+use robotd::store::page::PageRequest;
+use robotd::store::process::{Process, ProcessFilter};
+use robotd::store::task::{Task, TaskFilter};
+
+use super::make::{at, end, first, ground, success, task};
+use crate::support::database::{Database, on_both};
+
+on_both!(
+    a_claim_goes_when_the_last_of_its_runs_has_ended,
+    each_run_is_found_by_its_process_whatever_became_of_it,
+    a_repeated_task_keeps_the_process_that_had_ended_it,
+    a_search_by_time_finds_the_same_as_reading_everything,
+);
+
+async fn claims(database: &Database) -> (i64, i64) {
+    (
+        database.number("SELECT count(*) FROM claims").await,
+        database
+            .number("SELECT COALESCE(sum(running), 0) FROM claims")
+            .await,
+    )
+}
+
+async fn a_claim_goes_when_the_last_of_its_runs_has_ended(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    for robot in &robots[..2] {
+        store.task_add(vec![task(*robot); 4], at(1)).await.unwrap();
+    }
+    let demands = vec![(robots[0], 4), (robots[1], 3)];
+    let claimed = store.task_claim(node, demands, at(2)).await.unwrap();
+    assert_eq!(claims(database).await, (2, 7), "one a robot");
+    let again = AfterRun::Again {
+        run_at: at(60),
+        attempt_used: true,
+        death: false,
+    };
+    let ends = vec![
+        success(&claimed[0], 3),
+        end(&claimed[1], ProcessOutcome::Failed, again, 3),
+        success(&claimed[6], 3),
+    ];
+    assert_eq!(store.task_complete(ends.clone()).await.unwrap(), [true; 3]);
+    assert_eq!(claims(database).await, (2, 4));
+    assert_eq!(store.task_complete(ends).await.unwrap(), [false; 3]);
+    assert_eq!(claims(database).await, (2, 4), "a late end counts nothing");
+    store
+        .task_release(vec![(claimed[2].task, claimed[2].process)])
+        .await
+        .unwrap();
+    store.task_cancel(claimed[3].task, at(4)).await.unwrap();
+    store
+        .task_release(vec![(claimed[3].task, claimed[3].process)])
+        .await
+        .unwrap();
+    assert_eq!(claims(database).await, (1, 2), "the first robot's is over");
+    let ends = vec![success(&claimed[4], 5), success(&claimed[5], 5)];
+    store.task_complete(ends).await.unwrap();
+    assert_eq!(claims(database).await, (0, 0));
+}
+
+async fn each_run_is_found_by_its_process_whatever_became_of_it(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    store
+        .task_add(vec![task(robots[0]); 3], at(1))
+        .await
+        .unwrap();
+    let claimed = store
+        .task_claim(node, vec![(robots[0], 3)], at(2))
+        .await
+        .unwrap();
+    let again = AfterRun::Again {
+        run_at: at(2),
+        attempt_used: true,
+        death: false,
+    };
+    let ends = vec![
+        success(&claimed[0], 3),
+        end(&claimed[1], ProcessOutcome::Failed, again, 3),
+    ];
+    store.task_complete(ends).await.unwrap();
+    let second = store
+        .task_claim(node, vec![(robots[0], 1)], at(4))
+        .await
+        .unwrap();
+    assert_eq!(second[0].task, claimed[1].task);
+    let outcomes = [
+        (&claimed[0], ProcessOutcome::Succeeded, 1),
+        (&claimed[1], ProcessOutcome::Failed, 1),
+        (&claimed[2], ProcessOutcome::Running, 1),
+        (&second[0], ProcessOutcome::Running, 2),
+    ];
+    for (run, outcome, attempt) in outcomes {
+        let process = store.process_get(run.process).await.unwrap().unwrap();
+        assert_eq!(
+            (process.task, process.outcome, process.attempt),
+            (run.task, outcome, attempt)
+        );
+    }
+    for unknown in [0, claimed[0].process.0 - 1, second[0].process.0 + 1] {
+        assert_eq!(store.process_get(ProcessId(unknown)).await.unwrap(), None);
+    }
+}
+
+async fn a_repeated_task_keeps_the_process_that_had_ended_it(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    let added = store.task_add(vec![task(robots[0])], at(1)).await.unwrap();
+    let mut processes = Vec::new();
+    for round in 0..3 {
+        let claimed = store
+            .task_claim(node, vec![(robots[0], 1)], at(10 + round))
+            .await
+            .unwrap();
+        let mut failure = end(
+            &claimed[0],
+            ProcessOutcome::Failed,
+            AfterRun::Finished(TaskStatus::Failed),
+            20 + round,
+        );
+        failure.error = Some(format!("no. {round}"));
+        store.task_complete(vec![failure]).await.unwrap();
+        processes.insert(0, claimed[0].process);
+        let found = store.task_get(added[0].id).await.unwrap().unwrap();
+        assert_eq!(found.error, Some(format!("no. {round}")));
+        assert_eq!(found.process, Some(claimed[0].process));
+        store.task_retry(added[0].id, at(30 + round)).await.unwrap();
+    }
+    let filter = ProcessFilter {
+        task: Some(added[0].id),
+        ..ProcessFilter::default()
+    };
+    let found = store.process_list(filter, first(10)).await.unwrap().items;
+    let ids: Vec<_> = found.iter().map(|process| process.id).collect();
+    assert_eq!(ids, processes);
+    let errors: Vec<_> = found.iter().map(|p| p.error.clone().unwrap()).collect();
+    assert_eq!(errors, ["no. 2", "no. 1", "no. 0"]);
+}
+
+/// Seconds at which something happens: bursts, pauses longer and shorter than a mark's, and clocks that are set back.
+const HAPPENS: [i64; 16] = [
+    5, 6, 7, 60, 66, 126, 127, 800, 801, 400, 401, 470, 900, 5_000, 4_000, 10_000,
+];
+
+async fn a_search_by_time_finds_the_same_as_reading_everything(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    // Two nodes with blocks of their own.
+    let stores = [store.clone(), database.open_again().await];
+    let other = store.node_start("other", "0.1.0", 2, at(6)).await.unwrap();
+    for (turn, seconds) in HAPPENS.into_iter().enumerate() {
+        let (store, node) = [(&stores[0], node), (&stores[1], other)][turn / 2 % 2];
+        let robot = robots[turn % 3];
+        store
+            .task_add(vec![task(robot); 2], at(seconds))
+            .await
+            .unwrap();
+        let claimed = store
+            .task_claim(node, vec![(robot, 1)], at(seconds))
+            .await
+            .unwrap();
+        if turn % 4 != 3 {
+            let mut ended = success(&claimed[0], 0);
+            ended.finished_at = at(seconds) + TimeDelta::milliseconds(3);
+            store.task_complete(vec![ended]).await.unwrap();
+        }
+    }
+    store.node_stop(other, at(10_001)).await.unwrap();
+    let page = first(500);
+    let tasks = store.task_list(TaskFilter::default(), page).await.unwrap();
+    let processes = store
+        .process_list(ProcessFilter::default(), page)
+        .await
+        .unwrap();
+    assert_eq!((tasks.items.len(), processes.items.len()), (32, 16));
+    let some = HAPPENS.into_iter().step_by(2).map(|s| Some(at(s)));
+    let bounds: Vec<_> = [None].into_iter().chain(some).collect();
+    for from in bounds.iter().copied() {
+        for to in bounds.iter().copied() {
+            for robot in [None, Some(robots[1])] {
+                same_tasks(store, &tasks.items, robot, from, to, page).await;
+                for node in [None, Some(node), Some(other)] {
+                    let asked = ProcessFilter {
+                        robots: robot.into_iter().collect(),
+                        node,
+                        from,
+                        to,
+                        ..ProcessFilter::default()
+                    };
+                    same_processes(store, &processes.items, asked, page).await;
+                }
+            }
+        }
+    }
+}
+
+fn within(at: Timestamp, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+    from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to)
+}
+
+async fn same_tasks(
+    store: &Store,
+    all: &[Task],
+    robot: Option<RobotId>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    page: PageRequest,
+) {
+    let filter = TaskFilter {
+        robots: robot.into_iter().collect(),
+        from,
+        to,
+        ..TaskFilter::default()
+    };
+    let found = store.task_list(filter, page).await.unwrap().items;
+    let found: Vec<TaskId> = found.iter().map(|task| task.id).collect();
+    let wanted: Vec<TaskId> = all
+        .iter()
+        .filter(|task| robot.is_none_or(|robot| task.robot == robot))
+        .filter(|task| within(task.created_at, from, to))
+        .map(|task| task.id)
+        .collect();
+    assert_eq!(found, wanted, "{robot:?} {from:?} {to:?}");
+}
+
+async fn same_processes(store: &Store, all: &[Process], asked: ProcessFilter, page: PageRequest) {
+    let ProcessFilter { node, from, to, .. } = asked;
+    let of_node = |id: NodeId| node.is_none_or(|node| node == id);
+    let of_robot = |id: &RobotId| asked.robots.is_empty() || asked.robots.contains(id);
+    let wanted: Vec<ProcessId> = all
+        .iter()
+        .filter(|process| of_robot(&process.robot) && of_node(process.node))
+        .filter(|process| within(process.started_at, from, to))
+        .map(|process| process.id)
+        .collect();
+    let found = store.process_list(asked.clone(), page).await.unwrap().items;
+    let found: Vec<ProcessId> = found.iter().map(|process| process.id).collect();
+    assert_eq!(found, wanted, "{asked:?}");
+}
