@@ -79,6 +79,7 @@ struct Inner {
     ids: id::Ids,
     signals: broadcast::Sender<Signal>,
     orders: task::Orders,
+    floors: task::Floors,
     exclusive: AtomicBool,
 }
 
@@ -112,6 +113,7 @@ impl Store {
             ids: id::Ids::default(),
             signals,
             orders: task::Orders::default(),
+            floors: task::Floors::default(),
             exclusive: AtomicBool::new(false),
         };
         Ok(Self {
@@ -153,6 +155,11 @@ impl Store {
     /// The ids reserved.
     fn ids_ref(&self) -> &id::Ids {
         &self.inner.ids
+    }
+
+    /// Where claims may begin.
+    fn floors(&self) -> &task::Floors {
+        &self.inner.floors
     }
 
     /// Orders that wait for the next commit.

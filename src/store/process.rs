@@ -111,12 +111,12 @@ impl Store {
         filter: ProcessFilter,
         page: PageRequest,
     ) -> StoreResult<Page<Process>> {
-        read!(self, process::list(&filter, page))
+        read!(self, process_report::list(&filter, page))
     }
 
     /// One process, running or ended.
     pub async fn process_get(&self, id: ProcessId) -> StoreResult<Option<Process>> {
-        read!(self, process::get(id))
+        read!(self, process_report::get(id))
     }
 
     /// The report **In execution**: running processes, newest first.
@@ -125,7 +125,7 @@ impl Store {
         filter: ProcessFilter,
         page: PageRequest,
     ) -> StoreResult<Page<Process>> {
-        read!(self, process::executions(&filter, page))
+        read!(self, process_report::executions(&filter, page))
     }
 
     /// Asks a running process to stop. `NotFound`, `Conflict` when it ended.

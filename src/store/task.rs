@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{AfterRun, BATCH_TASKS_MAX, ProcessOutcome, TaskStatus};
 use crate::domain::time::Timestamp;
@@ -12,12 +14,14 @@ use super::page::{Page, PageRequest};
 use super::signal::Signal;
 use super::{Store, StoreError, StoreResult};
 pub use claim::{Claimed, Completion, ERROR_CHARS_MAX};
+pub(super) use floor::{Demand, Floor, Floors};
 pub use new::{Added, NewTask};
 pub(super) use outcome::{Claims, Completed, Promotion, Registered};
 pub(super) use register::{Order, Orders};
 pub use report::{Task, TaskFilter};
 
 mod claim;
+mod floor;
 mod new;
 mod outcome;
 mod register;
@@ -134,7 +138,12 @@ impl Store {
             return Ok(Vec::new());
         }
         let first = self.ids(Series::Process, wanted, now).await?;
+        let began = Instant::now();
+        let demands = self.floors().demands(&demands, began);
+        let asked = demands.clone();
         let claims = write!(self, task_claim::claim(node, &demands, first, now))?;
+        self.floors()
+            .learn(&asked, &claims.reached, began, began.elapsed());
         let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
         self.process_ids_unused(claims.next, end).await;
         self.tell_expired(&claims.expired);

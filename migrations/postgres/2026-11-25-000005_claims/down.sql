@@ -8,6 +8,8 @@ SELECT process_id, id, robot_id, trigger_code, attempts, node_id, started_at, fi
     error_class, run_error, COALESCE(counters, '{}'), cancel_requested
 FROM tasks_done WHERE outcome IS NOT NULL;
 UPDATE tasks_done SET error = run_error WHERE run_error IS NOT NULL;
+DROP INDEX tasks_done_robot_status;
+DROP INDEX tasks_done_robot_outcome;
 DROP INDEX tasks_done_outcome;
 DROP INDEX tasks_done_robot_process;
 DROP INDEX tasks_done_process;

@@ -49,7 +49,10 @@ ALTER TABLE tasks_done ADD COLUMN counters TEXT;
 ALTER TABLE tasks_done ADD COLUMN cancel_requested BOOLEAN;
 CREATE UNIQUE INDEX tasks_done_process ON tasks_done (process_id) WHERE outcome IS NOT NULL;
 CREATE INDEX tasks_done_robot_process ON tasks_done (robot_id, process_id) WHERE outcome IS NOT NULL;
+-- What did not succeed is little: an index for each way of asking for it.
 CREATE INDEX tasks_done_outcome ON tasks_done (outcome, process_id) WHERE outcome <> 1;
+CREATE INDEX tasks_done_robot_outcome ON tasks_done (robot_id, outcome, process_id) WHERE outcome <> 1;
+CREATE INDEX tasks_done_robot_status ON tasks_done (robot_id, status, id) WHERE status <> 3;
 
 -- Ids rise with time: where a series stood at which time, once a minute or oftener. A search by time becomes one by id.
 CREATE TABLE id_marks (

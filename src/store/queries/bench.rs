@@ -33,7 +33,7 @@ struct FillMarks;
 impl Statement for FillMarks {
     type Row = ();
     const SQL: &'static str = "
-        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + ? FROM n WHERE i + ? < ?)
+        WITH RECURSIVE n(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + ? FROM n WHERE i + ? < ?)
         INSERT INTO id_marks (name, first, at) SELECT ?, ? + i, ? + i * ? FROM n WHERE TRUE ON CONFLICT DO NOTHING";
 }
 

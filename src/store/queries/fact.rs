@@ -43,19 +43,7 @@ fn metrics(tasks: Span, processes: Span) -> [Metric; 6] {
                 &mut ProcessOutcome::ALL.iter().map(|o| (o.code(), o.as_str())),
             ),
             value: "count(*)",
-            // One in execution lives in its task's row; its outcome has the number 0.
-            rows: format!(
-                "(SELECT robot_id, outcome AS code FROM processes \
-                    WHERE {} AND started_at >= $3 AND started_at < $4 \
-                    UNION ALL SELECT robot_id, outcome AS code FROM tasks_done \
-                    WHERE outcome IS NOT NULL AND {} AND started_at >= $3 AND started_at < $4 \
-                    UNION ALL SELECT robot_id, 0 AS code FROM tasks \
-                    WHERE status = 2 AND id IN (SELECT task_id FROM claimed) \
-                    AND started_at >= $3 AND started_at < $4) AS c \
-                   LEFT JOIN robots AS r ON r.id = c.robot_id",
-                within("id", processes),
-                within("process_id", processes)
-            ),
+            rows: rows_of_processes(processes),
         },
         Metric {
             name: "tasks_registered",
@@ -65,14 +53,7 @@ fn metrics(tasks: Span, processes: Span) -> [Metric; 6] {
                 &mut TaskStatus::ALL.iter().map(|s| (s.code(), s.as_str())),
             ),
             value: "count(*)",
-            rows: format!(
-                "(SELECT robot_id, status AS code FROM tasks_done \
-                    WHERE {0} AND created_at >= $3 AND created_at < $4 \
-                    UNION ALL SELECT robot_id, status AS code FROM tasks \
-                    WHERE {0} AND created_at >= $3 AND created_at < $4) AS c \
-                   LEFT JOIN robots AS r ON r.id = c.robot_id",
-                within("id", tasks)
-            ),
+            rows: rows_of_tasks(tasks),
         },
         Metric {
             name: "mails",
@@ -111,10 +92,43 @@ fn metrics(tasks: Span, processes: Span) -> [Metric; 6] {
     ]
 }
 
-/// The ids of a span, as SQL.
+/// One in execution lives in its task's row; its outcome has the number 0.
+fn rows_of_processes(span: Span) -> String {
+    format!(
+        "(SELECT robot_id, outcome AS code FROM processes \
+            WHERE {} AND started_at >= $3 AND started_at < $4 \
+            UNION ALL SELECT robot_id, outcome AS code FROM tasks_done \
+            WHERE outcome IS NOT NULL AND {} AND started_at >= $3 AND started_at < $4 \
+            UNION ALL SELECT robot_id, 0 AS code FROM tasks \
+            WHERE status = 2 AND id IN (SELECT task_id FROM claimed) \
+            AND started_at >= $3 AND started_at < $4) AS c \
+           LEFT JOIN robots AS r ON r.id = c.robot_id",
+        within("id", span),
+        within("process_id", span)
+    )
+}
+
+fn rows_of_tasks(span: Span) -> String {
+    format!(
+        "(SELECT robot_id, status AS code FROM tasks_done \
+            WHERE {0} AND created_at >= $3 AND created_at < $4 \
+            UNION ALL SELECT robot_id, status AS code FROM tasks \
+            WHERE {0} AND created_at >= $3 AND created_at < $4) AS c \
+           LEFT JOIN robots AS r ON r.id = c.robot_id",
+        within("id", span)
+    )
+}
+
+/// That an id is of the span, as SQL.
 fn within(column: &str, span: Span) -> String {
-    let (first, end) = (span.first.unwrap_or(0), span.end.unwrap_or(i64::MAX));
-    format!("{column} >= {first} AND {column} < {end}")
+    let first = span.first.map(|first| format!("{column} >= {first}"));
+    let end = span.end.map(|end| format!("{column} < {end}"));
+    let bounds: Vec<_> = first.into_iter().chain(end).collect();
+    if bounds.is_empty() {
+        "TRUE".to_owned()
+    } else {
+        bounds.join(" AND ")
+    }
 }
 
 /// Counts `[from, to)` anew and puts the counts in place of the facts of `day`.

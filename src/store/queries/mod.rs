@@ -18,6 +18,7 @@ pub(in crate::store) mod log;
 pub(in crate::store) mod mail;
 pub(in crate::store) mod node;
 pub(in crate::store) mod process;
+pub(in crate::store) mod process_report;
 pub(in crate::store) mod report;
 pub(in crate::store) mod robot;
 pub(in crate::store) mod rows;

@@ -1,6 +1,6 @@
 //! Claiming queued tasks, giving them back, and finding those of dead nodes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
@@ -13,7 +13,7 @@ use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
-use crate::store::task::{Claimed, Claims};
+use crate::store::task::{Claimed, Claims, Demand, Floor};
 
 /// Late tasks that one claim ends beside its work; the promoter ends the others.
 const EXPIRE_MAX: u32 = 100;
@@ -73,15 +73,26 @@ impl Statement for ClaimOfRobot {
 struct ClaimOfAll;
 
 impl Statement for ClaimOfAll {
-    type Row = ClaimedColumns;
+    type Row = (ClaimedColumns, SmallInt);
     const SQL: &'static str = "
         WITH picked AS MATERIALIZED (
             SELECT x.robot, q.id, q.priority
-            FROM {rows robot int, count int} CROSS JOIN LATERAL (
-                SELECT id, priority FROM tasks
-                WHERE {is queued} AND robot_id = x.robot
-                    AND (deadline_at IS NULL OR deadline_at >= ?)
-                ORDER BY priority DESC, id LIMIT x.count
+            FROM {rows robot int, count int, priority int, after int} CROSS JOIN LATERAL (
+                SELECT * FROM (SELECT id, priority FROM tasks
+                    WHERE {is queued} AND robot_id = x.robot AND priority > x.priority
+                        AND (deadline_at IS NULL OR deadline_at >= ?)
+                    ORDER BY priority DESC, id LIMIT x.count) AS before
+                UNION ALL
+                SELECT * FROM (SELECT id, priority FROM tasks
+                    WHERE {is queued} AND robot_id = x.robot AND priority = x.priority AND id > x.after
+                        AND (deadline_at IS NULL OR deadline_at >= ?)
+                    ORDER BY priority DESC, id LIMIT x.count) AS at
+                UNION ALL
+                SELECT * FROM (SELECT id, priority FROM tasks
+                    WHERE {is queued} AND robot_id = x.robot AND priority < x.priority
+                        AND (deadline_at IS NULL OR deadline_at >= ?)
+                    ORDER BY priority DESC, id LIMIT x.count) AS behind
+                LIMIT x.count
             ) AS q
         ), n AS (
             SELECT id, ? - 1 + row_number() OVER (ORDER BY robot, priority DESC, id) AS process_id FROM picked
@@ -91,43 +102,28 @@ impl Statement for ClaimOfAll {
         FROM n
         WHERE tasks.id = n.id AND tasks.status = 1
         RETURNING tasks.id, tasks.process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
-            deaths, deadline_at, planned_at, started_at, cancel_requested";
+            deaths, deadline_at, planned_at, started_at, cancel_requested, priority";
 }
 
 /// Claims for `node`; processes are numbered from `first` on.
 pub(in crate::store) fn claim(
     conn: &mut Conn,
     node: NodeId,
-    demands: &[(RobotId, u32)],
+    demands: &[Demand],
     first: i64,
     now: Timestamp,
 ) -> QueryResult<Claims> {
-    let (at, mut next) = (to_micros(now), first);
-    let mut rows: Vec<ClaimedRow> = Vec::new();
-    if dialect::CLAIMS_AT_ONCE {
-        let mut wanted = Rows::default();
-        for (robot, count) in demands {
-            wanted.push([robot.0.into(), (*count).into()]);
-        }
-        let binds = [at, next, node.0, at].map(Bind::Int);
-        rows = find(conn, ClaimOfAll, &wanted, &binds)?;
+    let (claimed, reached) = if dialect::CLAIMS_AT_ONCE {
+        of_all(conn, node, demands, first, now)?
     } else {
-        for (robot, count) in demands {
-            let binds = [node.0, at, next, robot.0, at, i64::from(*count)].map(Bind::Int);
-            let found: Vec<ClaimedRow> = bind(ClaimOfRobot, &binds).load(conn)?;
-            next += i64::try_from(found.len()).unwrap_or(i64::MAX);
-            rows.extend(found);
-        }
-    }
-    // The numbers were given in the order of claiming, which RETURNING does not keep.
-    rows.sort_unstable_by_key(|row| row.1);
-    let claimed: Vec<Claimed> = rows.into_iter().map(claimed).collect::<QueryResult<_>>()?;
+        (of_each(conn, node, demands, first, now)?, HashMap::new())
+    };
     claims::note(conn, &claimed)?;
     let next = claimed.last().map_or(first, |last| last.process.0 + 1);
     // Where work is short, tasks may be late that would have been it.
     let asked = demands
         .iter()
-        .map(|(_, count)| usize::try_from(*count).unwrap_or(usize::MAX));
+        .map(|demand| usize::try_from(demand.count).unwrap_or(usize::MAX));
     let expired = if claimed.len() < asked.fold(0, usize::saturating_add) {
         expire(conn, now, EXPIRE_MAX)?
     } else {
@@ -135,9 +131,111 @@ pub(in crate::store) fn claim(
     };
     Ok(Claims {
         claimed,
+        reached,
         expired,
         next,
     })
+}
+
+fn of_each(
+    conn: &mut Conn,
+    node: NodeId,
+    demands: &[Demand],
+    first: i64,
+    now: Timestamp,
+) -> QueryResult<Vec<Claimed>> {
+    let (at, mut next, mut all) = (to_micros(now), first, Vec::new());
+    for demand in demands {
+        let count = i64::from(demand.count);
+        let binds = [node.0, at, next, demand.robot.0, at, count].map(Bind::Int);
+        let found: Vec<ClaimedRow> = bind(ClaimOfRobot, &binds).load(conn)?;
+        next += i64::try_from(found.len()).unwrap_or(i64::MAX);
+        all.extend(in_order(found)?);
+    }
+    Ok(all)
+}
+
+/// Claims from the floors on; where a queue is exhausted, once more from its beginning. Answers how far it came in
+/// the other queues, too.
+fn of_all(
+    conn: &mut Conn,
+    node: NodeId,
+    demands: &[Demand],
+    first: i64,
+    now: Timestamp,
+) -> QueryResult<(Vec<Claimed>, HashMap<RobotId, Floor>)> {
+    let (mut claimed, mut reached) = take(conn, node, demands, first, now)?;
+    let mut got: HashMap<RobotId, u32> = HashMap::new();
+    for claimed in &claimed {
+        *got.entry(claimed.robot).or_default() += 1;
+    }
+    let mut short = Vec::new();
+    for demand in demands {
+        let got = got.get(&demand.robot).copied().unwrap_or_default();
+        if got == demand.count {
+            continue;
+        }
+        reached.remove(&demand.robot);
+        if demand.floor != Floor::NONE {
+            short.push(Demand {
+                count: demand.count - got,
+                floor: Floor::NONE,
+                ..*demand
+            });
+        }
+    }
+    if !short.is_empty() {
+        let next = claimed.last().map_or(first, |last| last.process.0 + 1);
+        claimed.extend(take(conn, node, &short, next, now)?.0);
+    }
+    Ok((claimed, reached))
+}
+
+/// Claims once; answers the last of each robot, too.
+fn take(
+    conn: &mut Conn,
+    node: NodeId,
+    demands: &[Demand],
+    first: i64,
+    now: Timestamp,
+) -> QueryResult<(Vec<Claimed>, HashMap<RobotId, Floor>)> {
+    let mut wanted = Rows::default();
+    for Demand {
+        robot,
+        count,
+        floor,
+    } in demands
+    {
+        let (priority, after) = (floor.priority, floor.task);
+        wanted.push([
+            robot.0.into(),
+            (*count).into(),
+            priority.into(),
+            after.into(),
+        ]);
+    }
+    let at = to_micros(now);
+    let binds = [at, at, at, first, node.0, at].map(Bind::Int);
+    let found: Vec<(ClaimedRow, i16)> = find(conn, ClaimOfAll, &wanted, &binds)?;
+    let last_of = |(row, priority): &(ClaimedRow, i16)| {
+        let floor = Floor {
+            priority: *priority,
+            task: row.0,
+        };
+        (row.1, RobotId(row.2), floor)
+    };
+    let mut order: Vec<_> = found.iter().map(last_of).collect();
+    order.sort_unstable_by_key(|(process, ..)| *process);
+    let reached = order.into_iter().map(|(_, robot, floor)| (robot, floor));
+    let reached = reached.collect();
+    let rows = found.into_iter().map(|(row, _)| row).collect();
+    Ok((in_order(rows)?, reached))
+}
+
+/// The numbers were given in the order of claiming, which RETURNING does not keep.
+fn in_order(mut rows: Vec<ClaimedRow>) -> QueryResult<Vec<Claimed>> {
+    rows.sort_unstable_by_key(|row| row.1);
+    rows.into_iter().map(claimed).collect()
 }
 
 fn claimed(row: ClaimedRow) -> QueryResult<Claimed> {

@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt};
 
 use super::statement::{Bind, Statement, bind};
 use super::task_finish::{expire, finish};
-use super::{Conn, claims, process};
+use super::{Conn, claims, process_report};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
@@ -99,7 +99,7 @@ pub(in crate::store) fn cancel_process(
     {
         return Ok((task, cancel(conn, task, now)?.1));
     }
-    Err(match process::ended(conn, id)? {
+    Err(match process_report::ended(conn, id)? {
         Some(_) => QueryError::conflict(format!("process `{id}` has ended")),
         None => QueryError::not_found(format!("process `{id}`")),
     })

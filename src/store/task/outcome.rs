@@ -1,10 +1,12 @@
 //! What the task queries hand to the methods of `Store`: the answer, and what is to be told after the commit.
 
+use std::collections::HashMap;
+
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::Timestamp;
 
-use super::{Added, Claimed};
+use super::{Added, Claimed, Floor};
 
 /// What registering came to, and what is to be told after the commit.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub(in crate::store) struct Registered {
 pub(in crate::store) struct Claims {
     /// The tasks claimed.
     pub(in crate::store) claimed: Vec<Claimed>,
+    /// The last of each queue that was not exhausted, where that is of use.
+    pub(in crate::store) reached: HashMap<RobotId, Floor>,
     /// Tasks that were too late.
     pub(in crate::store) expired: Vec<(TaskId, RobotId)>,
     /// First process id that was not used.

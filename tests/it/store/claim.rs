@@ -7,7 +7,7 @@ use robotd::domain::time::Timestamp;
 use robotd::store::Store;
 use robotd::store::page::PageRequest;
 use robotd::store::process::{Process, ProcessFilter};
-use robotd::store::task::{Task, TaskFilter};
+use robotd::store::task::{NewTask, Task, TaskFilter};
 
 use super::make::{at, end, first, ground, success, task};
 use crate::support::database::{Database, on_both};
@@ -17,6 +17,7 @@ on_both!(
     each_run_is_found_by_its_process_whatever_became_of_it,
     a_repeated_task_keeps_the_process_that_had_ended_it,
     a_search_by_time_finds_the_same_as_reading_everything,
+    a_task_that_comes_to_stand_further_in_front_is_not_forgotten,
 );
 
 async fn claims(database: &Database) -> (i64, i64) {
@@ -240,4 +241,36 @@ async fn same_processes(store: &Store, all: &[Process], asked: ProcessFilter, pa
     let found = store.process_list(asked.clone(), page).await.unwrap().items;
     let found: Vec<ProcessId> = found.iter().map(|process| process.id).collect();
     assert_eq!(found, wanted, "{asked:?}");
+}
+
+/// Claims of so many begin where the one before ended.
+const MANY: u32 = 120;
+
+async fn a_task_that_comes_to_stand_further_in_front_is_not_forgotten(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    let robot = robots[0];
+    let count = usize::try_from(MANY).unwrap();
+    store
+        .task_add(vec![task(robot); 2 * count], at(1))
+        .await
+        .unwrap();
+    let claim = || store.task_claim(node, vec![(robot, MANY)], at(2));
+    let claimed = claim().await.unwrap();
+    store
+        .task_release(vec![(claimed[0].task, claimed[0].process)])
+        .await
+        .unwrap();
+    let urgent = NewTask {
+        priority: 9,
+        ..task(robot)
+    };
+    let urgent = store.task_add(vec![urgent], at(3)).await.unwrap();
+    let second = claim().await.unwrap();
+    assert_eq!(second[0].task, urgent[0].id, "the most urgent is the first");
+    assert_eq!(second.len(), count);
+    let rest = claim().await.unwrap();
+    assert_eq!(rest.len(), 2, "what is left, wherever it stands");
+    let again = second.iter().chain(&rest).map(|claimed| claimed.task);
+    assert_eq!(again.filter(|task| *task == claimed[0].task).count(), 1);
+    assert_eq!(claim().await.unwrap(), []);
 }
