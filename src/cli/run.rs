@@ -22,7 +22,6 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::domain::task::{AfterRun, Attempted, PRIORITY_MAX, RunEnd, Trigger, after_run};
 use crate::robot::context::Tools;
-use crate::robot::journal::Journal;
 use crate::robot::outcome::Report;
 use crate::robot::registry::{Entry, PoolHealth, Registry, effective};
 use crate::robot::{Context, Robot};
@@ -166,16 +165,14 @@ async fn process(
         .get(name)
         .ok_or_else(|| catalogue::unknown(name))?;
     let run = Arc::new(claim(tools, &entry, payload).await?);
-    let journal = Journal::new(run.process, Arc::clone(&tools.clock));
-    let cancel = CancellationToken::new();
+    let journals = Arc::default();
     let ctx = Context::new(
         Arc::clone(tools),
+        Arc::clone(&entry),
         Arc::clone(&run),
-        name,
-        Arc::clone(&entry.config),
-        journal.clone(),
-        cancel.clone(),
+        journals,
     );
+    let (journal, cancel) = (ctx.journal().clone(), ctx.cancelled().clone());
     let mut echo = Echo::new(tools.store.clone(), journal);
     let work = execute(robot, &ctx, &entry, &cancel);
     let report = echo.until(work).await?;

@@ -1,6 +1,8 @@
 //! Identities. In the databases a BIGINT, on the wire a string.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -69,3 +71,42 @@ id!(
     /// never be mistaken for the living one on the same host.
     NodeId
 );
+
+/// A map by ids or other small numbers that are ours. Nobody outside chooses them, so the keys need no
+/// protection from whoever would make them collide, which costs more than all else in a look-up.
+pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+/// Leaves the low bits as they are, so that neighbours are neighbours in memory, and fills the high ones, by
+/// which a map tells apart what stands together; see [`IdMap`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IdHasher(u64);
+
+/// 2^64 over the golden ratio, made odd.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The bits that are filled.
+const HIGH: u64 = 0xffff_0000_0000_0000;
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let number = self.0.rotate_left(8) ^ number;
+        self.0 = number ^ (number.wrapping_mul(SPREAD) & HIGH);
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number.cast_unsigned());
+    }
+}

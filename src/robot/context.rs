@@ -1,15 +1,18 @@
 //! What a run is given: its task, its settings, and the tools it may use.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Journal, LogLevel};
+use super::journal::{Journal, Journals, LogLevel};
 use super::outcome::RobotError;
-use super::registry::Registry;
+use super::registry::{Entry, Registry};
 use crate::clock::{Clock, SharedClock};
 use crate::connect::smtp::SmtpAccount;
 use crate::domain::id::NodeId;
@@ -41,76 +44,91 @@ pub struct Tools {
 
 /// One run's view of the world. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Context {
+pub struct Context(Arc<View>);
+
+/// What only some runs need is made when it is first asked for.
+#[derive(Debug)]
+struct View {
     tools: Arc<Tools>,
+    entry: Arc<Entry>,
     run: Arc<Claimed>,
-    name: Arc<str>,
-    config: Arc<RobotConfig>,
-    journal: Journal,
-    cancel: CancellationToken,
+    journals: Arc<Journals>,
+    journal: OnceLock<Journal>,
+    cancel: OnceLock<CancellationToken>,
+    over: AtomicBool,
+    last: OnceLock<oneshot::Sender<()>>,
 }
 
 impl Context {
-    /// The context of one run.
+    /// The context of one run of the robot that `entry` describes. Its journal is entered into `journals` when
+    /// it is first written.
     #[must_use]
     pub fn new(
         tools: Arc<Tools>,
+        entry: Arc<Entry>,
         run: Arc<Claimed>,
-        name: &str,
-        config: Arc<RobotConfig>,
-        journal: Journal,
-        cancel: CancellationToken,
+        journals: Arc<Journals>,
     ) -> Self {
-        Self {
+        Self(Arc::new(View {
             tools,
+            entry,
             run,
-            name: Arc::from(name),
-            config,
-            journal,
-            cancel,
-        }
+            journals,
+            journal: OnceLock::new(),
+            cancel: OnceLock::new(),
+            over: AtomicBool::new(false),
+            last: OnceLock::new(),
+        }))
+    }
+
+    /// The same, told to end by `cancel`.
+    #[must_use]
+    pub fn ended_by(self, cancel: CancellationToken) -> Self {
+        // Refused where the run has been given one.
+        drop(self.0.cancel.set(cancel));
+        self
     }
 
     /// The node's tools.
     #[must_use]
     pub fn tools(&self) -> &Tools {
-        &self.tools
+        &self.0.tools
     }
 
     /// The database.
     #[must_use]
     pub fn store(&self) -> &Store {
-        &self.tools.store
+        &self.0.tools.store
     }
 
     /// The time of day.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
-        self.tools.clock.as_ref()
+        self.0.tools.clock.as_ref()
     }
 
     /// The task and process being run.
     #[must_use]
     pub fn run(&self) -> &Claimed {
-        &self.run
+        &self.0.run
     }
 
     /// The robot's name.
     #[must_use]
     pub fn robot(&self) -> &str {
-        &self.name
+        self.0.entry.name()
     }
 
     /// The configuration this run started with.
     #[must_use]
     pub fn config(&self) -> &RobotConfig {
-        &self.config
+        &self.0.entry.config
     }
 
     /// The task's payload.
     #[must_use]
     pub fn payload(&self) -> &Value {
-        &self.run.payload
+        &self.0.run.payload
     }
 
     /// The robot's settings as their type.
@@ -118,7 +136,7 @@ impl Context {
     /// # Errors
     /// `settings`, permanent, when they do not fit; they were checked when they were set, so this is a defect.
     pub fn settings<T: DeserializeOwned>(&self) -> Result<T, RobotError> {
-        serde_path_to_error::deserialize(&self.config.settings).map_err(|error| {
+        serde_path_to_error::deserialize(&self.config().settings).map_err(|error| {
             RobotError::fail(
                 "settings",
                 format!("settings.{}: {}", error.path(), error.inner()),
@@ -129,27 +147,50 @@ impl Context {
     /// The process's log and progress.
     #[must_use]
     pub fn journal(&self) -> &Journal {
-        &self.journal
+        let view = &self.0;
+        view.journal.get_or_init(|| {
+            let journal = Journal::new(view.run.process, Arc::clone(&view.tools.clock));
+            view.journals.open(&journal, &view.over);
+            journal
+        })
     }
 
     /// Writes an information line to the process's log.
     pub fn info(&self, text: impl AsRef<str>) {
-        self.journal.push(LogLevel::Info, text);
+        self.journal().push(LogLevel::Info, text);
     }
 
     /// Writes a warning to the process's log.
     pub fn warn(&self, text: impl AsRef<str>) {
-        self.journal.push(LogLevel::Warn, text);
+        self.journal().push(LogLevel::Warn, text);
     }
 
     /// Says how far the run has got, 0..=100.
     pub fn progress(&self, percent: u8, message: &str) {
-        self.journal.progress(percent, message);
+        self.journal().progress(percent, message);
     }
 
     /// Fires when the run must end; a run that has `cancel_grace` watches it, others are dropped.
     #[must_use]
-    pub const fn cancelled(&self) -> &CancellationToken {
-        &self.cancel
+    pub fn cancelled(&self) -> &CancellationToken {
+        self.0.cancel.get_or_init(CancellationToken::new)
+    }
+
+    /// How long a run that must end may go on.
+    pub(crate) fn cancel_grace(&self) -> Duration {
+        self.0.entry.definition.cancel_grace
+    }
+
+    /// The run is over: what it says from now on is not kept.
+    pub(crate) fn close(&self) {
+        self.0.over.store(true, Ordering::Release);
+    }
+
+    /// Ends, with an error, when nothing of the run is left. Can be asked for once.
+    pub(crate) fn last(&self) -> oneshot::Receiver<()> {
+        let (last, gone) = oneshot::channel();
+        // Refused, it is dropped, and `gone` ends at once.
+        drop(self.0.last.set(last));
+        gone
     }
 }

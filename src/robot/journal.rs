@@ -1,6 +1,7 @@
 //! What a run says while it runs: log lines and progress, bounded, on their way to the database.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -60,6 +61,43 @@ pub struct Journal {
     process: ProcessId,
     clock: SharedClock,
     shared: Arc<Shared>,
+}
+
+/// The journals of a node's runs, for the one that writes them to the database. A run that says nothing
+/// has none.
+#[derive(Debug, Default)]
+pub struct Journals(Mutex<HashMap<ProcessId, Journal>>);
+
+impl Journals {
+    /// Enters a journal, unless the run it belongs to is `over`: nobody would ever close it.
+    pub(super) fn open(&self, journal: &Journal, over: &AtomicBool) {
+        let mut journals = self.lock();
+        // Under the lock: a run is over before its journal is closed.
+        if !over.load(Ordering::Acquire) {
+            journals.insert(journal.process, journal.clone());
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Journal> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Closes those of ended processes; answers them for their last lines.
+    pub fn close(&self, processes: impl Iterator<Item = ProcessId>) -> Vec<Journal> {
+        let mut journals = self.lock();
+        if journals.is_empty() {
+            return Vec::new();
+        }
+        processes
+            .filter_map(|process| journals.remove(&process))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Journal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -320,6 +358,16 @@ mod tests {
                 return drained;
             }
         }
+    }
+
+    #[test]
+    fn a_journal_is_kept_until_it_is_closed_and_not_when_its_run_is_over() {
+        let (journals, journal) = (Journals::default(), journal());
+        journals.open(&journal, &AtomicBool::new(false));
+        assert_eq!(journals.all().len(), 1);
+        assert_eq!(journals.close([ProcessId(1)].into_iter()).len(), 1);
+        journals.open(&journal, &AtomicBool::new(true));
+        assert_eq!(journals.all().len(), 0);
     }
 
     #[tokio::test]

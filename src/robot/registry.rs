@@ -1,13 +1,13 @@
 //! Every robot with its configuration in force. The supervisor writes it; everybody reads it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 
 use super::spec::Definition;
 use crate::domain::event::{CloudEvent, Routes};
-use crate::domain::id::RobotId;
+use crate::domain::id::{IdMap, RobotId};
 use crate::domain::robot::{FieldError, Overrides, RobotConfig};
 use crate::domain::time::Timestamp;
 use crate::store::event::{NewEvent, Wake};
@@ -72,7 +72,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Entries {
     by_name: BTreeMap<String, Arc<Entry>>,
-    by_id: HashMap<RobotId, Arc<Entry>>,
+    by_id: IdMap<RobotId, Arc<Entry>>,
 }
 
 impl Registry {

@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::id::{ProcessId, RobotId};
-use crate::domain::retry::RetryPolicy;
+use super::crossing::Crossing;
+use crate::domain::id::{IdMap, RobotId};
 use crate::domain::time::Timestamp;
 use crate::robot::Robot;
 use crate::robot::context::Tools;
-use crate::robot::journal::Journal;
+use crate::robot::journal::Journals;
 use crate::robot::outcome::Report;
 use crate::store::Store;
 use crate::store::task::Claimed;
@@ -28,8 +28,6 @@ pub(crate) struct Ended {
     pub(crate) report: Report,
     /// When.
     pub(crate) finished_at: Timestamp,
-    /// What its robot's retry policy was when it ended.
-    pub(crate) retry: RetryPolicy,
 }
 
 /// How many tasks of one robot may be claimed. All writers live on the control thread; atomics only let
@@ -92,9 +90,13 @@ pub(crate) struct Core {
     /// The code of each robot; does not change while the node runs.
     pub(crate) robots: HashMap<RobotId, Arc<dyn Robot>>,
     /// See [`Capacity`]; one for each of `robots`.
-    pub(crate) capacity: HashMap<RobotId, Capacity>,
+    pub(crate) capacity: IdMap<RobotId, Arc<Capacity>>,
     /// Where robots' code runs, and nothing else.
     pub(crate) jobs: tokio::runtime::Handle,
+    /// The way there and back.
+    pub(crate) crossing: Crossing,
+    /// What running processes have said.
+    pub(crate) journals: Arc<Journals>,
     /// Ends on their way to the recorder. Unbounded, because what may be claimed bounds it.
     pub(crate) ends: mpsc::UnboundedSender<Ended>,
     /// Rings when a pool has room again.
@@ -107,7 +109,6 @@ pub(crate) struct Core {
     pub(crate) stopping: CancellationToken,
     /// Fires when this node was declared dead and must not record anything any more.
     pub(crate) fenced: CancellationToken,
-    journals: Mutex<HashMap<ProcessId, Journal>>,
     depths: RwLock<HashMap<RobotId, u32>>,
     started: Instant,
     control_beat_millis: AtomicU64,
@@ -122,21 +123,23 @@ impl Core {
         tools: Arc<Tools>,
         robots: HashMap<RobotId, Arc<dyn Robot>>,
         jobs: tokio::runtime::Handle,
+        crossing: Crossing,
         ends: mpsc::UnboundedSender<Ended>,
     ) -> Self {
-        let capacity = robots.keys().map(|id| (*id, Capacity::default())).collect();
+        let capacity = robots.keys().map(|id| (*id, Arc::default())).collect();
         Self {
             tools,
             robots,
             capacity,
             jobs,
+            crossing,
+            journals: Arc::default(),
             ends,
             room: Notify::new(),
             replan: Notify::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             fenced: CancellationToken::new(),
-            journals: Mutex::default(),
             depths: RwLock::default(),
             started: Instant::now(),
             control_beat_millis: AtomicU64::new(0),
@@ -150,33 +153,6 @@ impl Core {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.tools.clock.now()
-    }
-
-    /// Opens the journal of a process; it is written to the database from now on.
-    pub(crate) fn open_journal(&self, process: ProcessId) -> Journal {
-        let journal = Journal::new(process, Arc::clone(&self.tools.clock));
-        self.lock_journals().insert(process, journal.clone());
-        journal
-    }
-
-    /// All open journals.
-    pub(crate) fn journals(&self) -> Vec<Journal> {
-        self.lock_journals().values().cloned().collect()
-    }
-
-    /// Closes the journals of ended processes; answers them for their last lines.
-    pub(crate) fn close_journals(
-        &self,
-        processes: impl Iterator<Item = ProcessId>,
-    ) -> Vec<Journal> {
-        let mut journals = self.lock_journals();
-        processes
-            .filter_map(|process| journals.remove(&process))
-            .collect()
-    }
-
-    fn lock_journals(&self) -> MutexGuard<'_, HashMap<ProcessId, Journal>> {
-        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queue lengths as last counted.

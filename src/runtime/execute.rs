@@ -1,126 +1,178 @@
-//! One run: the robot's code on the job runtime, watched from the control thread.
+//! One run: the robot's code on the job runtime, and the leash by which its worker holds it.
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::JoinError;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use actix::WeakAddr;
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, AbortRegistration, Abortable};
+use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
-use super::panic;
-use crate::domain::pool::EndReason;
+use super::panic::{self, Label};
+use super::worker::Worker;
+use crate::domain::id::ProcessId;
 use crate::domain::task::RunEnd;
-use crate::robot::outcome::{Outcome, Report, RobotError};
+use crate::robot::outcome::Report;
 use crate::robot::registry::Entry;
 use crate::robot::{Context, Robot};
 use crate::store::task::Claimed;
 
-/// How long an aborted run may take to reach its next await before it counts as a zombie.
-const ABORT_WAIT: Duration = Duration::from_secs(1);
-
-type RunHandle = AbortOnDropHandle<Result<Outcome, RobotError>>;
-
-/// How a run ended, as its worker tells its pool.
-pub(crate) struct Execution {
-    /// For the process row.
-    pub(crate) report: Report,
-    /// What it means for the worker.
-    pub(crate) leaves: Leaves,
+/// What became of the robot's code.
+pub(crate) enum Answer {
+    /// It returned.
+    Returned(Report),
+    /// It panicked, with this text.
+    Panicked(String),
+    /// Nothing: it was aborted, or the job runtime ended under it.
+    Dropped,
 }
 
-/// What a run leaves behind.
-pub(crate) enum Leaves {
-    /// Nothing; the worker goes on.
-    Nothing,
-    /// A panic; the worker is replaced.
-    Panic,
-    /// Code that does not end; this is its handle.
-    Zombie(RunHandle),
+/// A run's code is gone from the job runtime; on its way to the run's worker.
+pub(crate) struct Ending {
+    pub(crate) worker: WeakAddr<Worker>,
+    pub(crate) process: ProcessId,
+    pub(crate) answer: Answer,
 }
 
-/// Runs `robot` once and answers how it ended. Dropping the future ends the run at its next await.
-pub(crate) async fn execute(
-    core: Arc<Core>,
-    entry: Arc<Entry>,
+/// A run on its way to the job runtime. Whatever becomes of it, there is one [`Ending`].
+pub(crate) struct Job {
     robot: Arc<dyn Robot>,
-    run: Arc<Claimed>,
-    end: oneshot::Receiver<EndReason>,
-) -> Execution {
-    let limit = entry.config.timeout;
-    let grace = entry.definition.cancel_grace;
-    let cancel = CancellationToken::new();
-    let label = format!("{} process {}", entry.name(), run.process);
-    let journal = core.open_journal(run.process);
-    let config = Arc::clone(&entry.config);
-    let ctx = Context::new(
-        Arc::clone(&core.tools),
-        run,
-        entry.name(),
-        config,
-        journal,
-        cancel.clone(),
-    );
-    let work = async move { robot.run(&ctx).await };
-    let mut handle = AbortOnDropHandle::new(core.jobs.spawn(panic::named(label, work)));
+    ctx: Context,
+    abort: AbortRegistration,
+    reply: Reply,
+}
 
-    let (why, class, text) = tokio::select! {
-        result = &mut handle => return joined(result),
-        () = tokio::time::sleep(limit) => {
-            (RunEnd::TimedOut, "timed_out", format!("ran longer than its time limit of {limit:?}"))
-        }
-        reason = end => match reason {
-            Ok(EndReason::Cancelled) => (RunEnd::Cancelled, "cancelled", "cancelled on request".to_owned()),
-            Ok(EndReason::Interrupted) | Err(_) => {
-                (RunEnd::Interrupted, "interrupted", "interrupted; the task is offered again".to_owned())
-            }
-        },
-    };
-    let report = Report::of_runtime(why, class, text);
-    cancel.cancel();
-    if !grace.is_zero() && timeout(grace, &mut handle).await.is_ok() {
-        return Execution {
-            report,
-            leaves: Leaves::Nothing,
+impl Job {
+    /// One run of `robot` for `worker`.
+    pub(crate) fn new(
+        core: &Core,
+        entry: Arc<Entry>,
+        robot: Arc<dyn Robot>,
+        run: Arc<Claimed>,
+        worker: WeakAddr<Worker>,
+    ) -> (Self, Leash) {
+        let process = run.process;
+        let (tools, journals) = (Arc::clone(&core.tools), Arc::clone(&core.journals));
+        let ctx = Context::new(tools, entry, run, journals);
+        let (handle, abort) = AbortHandle::new_pair();
+        let leash = Leash {
+            ctx: ctx.clone(),
+            abort: handle,
         };
+        let ending = Ending {
+            worker,
+            process,
+            answer: Answer::Dropped,
+        };
+        let reply = Reply {
+            endings: core.crossing.endings.clone(),
+            ending: Some(ending),
+        };
+        let job = Self {
+            robot,
+            ctx,
+            abort,
+            reply,
+        };
+        (job, leash)
     }
-    handle.abort();
-    match timeout(ABORT_WAIT, &mut handle).await {
-        Ok(_) => Execution {
-            report,
-            leaves: Leaves::Nothing,
-        },
-        Err(_) => Execution {
-            report,
-            leaves: Leaves::Zombie(handle),
-        },
+
+    /// Runs the robot's code.
+    pub(crate) async fn run(self) {
+        let Self {
+            robot,
+            ctx,
+            abort,
+            mut reply,
+        } = self;
+        let label = Label::Run(ctx.clone());
+        // The call itself is the robot's code, too.
+        let work = panic::named(label, async { robot.run(&ctx).await });
+        let ended = AssertUnwindSafe(Abortable::new(work, abort))
+            .catch_unwind()
+            .await;
+        reply.answer(match ended {
+            Ok(Ok(result)) => Answer::Returned(Report::from(result)),
+            Ok(Err(_aborted)) => Answer::Dropped,
+            Err(panic) => Answer::Panicked(payload_text(panic.as_ref())),
+        });
     }
 }
 
-fn joined(result: Result<Result<Outcome, RobotError>, JoinError>) -> Execution {
-    match result {
-        Ok(answer) => Execution {
-            report: Report::from(answer),
-            leaves: Leaves::Nothing,
-        },
-        Err(error) if error.is_panic() => {
-            let text = format!("panicked: {}", payload_text(error.into_panic().as_ref()));
-            let report = Report::of_runtime(RunEnd::Panicked, "panicked", text);
-            Execution {
-                report,
-                leaves: Leaves::Panic,
-            }
+/// Sends the ending when it is dropped, with the robot's code or after it.
+struct Reply {
+    endings: mpsc::UnboundedSender<Ending>,
+    ending: Option<Ending>,
+}
+
+impl Reply {
+    fn answer(&mut self, answer: Answer) {
+        if let Some(ending) = &mut self.ending {
+            ending.answer = answer;
         }
-        Err(_) => {
-            let report =
-                Report::of_runtime(RunEnd::Lost, "lost", "the job runtime ended under the run");
-            Execution {
-                report,
-                leaves: Leaves::Nothing,
-            }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let Some(mut ending) = self.ending.take() else {
+            return;
+        };
+        // What was caught leaves its text; this one came out of a destructor.
+        if std::thread::panicking() {
+            ending.answer = Answer::Panicked("while its future was dropped".to_owned());
+        }
+        // Nobody listens any more when the node has ended.
+        drop(self.endings.send(ending));
+    }
+}
+
+/// Holds a run; it is aborted at its next await when this is dropped, and nothing it says is kept.
+pub(crate) struct Leash {
+    ctx: Context,
+    abort: AbortHandle,
+}
+
+impl Leash {
+    /// Asks the run to end; answers how long it may take to do so.
+    pub(crate) fn cancel(&self) -> Duration {
+        self.ctx.cancelled().cancel();
+        self.ctx.cancel_grace()
+    }
+
+    /// Ends the run at its next await.
+    pub(crate) fn abort(&self) {
+        self.abort.abort();
+    }
+
+    /// Ends, with an error, when nothing of the run is left.
+    pub(crate) fn last(&self) -> oneshot::Receiver<()> {
+        self.ctx.last()
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.ctx.close();
+        self.abort.abort();
+    }
+}
+
+/// The report on a run whose code has ended by itself, and whether it panicked.
+pub(crate) fn judged(answer: Answer) -> (Report, bool) {
+    match answer {
+        Answer::Returned(report) => (report, false),
+        Answer::Panicked(text) => {
+            let text = format!("panicked: {text}");
+            let report = Report::of_runtime(RunEnd::Panicked, "panicked", text);
+            (report, true)
+        }
+        Answer::Dropped => {
+            let text = "the job runtime ended under the run";
+            (Report::of_runtime(RunEnd::Lost, "lost", text), false)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Claims queued tasks in batches, as many as the pools can start at once, and no more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use actix::Addr;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-use super::core::{Capacity, Core};
+use super::core::Core;
 use super::service;
 use super::supervisor::{Deliver, Supervisor};
-use crate::domain::id::RobotId;
+use crate::domain::id::{IdMap, RobotId};
 use crate::domain::time::Timestamp;
 use crate::store::StoreResult;
 use crate::store::signal::Signal;
@@ -110,7 +110,7 @@ impl Feeder {
                 .core
                 .capacity
                 .get(robot)
-                .map_or(0, Capacity::free)
+                .map_or(0, |capacity| capacity.free())
                 .min(left);
             if free > 0 {
                 demands.push((*robot, free));
@@ -153,11 +153,7 @@ impl Feeder {
         let node = self.core.tools.node;
         let claims = self.core.store().task_claimed_at(node, at).await?;
         self.unheard = None;
-        let mut of_robots: HashMap<RobotId, Vec<Claimed>> = HashMap::new();
-        for claim in claims {
-            of_robots.entry(claim.robot).or_default().push(claim);
-        }
-        for (robot, own) in of_robots {
+        for (robot, own) in by_robot(claims) {
             if let Some(capacity) = self.core.capacity.get(&robot) {
                 capacity.promise(u32::try_from(own.len()).unwrap_or(u32::MAX));
             }
@@ -167,11 +163,10 @@ impl Feeder {
     }
 
     /// A robot that got less than it asked for has no more queued tasks.
-    fn hand_out(&mut self, demands: &[(RobotId, u32)], mut claims: Vec<Claimed>) {
+    fn hand_out(&mut self, demands: &[(RobotId, u32)], claims: Vec<Claimed>) {
+        let mut claims = by_robot(claims);
         for (robot, asked) in demands {
-            let (own, others): (Vec<_>, Vec<_>) =
-                claims.into_iter().partition(|claim| claim.robot == *robot);
-            claims = others;
+            let own = claims.remove(robot).unwrap_or_default();
             let got = u32::try_from(own.len()).unwrap_or(u32::MAX);
             if got < *asked {
                 self.waiting.remove(robot);
@@ -202,6 +197,14 @@ impl Feeder {
         due.map_or(sweep, |due| due.min(sweep))
             .max(Duration::from_millis(1))
     }
+}
+
+fn by_robot(claims: Vec<Claimed>) -> IdMap<RobotId, Vec<Claimed>> {
+    let mut of_robots: IdMap<RobotId, Vec<Claimed>> = IdMap::default();
+    for claim in claims {
+        of_robots.entry(claim.robot).or_default().push(claim);
+    }
+    of_robots
 }
 
 /// The service, restartable.

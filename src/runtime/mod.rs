@@ -2,7 +2,7 @@
 //!
 //! Who owns what: [`supervisor`] owns the pools; a [`pool`] owns its workers, its queue and the runs in
 //! hand; a [`worker`] owns the one run it watches. All of them, and the services, live on one control
-//! thread that runs nobody else's code. Robots' code runs on a runtime of its own.
+//! thread that runs nobody else's code. Robots' code runs on a runtime of its own; [`crossing`] is the way there.
 //!
 //! The services, each a loop that is restarted when it fails: [`feeder`] claims tasks, [`recorder`]
 //! records ends, [`scribe`] writes journals, [`scheduler`] decides ticks, [`rescuer`] keeps the node's
@@ -12,6 +12,7 @@
 mod change;
 mod core;
 mod courier;
+mod crossing;
 mod execute;
 mod feeder;
 pub mod handle;

@@ -1,6 +1,5 @@
 //! A pool: the shell around `domain::pool::PoolState` that carries its effects out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,19 +7,20 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::core::{Capacity, Core};
+use super::core::Core;
 use super::service;
 use super::worker::{EndRun, Run, Stop, Worker};
-use crate::domain::id::{ProcessId, RobotId};
-use crate::domain::pool::{PoolEffect, PoolEvent, PoolState, SlotId};
+use crate::domain::id::{IdMap, ProcessId, RobotId};
+use crate::domain::pool::{EndReason, PoolEffect, PoolEvent, PoolState, SlotId};
 use crate::domain::task::RunEnd;
 use crate::robot::Robot;
 use crate::robot::outcome::Report;
-use crate::robot::registry::PoolHealth;
+use crate::robot::registry::{Entry, PoolHealth};
+use message::Settle;
 pub(crate) use message::{
-    Drain, End, Resize, RunEnded, Submit, WorkerDown, WorkerReady, ZombieEnded,
+    Drain, End, Resize, RunEnded, RunLeaves, Submit, WorkerDown, WorkerReady, ZombieEnded,
 };
-use runs::Runs;
+use runs::{Limit, Runs};
 
 mod message;
 mod runs;
@@ -33,10 +33,14 @@ pub(crate) struct Pool {
     robot: Arc<dyn Robot>,
     state: PoolState,
     runs: Runs,
-    workers: HashMap<SlotId, Addr<Worker>>,
+    workers: IdMap<SlotId, Addr<Worker>>,
     health: watch::Sender<PoolHealth>,
     epoch: Instant,
     timer: Option<(Duration, SpawnHandle)>,
+    /// Whether [`Settle`] is in the mailbox.
+    unsettled: bool,
+    /// Whether its quarantine has been said.
+    quarantined: bool,
 }
 
 impl Pool {
@@ -55,64 +59,90 @@ impl Pool {
             robot,
             state: PoolState::new(),
             runs,
-            workers: HashMap::new(),
+            workers: IdMap::default(),
             health,
             epoch: Instant::now(),
             timer: None,
+            unsettled: false,
+            quarantined: false,
         }
     }
 
     fn step(&mut self, event: PoolEvent, ctx: &mut Context<Self>) {
-        let was_quarantined = self.state.figures().quarantined_until.is_some();
-        for effect in self.state.on(event, self.epoch.elapsed()) {
-            self.carry_out(effect, ctx);
-        }
-        if !was_quarantined && self.state.figures().quarantined_until.is_some() {
-            let last = self.health.borrow().last_error.clone().unwrap_or_default();
-            log::error!(
-                "{} crashes again and again and is quarantined; last error: {last}",
-                self.name
-            );
-        }
-        self.arm(ctx);
-        self.publish();
+        let now = self.epoch.elapsed();
+        let effects = self.state.on(event, now);
+        self.carry_out(effects, now, ctx);
     }
 
-    fn carry_out(&mut self, effect: PoolEffect, ctx: &mut Context<Self>) {
-        match effect {
-            PoolEffect::Start(slot, generation) => {
-                let (core, robot) = (Arc::clone(&self.core), Arc::clone(&self.robot));
-                let worker = Worker::start_guarded(core, robot, ctx.address(), slot, generation);
-                self.workers.insert(slot, worker);
-            }
-            PoolEffect::Run(slot, _, process) => self.run(slot, process),
-            PoolEffect::EndRun(slot, _, process, reason) => {
-                if let Some(worker) = self.workers.get(&slot) {
-                    worker.do_send(EndRun(process, reason));
+    /// Carries out what follows from events, one or many.
+    fn carry_out(&mut self, effects: Vec<PoolEffect>, now: Duration, ctx: &mut Context<Self>) {
+        let mut entry = None;
+        for effect in effects {
+            match effect {
+                PoolEffect::Start(slot, generation) => {
+                    let (core, robot) = (Arc::clone(&self.core), Arc::clone(&self.robot));
+                    let worker =
+                        Worker::start_guarded(core, robot, ctx.address(), slot, generation);
+                    self.workers.insert(slot, worker);
                 }
-            }
-            PoolEffect::Stop(slot, _) => {
-                if let Some(worker) = self.workers.remove(&slot) {
-                    worker.do_send(Stop);
+                PoolEffect::Run(slot, _, process) => {
+                    entry = entry.or_else(|| self.core.tools.registry.by_id(self.id));
+                    if let Some(entry) = &entry {
+                        self.run(slot, process, entry, now);
+                    }
                 }
+                PoolEffect::EndRun(slot, _, process, reason) => {
+                    self.tell_end(slot, process, ended_from_outside(reason));
+                }
+                PoolEffect::Stop(slot, _) => {
+                    if let Some(worker) = self.workers.remove(&slot) {
+                        worker.do_send(Stop);
+                    }
+                }
+                PoolEffect::Lose(process) => {
+                    let report = Report::of_runtime(RunEnd::Lost, "worker_lost", "its worker died");
+                    self.runs.end(process, report);
+                }
+                PoolEffect::Return(process) => self.give_back(process),
             }
-            PoolEffect::Lose(process) => {
-                let report = Report::of_runtime(RunEnd::Lost, "worker_lost", "its worker died");
-                self.runs.end(process, report);
-            }
-            PoolEffect::Return(process) => self.give_back(process),
+        }
+        // At once: what may be claimed is exact at any instant. All else can wait until the mailbox is empty.
+        let capacity = self.runs.capacity();
+        if capacity.set_room(self.state.room()) && capacity.free() > 0 {
+            self.core.room.notify_one();
+        }
+        if !self.unsettled {
+            self.unsettled = true;
+            ctx.address().do_send(Settle);
         }
     }
 
-    fn run(&self, slot: SlotId, process: ProcessId) {
-        let entry = self.core.tools.registry.get(&self.name);
-        if let (Some(worker), Some(run), Some(entry)) =
-            (self.workers.get(&slot), self.runs.get(process), entry)
+    fn run(&mut self, slot: SlotId, process: ProcessId, entry: &Arc<Entry>, now: Duration) {
+        let limit = entry.config.timeout;
+        let limit = Limit {
+            slot,
+            limit,
+            until: now.saturating_add(limit),
+        };
+        if let (Some(worker), Some(run)) =
+            (self.workers.get(&slot), self.runs.start(process, limit))
         {
-            worker.do_send(Run {
-                run: Arc::clone(run),
-                entry,
-            });
+            let entry = Arc::clone(entry);
+            worker.do_send(Run { run, entry });
+        }
+    }
+
+    fn tell_end(&self, slot: SlotId, process: ProcessId, report: Report) {
+        if let Some(worker) = self.workers.get(&slot) {
+            worker.do_send(EndRun(process, report));
+        }
+    }
+
+    fn end_overdue(&mut self) {
+        for (process, Limit { slot, limit, .. }) in self.runs.overdue(self.epoch.elapsed()) {
+            let text = format!("ran longer than its time limit of {limit:?}");
+            let report = Report::of_runtime(RunEnd::TimedOut, "timed_out", text);
+            self.tell_end(slot, process, report);
         }
     }
 
@@ -136,7 +166,8 @@ impl Pool {
 
     /// Keeps exactly one timer, for the earliest thing to do.
     fn arm(&mut self, ctx: &mut Context<Self>) {
-        let wanted = self.state.wake_at();
+        let wanted = [self.state.wake_at(), self.runs.look_at()];
+        let wanted = wanted.into_iter().flatten().min();
         if self.timer.as_ref().map(|(at, _)| *at) == wanted {
             return;
         }
@@ -147,6 +178,7 @@ impl Pool {
             let delay = at.saturating_sub(self.epoch.elapsed());
             let timer = ctx.run_later(delay, |pool, ctx| {
                 pool.timer = None;
+                pool.end_overdue();
                 pool.step(PoolEvent::Wake, ctx);
             });
             self.timer = Some((at, timer));
@@ -186,15 +218,18 @@ impl Pool {
             *health = new;
             changed
         });
-        if let Some(capacity) = self.capacity()
-            && capacity.set_room(self.state.room())
-        {
-            self.core.room.notify_one();
-        }
     }
 
-    fn capacity(&self) -> Option<&Capacity> {
-        self.core.capacity.get(&self.id)
+    fn say_quarantine(&mut self) {
+        let quarantined = self.state.figures().quarantined_until.is_some();
+        if quarantined && !self.quarantined {
+            let last = self.health.borrow().last_error.clone().unwrap_or_default();
+            log::error!(
+                "{} crashes again and again and is quarantined; last error: {last}",
+                self.name
+            );
+        }
+        self.quarantined = quarantined;
     }
 
     fn remember_error(&self, report: &Report) {
@@ -244,15 +279,18 @@ impl Handler<RunEnded> for Pool {
     fn handle(&mut self, ended: RunEnded, ctx: &mut Self::Context) {
         self.remember_error(&ended.report);
         self.runs.end(ended.process, ended.report);
-        if ended.stuck {
-            log::error!(
-                "process {} of {} does not end; its thread is lost",
-                ended.process,
-                self.name
-            );
-            self.step(PoolEvent::Stuck(ended.slot, ended.generation), ctx);
-        } else if !ended.panicked {
-            self.step(PoolEvent::Ended(ended.slot, ended.generation), ctx);
+        match ended.leaves {
+            RunLeaves::Nothing => self.step(PoolEvent::Ended(ended.slot, ended.generation), ctx),
+            // Its worker's death is told next.
+            RunLeaves::Panic => {}
+            RunLeaves::Zombie => {
+                log::error!(
+                    "process {} of {} does not end; its thread is lost",
+                    ended.process,
+                    self.name
+                );
+                self.step(PoolEvent::Stuck(ended.slot, ended.generation), ctx);
+            }
         }
     }
 }
@@ -270,14 +308,26 @@ impl Handler<Submit> for Pool {
 
     fn handle(&mut self, Submit(claims): Submit, ctx: &mut Self::Context) {
         let count = u32::try_from(claims.len()).unwrap_or(u32::MAX);
+        let now = self.epoch.elapsed();
+        let mut effects = Vec::with_capacity(claims.len());
         for claim in claims {
             let process = claim.process;
             self.runs.hold(claim);
-            self.step(PoolEvent::Submit(process), ctx);
+            effects.append(&mut self.state.on(PoolEvent::Submit(process), now));
         }
-        if let Some(capacity) = self.capacity() {
-            capacity.redeem(count);
-        }
+        self.carry_out(effects, now, ctx);
+        self.runs.capacity().redeem(count);
+    }
+}
+
+impl Handler<Settle> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, _: Settle, ctx: &mut Self::Context) {
+        self.unsettled = false;
+        self.say_quarantine();
+        self.arm(ctx);
+        self.publish();
     }
 }
 
@@ -306,5 +356,18 @@ impl Handler<Drain> for Pool {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         self.step(PoolEvent::Drain, ctx);
+    }
+}
+
+fn ended_from_outside(reason: EndReason) -> Report {
+    match reason {
+        EndReason::Cancelled => {
+            Report::of_runtime(RunEnd::Cancelled, "cancelled", "cancelled on request")
+        }
+        EndReason::Interrupted => Report::of_runtime(
+            RunEnd::Interrupted,
+            "interrupted",
+            "interrupted; the task is offered again",
+        ),
     }
 }

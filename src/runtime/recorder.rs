@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, Ended};
 use super::scribe;
+use crate::domain::id::{IdMap, RobotId};
+use crate::domain::retry::RetryPolicy;
 use crate::domain::task::{Attempted, after_run};
 use crate::store::StoreError;
 use crate::store::task::{Completion, ERROR_CHARS_MAX};
@@ -59,10 +61,9 @@ pub(crate) async fn run(core: Arc<Core>, inbox: Inbox, backlog: Backlog) {
 /// Records `ends`, however long the database is away.
 async fn record(core: &Core, ends: &[Ended]) {
     let processes = ends.iter().map(|ended| ended.run.process);
-    let journals = core.close_journals(processes);
+    let journals = core.journals.close(processes);
     scribe::write(core, &journals).await;
-    let completions: Vec<_> = ends.iter().map(completion).collect();
-    complete(core, completions).await;
+    complete(core, ends).await;
     for ended in ends {
         if let Some(capacity) = core.capacity.get(&ended.run.robot) {
             capacity.recorded();
@@ -73,74 +74,87 @@ async fn record(core: &Core, ends: &[Ended]) {
 
 /// Records runs that a dead node left behind; they are in no pool and count for no capacity.
 pub(crate) async fn record_lost(core: &Core, ends: Vec<Ended>) {
-    complete(core, ends.iter().map(completion).collect()).await;
+    complete(core, &ends).await;
 }
 
-async fn complete(core: &Core, completions: Vec<Completion>) {
+async fn complete(core: &Core, ends: &[Ended]) {
     let mut pause = RETRY_PAUSE_MIN;
     loop {
         if core.fenced.is_cancelled() {
             log::warn!(
                 "{} ends are not recorded: this node was declared dead",
-                completions.len()
+                ends.len()
             );
             return;
         }
-        match core.store().task_complete(completions.clone()).await {
-            Ok(accepted) => return log_refused(&completions, &accepted),
+        match core.store().task_complete(completions(core, ends)).await {
+            Ok(accepted) => return log_refused(ends, &accepted),
             Err(StoreError::Unavailable(reason)) => {
-                log::warn!("{} ends wait for the database: {reason}", completions.len());
+                log::warn!("{} ends wait for the database: {reason}", ends.len());
             }
-            Err(error) if completions.len() > 1 => {
-                log::warn!(
-                    "failed to record {} ends at once: {error}",
-                    completions.len()
-                );
+            Err(error) if ends.len() > 1 => {
+                log::warn!("failed to record {} ends at once: {error}", ends.len());
                 break;
             }
-            Err(error) => return refused(core, &completions, &error).await,
+            Err(error) => return refused(core, ends, &error).await,
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(RETRY_PAUSE_MAX);
     }
     // One bad row must not keep the others from being recorded.
-    for completion in completions {
-        Box::pin(complete(core, vec![completion])).await;
+    for end in ends.chunks(1) {
+        Box::pin(complete(core, end)).await;
     }
 }
 
-async fn refused(core: &Core, completions: &[Completion], first: &StoreError) {
+async fn refused(core: &Core, ends: &[Ended], first: &StoreError) {
     let mut error = first.to_string();
     for _ in 1..REFUSALS_MAX {
         tokio::time::sleep(RETRY_PAUSE_MIN).await;
-        match core.store().task_complete(completions.to_vec()).await {
-            Ok(accepted) => return log_refused(completions, &accepted),
+        match core.store().task_complete(completions(core, ends)).await {
+            Ok(accepted) => return log_refused(ends, &accepted),
             Err(again) => error = again.to_string(),
         }
     }
-    for completion in completions {
+    for ended in ends {
         log::error!(
             "failed to record the end of process {} of task {}: {error}; it is offered again when this node ends",
-            completion.process,
-            completion.task
+            ended.run.process,
+            ended.run.task
         );
     }
 }
 
-fn log_refused(completions: &[Completion], accepted: &[bool]) {
-    for (completion, _) in completions
+fn log_refused(ends: &[Ended], accepted: &[bool]) {
+    for (ended, _) in ends
         .iter()
         .zip(accepted)
         .filter(|(_, accepted)| !**accepted)
     {
         log::warn!(
             "the end of process {} came too late: its task was offered again",
-            completion.process
+            ended.run.process
         );
     }
 }
 
-fn completion(ended: &Ended) -> Completion {
+/// What is to be recorded, by the retry policies in force. Made anew for each attempt, which is rarely a
+/// second one, rather than copied for each.
+fn completions(core: &Core, ends: &[Ended]) -> Vec<Completion> {
+    let mut policies: IdMap<RobotId, RetryPolicy> = IdMap::default();
+    ends.iter()
+        .map(|ended| {
+            let robot = ended.run.robot;
+            let policy = policies.entry(robot).or_insert_with(|| {
+                let entry = core.tools.registry.by_id(robot);
+                entry.map_or(RetryPolicy::DEFAULT, |entry| entry.config.retry)
+            });
+            completion(ended, policy)
+        })
+        .collect()
+}
+
+fn completion(ended: &Ended, policy: &RetryPolicy) -> Completion {
     let run = &ended.run;
     let task = Attempted {
         attempt: run.attempt,
@@ -152,7 +166,7 @@ fn completion(ended: &Ended) -> Completion {
     let after = after_run(
         task,
         &ended.report.end,
-        &ended.retry,
+        policy,
         ended.finished_at,
         rand::random(),
     );

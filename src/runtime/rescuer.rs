@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::core::{Core, Ended};
 use super::{recorder, service};
-use crate::domain::retry::RetryPolicy;
 use crate::domain::task::RunEnd;
 use crate::robot::outcome::Report;
 use crate::store::StoreResult;
@@ -61,11 +60,6 @@ async fn round(core: &Core) -> StoreResult<()> {
 }
 
 fn lost(core: &Core, run: Claimed) -> Ended {
-    let retry = core
-        .tools
-        .registry
-        .by_id(run.robot)
-        .map_or(RetryPolicy::DEFAULT, |entry| entry.config.retry);
     let end = if run.cancel_requested {
         RunEnd::Cancelled
     } else {
@@ -76,6 +70,5 @@ fn lost(core: &Core, run: Claimed) -> Ended {
         run: Arc::new(run),
         report,
         finished_at: core.now(),
-        retry,
     }
 }

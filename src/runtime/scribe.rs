@@ -22,7 +22,7 @@ const AWAY_PAUSE: Duration = Duration::from_millis(500);
 /// The service.
 pub(crate) async fn run(core: Arc<Core>) {
     while service::pause(&core, PERIOD).await {
-        let journals = core.journals();
+        let journals = core.journals.all();
         if !journals.is_empty() {
             write(&core, &journals).await;
         }

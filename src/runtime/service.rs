@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::core::Core;
-use super::panic;
+use super::panic::{self, Label};
 
 /// Pause before a failed service starts again; a defect must not become a busy loop.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ where
     let core = Arc::clone(core);
     spawn_control(async move {
         while !core.stopping.is_cancelled() {
-            let life = panic::named(name.to_owned(), service(Arc::clone(&core)));
+            let life = panic::named(Label::Service(name), service(Arc::clone(&core)));
             let panicked = AssertUnwindSafe(life).catch_unwind().await.is_err();
             if !core.stopping.is_cancelled() {
                 let how = if panicked { "panicked" } else { "ended" };

@@ -12,7 +12,8 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::core::{Capacity, Core, Ended};
+use super::core::{Core, Ended};
+use super::crossing::{self, Crossing, Piers};
 use super::handle::Handle;
 use super::supervisor::{DrainAll, InterruptAll, Supervisor};
 use super::{courier, feeder, pruner, recorder, rescuer, scheduler, scribe, service};
@@ -100,12 +101,15 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         mail: config.mail,
     });
     let (ends, inbox) = mpsc::unbounded_channel();
-    let core = Arc::new(Core::new(tools, robots, jobs.handle().clone(), ends));
+    let (crossing, piers) = Crossing::new();
+    let core = Core::new(tools, robots, jobs.handle().clone(), crossing, ends);
+    let core = Arc::new(core);
     let control = Arbiter::new();
     let supervisor = start_control(
         &control,
         &core,
         health,
+        piers,
         inbox,
         config.syslog,
         config.retention,
@@ -204,6 +208,7 @@ async fn start_control(
     control: &Arbiter,
     core: &Arc<Core>,
     health: Healths,
+    piers: Piers,
     inbox: mpsc::UnboundedReceiver<Ended>,
     syslog: Option<SyslogTarget>,
     retention: Retention,
@@ -216,6 +221,7 @@ async fn start_control(
             Supervisor::create(|ctx| Supervisor::new(core, health, ctx))
         };
         feeder::keep(&core, &root);
+        crossing::keep(&core, piers);
         let (inbox, backlog) = (Rc::new(RefCell::new(inbox)), recorder::Backlog::default());
         service::keep(&core, "recorder", move |core| {
             recorder::run(core, Rc::clone(&inbox), Rc::clone(&backlog))
@@ -307,7 +313,10 @@ impl Runtime {
 
     /// Runs that have not ended, or whose end is not recorded.
     fn running(&self) -> u32 {
-        let unrecorded: u32 = self.core.capacity.values().map(Capacity::unrecorded).sum();
+        let unrecorded: u32 = {
+            let capacities = self.core.capacity.values();
+            capacities.map(|capacity| capacity.unrecorded()).sum()
+        };
         let running: u32 = self
             .core
             .tools

@@ -4,20 +4,24 @@ use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
 
 use super::core::Core;
-use super::execute::{Execution, Leaves, execute};
-use super::pool::{Pool, RunEnded, WorkerDown, WorkerReady, ZombieEnded};
+use super::execute::{Answer, Job, Leash, judged};
+use super::pool::{Pool, RunEnded, RunLeaves, WorkerDown, WorkerReady, ZombieEnded};
 use super::service;
 use crate::domain::id::ProcessId;
-use crate::domain::pool::{Death, EndReason, Generation, SlotId};
+use crate::domain::pool::{Death, Generation, SlotId};
 use crate::robot::Robot;
+use crate::robot::outcome::Report;
 use crate::robot::registry::Entry;
 use crate::store::task::Claimed;
+
+/// How long an aborted run may take to reach its next await before it counts as a zombie.
+const ABORT_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs one process at a time for its pool.
 pub(crate) struct Worker {
@@ -26,10 +30,19 @@ pub(crate) struct Worker {
     pool: Addr<Pool>,
     slot: SlotId,
     generation: Generation,
-    /// What it runs, and how to end it.
-    current: Option<(ProcessId, Option<oneshot::Sender<EndReason>>)>,
+    current: Option<Current>,
     /// What its guard tells the pool when it dies.
     death: Rc<Cell<Death>>,
+}
+
+/// What a worker runs.
+struct Current {
+    process: ProcessId,
+    leash: Leash,
+    /// How it ends, where it was told to.
+    told: Option<Report>,
+    /// The next thing to do where it does not end although told to.
+    insist: Option<SpawnHandle>,
 }
 
 impl Actor for Worker {
@@ -51,10 +64,15 @@ pub(crate) struct Run {
     pub(crate) entry: Arc<Entry>,
 }
 
-/// End what you run, if it is still this.
+/// End what you run, if it is still this; the report is how it ends.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct EndRun(pub(crate) ProcessId, pub(crate) EndReason);
+pub(crate) struct EndRun(pub(crate) ProcessId, pub(crate) Report);
+
+/// The code of a run is gone from the job runtime.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Finished(pub(crate) ProcessId, pub(crate) Answer);
 
 /// You are not needed any more.
 #[derive(Message)]
@@ -100,34 +118,43 @@ impl Worker {
         addr
     }
 
-    fn finished(&mut self, process: ProcessId, done: Execution, ctx: &mut actix::Context<Self>) {
-        self.current = None;
-        let panicked = matches!(done.leaves, Leaves::Panic);
-        let stuck = matches!(done.leaves, Leaves::Zombie(_));
-        if let Leaves::Zombie(handle) = done.leaves {
-            self.watch_zombie(process, handle);
+    /// The run that is to end goes on although it was told to: it is aborted at its next await.
+    fn abort(&mut self, ctx: &mut actix::Context<Self>) {
+        if let Some(current) = &mut self.current {
+            current.leash.abort();
+            current.insist = Some(ctx.run_later(ABORT_WAIT, |worker, _| worker.give_up()));
         }
+    }
+
+    /// The run reaches no await. A thread cannot be killed; all that can be done is to count it and to say
+    /// when it comes back.
+    fn give_up(&mut self) {
+        let Some(Current {
+            process,
+            leash,
+            told: Some(report),
+            ..
+        }) = self.current.take()
+        else {
+            return;
+        };
+        let (pool, last) = (self.pool.clone(), leash.last());
+        service::spawn_control(async move {
+            drop(leash);
+            let _gone = last.await;
+            log::info!("process {process} has ended after all");
+            pool.do_send(ZombieEnded);
+        });
+        self.report(process, report, RunLeaves::Zombie);
+    }
+
+    fn report(&self, process: ProcessId, report: Report, leaves: RunLeaves) {
         self.pool.do_send(RunEnded {
             slot: self.slot,
             generation: self.generation,
             process,
-            report: done.report,
-            panicked,
-            stuck,
-        });
-        if panicked {
-            self.death.set(Death::RobotPanicked);
-            ctx.stop();
-        }
-    }
-
-    /// A thread cannot be killed; all that can be done is to count it and to say when it comes back.
-    fn watch_zombie(&self, process: ProcessId, handle: impl Future + 'static) {
-        let pool = self.pool.clone();
-        service::spawn_control(async move {
-            handle.await;
-            log::info!("process {process} has ended after all");
-            pool.do_send(ZombieEnded);
+            report,
+            leaves,
         });
     }
 }
@@ -137,33 +164,60 @@ impl Handler<Run> for Worker {
 
     fn handle(&mut self, Run { run, entry }: Run, ctx: &mut Self::Context) {
         let process = run.process;
-        let (end, ended) = oneshot::channel();
-        self.current = Some((process, Some(end)));
-        let execution = execute(
-            Arc::clone(&self.core),
-            entry,
-            Arc::clone(&self.robot),
-            run,
-            ended,
-        );
-        ctx.spawn(
-            execution
-                .into_actor(self)
-                .map(move |done, worker, ctx| worker.finished(process, done, ctx)),
-        );
+        let robot = Arc::clone(&self.robot);
+        let (job, leash) = Job::new(&self.core, entry, robot, run, ctx.address().downgrade());
+        self.current = Some(Current {
+            process,
+            leash,
+            told: None,
+            insist: None,
+        });
+        // Refused only when the node has ended; the job's end is then told to nobody.
+        drop(self.core.crossing.jobs.send(job));
+    }
+}
+
+impl Handler<Finished> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, Finished(process, answer): Finished, ctx: &mut Self::Context) {
+        let Some(current) = self.current.take_if(|current| current.process == process) else {
+            return;
+        };
+        if let Some(insist) = current.insist {
+            ctx.cancel_future(insist);
+        }
+        let (report, panicked) = match current.told {
+            // Whatever it answers now: it was told to end, and that is what counts.
+            Some(told) => (told, false),
+            None => judged(answer),
+        };
+        if panicked {
+            self.report(process, report, RunLeaves::Panic);
+            self.death.set(Death::RobotPanicked);
+            ctx.stop();
+        } else {
+            self.report(process, report, RunLeaves::Nothing);
+        }
     }
 }
 
 impl Handler<EndRun> for Worker {
     type Result = ();
 
-    fn handle(&mut self, EndRun(process, reason): EndRun, _: &mut Self::Context) {
-        if let Some((current, end)) = &mut self.current
-            && *current == process
-            && let Some(end) = end.take()
-        {
-            // A run that has just ended no longer listens; its end is on the way.
-            let _ended_already = end.send(reason);
+    fn handle(&mut self, EndRun(process, report): EndRun, ctx: &mut Self::Context) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        if current.process != process || current.told.is_some() {
+            return;
+        }
+        current.told = Some(report);
+        let grace = current.leash.cancel();
+        if grace.is_zero() {
+            self.abort(ctx);
+        } else {
+            current.insist = Some(ctx.run_later(grace, Self::abort));
         }
     }
 }

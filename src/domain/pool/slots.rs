@@ -1,10 +1,10 @@
 //! The workers' places of a pool, indexed by what they do, so that no event walks over all of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Generation, SlotId};
-use crate::domain::id::ProcessId;
+use crate::domain::id::{IdMap, ProcessId};
 
 /// What the worker in a slot does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,32 +27,34 @@ struct Slot {
     state: SlotState,
     /// Crashes since the last success.
     crashes: u32,
+    /// Where it stands in the list of those that start or are idle.
+    place: usize,
 }
 
 /// All slots of a pool.
 #[derive(Debug, Clone)]
 pub(super) struct Slots {
-    all: HashMap<SlotId, Slot>,
-    starting: BTreeSet<SlotId>,
-    idle: BTreeSet<SlotId>,
-    busy: BTreeMap<ProcessId, SlotId>,
+    /// By number; `None` is free.
+    all: Vec<Option<Slot>>,
+    starting: Vec<SlotId>,
+    /// The one that rested last stands last and works first: its memory is still warm.
+    idle: Vec<SlotId>,
+    busy: IdMap<ProcessId, SlotId>,
     backing_off: BTreeSet<(Duration, SlotId)>,
-    /// Slots that were used and are free again, lowest first.
-    free: BTreeSet<SlotId>,
-    next_id: SlotId,
+    /// Slots that were used and are free again.
+    free: Vec<SlotId>,
     next_generation: Generation,
 }
 
 impl Slots {
     pub(super) fn new() -> Self {
         Self {
-            all: HashMap::new(),
-            starting: BTreeSet::new(),
-            idle: BTreeSet::new(),
-            busy: BTreeMap::new(),
+            all: Vec::new(),
+            starting: Vec::new(),
+            idle: Vec::new(),
+            busy: IdMap::default(),
             backing_off: BTreeSet::new(),
-            free: BTreeSet::new(),
-            next_id: 0,
+            free: Vec::new(),
             next_generation: 1,
         }
     }
@@ -85,16 +87,14 @@ impl Slots {
     /// Where `process` runs.
     pub(super) fn runner_of(&self, process: ProcessId) -> Option<(SlotId, Generation)> {
         let id = *self.busy.get(&process)?;
-        self.all.get(&id).map(|slot| (id, slot.generation))
+        self.named(id)
     }
 
     /// What the worker of this generation does; `None` where another one has its place.
     pub(super) fn state(&self, id: SlotId, generation: Generation) -> Option<SlotState> {
-        let slot = self
-            .all
-            .get(&id)
-            .filter(|slot| slot.generation == generation)?;
-        Some(slot.state)
+        self.slot(id)
+            .filter(|slot| slot.generation == generation)
+            .map(|slot| slot.state)
     }
 
     /// When the next crashed worker is to be restarted.
@@ -104,20 +104,20 @@ impl Slots {
 
     /// A place for a new worker.
     pub(super) fn start(&mut self) -> (SlotId, Generation) {
-        let id = self.free.pop_first().unwrap_or_else(|| {
-            self.next_id += 1;
-            self.next_id - 1
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.all.push(None);
+            count(self.all.len() - 1)
         });
         let generation = self.new_generation();
-        self.all.insert(
-            id,
-            Slot {
+        if let Some(free) = self.all.get_mut(index(id)) {
+            *free = Some(Slot {
                 generation,
                 state: SlotState::Starting,
                 crashes: 0,
-            },
-        );
-        self.starting.insert(id);
+                place: self.starting.len(),
+            });
+            self.starting.push(id);
+        }
         (id, generation)
     }
 
@@ -128,16 +128,16 @@ impl Slots {
             .first()
             .filter(|(until, _)| *until <= now)?;
         let generation = self.new_generation();
-        self.all.get_mut(&id)?.generation = generation;
+        self.slot_mut(id)?.generation = generation;
         self.set(id, SlotState::Starting);
         Some((id, generation))
     }
 
-    /// Hands `process` to the idle worker with the lowest number.
+    /// Hands `process` to the worker that became idle last.
     pub(super) fn run(&mut self, process: ProcessId) -> Option<(SlotId, Generation)> {
-        let id = *self.idle.first()?;
+        let id = *self.idle.last()?;
         self.set(id, SlotState::Busy(process));
-        self.all.get(&id).map(|slot| (id, slot.generation))
+        self.named(id)
     }
 
     /// The worker is ready for work.
@@ -148,14 +148,14 @@ impl Slots {
     /// The worker's run succeeded: its crashes are forgotten.
     pub(super) fn succeed(&mut self, id: SlotId) {
         self.set(id, SlotState::Idle);
-        if let Some(slot) = self.all.get_mut(&id) {
+        if let Some(slot) = self.slot_mut(id) {
             slot.crashes = 0;
         }
     }
 
     /// The worker crashed; answers how often since its last success. [`Slots::back_off`] must follow.
     pub(super) fn crash(&mut self, id: SlotId) -> u32 {
-        self.all.get_mut(&id).map_or(0, |slot| {
+        self.slot_mut(id).map_or(0, |slot| {
             slot.crashes = slot.crashes.saturating_add(1);
             slot.crashes
         })
@@ -175,19 +175,32 @@ impl Slots {
         })
     }
 
-    /// The idle or starting worker with the highest number is to stop.
+    /// An idle worker is to stop, or else a starting one.
     pub(super) fn stop(&mut self) -> Option<(SlotId, Generation)> {
-        let id = *self.idle.last().max(self.starting.last())?;
+        let id = *self.idle.last().or(self.starting.last())?;
         self.set(id, SlotState::Stopping);
-        self.all.get(&id).map(|slot| (id, slot.generation))
+        self.named(id)
     }
 
     /// The slot is free.
     pub(super) fn remove(&mut self, id: SlotId) {
         self.unlist(id);
-        if self.all.remove(&id).is_some() {
-            self.free.insert(id);
+        let slot = self.all.get_mut(index(id));
+        if slot.and_then(Option::take).is_some() {
+            self.free.push(id);
         }
+    }
+
+    fn slot(&self, id: SlotId) -> Option<&Slot> {
+        self.all.get(index(id))?.as_ref()
+    }
+
+    fn slot_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
+        self.all.get_mut(index(id))?.as_mut()
+    }
+
+    fn named(&self, id: SlotId) -> Option<(SlotId, Generation)> {
+        self.slot(id).map(|slot| (id, slot.generation))
     }
 
     fn new_generation(&mut self) -> Generation {
@@ -197,31 +210,62 @@ impl Slots {
 
     fn set(&mut self, id: SlotId, state: SlotState) {
         self.unlist(id);
-        let Some(slot) = self.all.get_mut(&id) else {
-            return;
+        let place = match state {
+            SlotState::Starting => append(&mut self.starting, id),
+            SlotState::Idle => append(&mut self.idle, id),
+            SlotState::Busy(process) => {
+                self.busy.insert(process, id);
+                0
+            }
+            SlotState::BackingOff(until) => {
+                self.backing_off.insert((until, id));
+                0
+            }
+            SlotState::Stopping => 0,
         };
-        slot.state = state;
-        match state {
-            SlotState::Starting => drop(self.starting.insert(id)),
-            SlotState::Idle => drop(self.idle.insert(id)),
-            SlotState::Busy(process) => drop(self.busy.insert(process, id)),
-            SlotState::BackingOff(until) => drop(self.backing_off.insert((until, id))),
-            SlotState::Stopping => {}
+        if let Some(slot) = self.slot_mut(id) {
+            slot.state = state;
+            slot.place = place;
         }
     }
 
     fn unlist(&mut self, id: SlotId) {
-        let Some(slot) = self.all.get(&id) else {
+        let Some(slot) = self.slot(id).copied() else {
             return;
         };
-        match slot.state {
-            SlotState::Starting => drop(self.starting.remove(&id)),
-            SlotState::Idle => drop(self.idle.remove(&id)),
-            SlotState::Busy(process) => drop(self.busy.remove(&process)),
-            SlotState::BackingOff(until) => drop(self.backing_off.remove(&(until, id))),
-            SlotState::Stopping => {}
+        let moved = match slot.state {
+            SlotState::Starting => take_out(&mut self.starting, slot.place),
+            SlotState::Idle => take_out(&mut self.idle, slot.place),
+            SlotState::Busy(process) => {
+                self.busy.remove(&process);
+                None
+            }
+            SlotState::BackingOff(until) => {
+                self.backing_off.remove(&(until, id));
+                None
+            }
+            SlotState::Stopping => None,
+        };
+        if let Some(moved) = moved.and_then(|id| self.slot_mut(id)) {
+            moved.place = slot.place;
         }
     }
+}
+
+/// Answers where `id` now stands.
+fn append(list: &mut Vec<SlotId>, id: SlotId) -> usize {
+    list.push(id);
+    list.len() - 1
+}
+
+/// Answers who now stands at `place`.
+fn take_out(list: &mut Vec<SlotId>, place: usize) -> Option<SlotId> {
+    list.swap_remove(place);
+    list.get(place).copied()
+}
+
+fn index(id: SlotId) -> usize {
+    usize::try_from(id).unwrap_or(usize::MAX)
 }
 
 fn count(length: usize) -> u32 {

@@ -32,8 +32,18 @@ pub(crate) struct RunEnded {
     pub(crate) generation: Generation,
     pub(crate) process: ProcessId,
     pub(crate) report: Report,
-    pub(crate) panicked: bool,
-    pub(crate) stuck: bool,
+    pub(crate) leaves: RunLeaves,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunLeaves {
+    /// Nothing; the worker goes on.
+    Nothing,
+    /// A panic; the worker dies, and says so.
+    Panic,
+    /// Code that does not end; [`ZombieEnded`] follows if it does.
+    Zombie,
 }
 
 /// A run that did not end has ended.
@@ -60,3 +70,8 @@ pub(crate) struct End(pub(crate) Option<ProcessId>, pub(crate) EndReason);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drain;
+
+/// Look at what changed: comes once after all that was in the mailbox.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Settle;

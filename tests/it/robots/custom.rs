@@ -8,14 +8,16 @@ use robotd::clock::SystemClock;
 use robotd::config::{Config, Flags};
 use robotd::connect::command::GuardProgram;
 use robotd::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use robotd::domain::robot::Overrides;
 use robotd::domain::task::Trigger;
 use robotd::robot::context::Tools;
-use robotd::robot::journal::{Drained, Journal, LogLevel};
-use robotd::robot::registry::Registry;
+use robotd::robot::journal::{Drained, LogLevel};
+use robotd::robot::registry::{Entry, PoolHealth, Registry};
 use robotd::robot::{Context, Outcome, RobotError};
 use robotd::store::task::Claimed;
 use robotd::store::{Store, StoreConfig};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,10 +40,9 @@ async fn run(
     let guard = GuardProgram::at(env!("CARGO_BIN_EXE_robotd"));
     let robot = declared.robot(guard).unwrap();
     let path = dir.path().join("robotd.db");
-    let clock = Arc::new(SystemClock);
     let tools = Tools {
         store: Store::open(StoreConfig::Sqlite { path }).await.unwrap(),
-        clock: clock.clone(),
+        clock: Arc::new(SystemClock),
         registry: Arc::new(Registry::default()),
         node: NodeId(1),
         node_name: "node-1".to_owned(),
@@ -64,17 +65,19 @@ async fn run(
         started_at: chrono::DateTime::UNIX_EPOCH,
         cancel_requested: false,
     };
-    let journal = Journal::new(claimed.process, clock);
-    let ctx = Context::new(
-        Arc::new(tools),
-        Arc::new(claimed),
-        &declared.name,
-        Arc::new(declared.defaults.clone()),
-        journal.clone(),
-        cancel,
-    );
+    let entry = Entry {
+        id: claimed.robot,
+        definition: Arc::new(robot.definition().unwrap()),
+        overrides: Overrides::new(),
+        revision: 1,
+        anchor: chrono::DateTime::UNIX_EPOCH,
+        config: Arc::new(declared.defaults.clone()),
+        health: watch::channel(PoolHealth::default()).1,
+    };
+    let (tools, entry, claimed) = (Arc::new(tools), Arc::new(entry), Arc::new(claimed));
+    let ctx = Context::new(tools, entry, claimed, Arc::default()).ended_by(cancel);
     let answer = tokio::time::timeout(PATIENCE, robot.run(&ctx)).await;
-    (answer.expect("the run must end"), journal.drain())
+    (answer.expect("the run must end"), ctx.journal().drain())
 }
 
 fn script(text: &str) -> String {

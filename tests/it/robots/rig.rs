@@ -10,13 +10,11 @@ use robotd::domain::robot::Overrides;
 use robotd::domain::task::Trigger;
 use robotd::domain::time::{Timestamp, from_micros, to_micros};
 use robotd::robot::context::Tools;
-use robotd::robot::journal::Journal;
 use robotd::robot::registry::{Entry, PoolHealth, Registry, effective};
 use robotd::robot::{Context, Outcome, Robot, RobotError};
 use robotd::store::task::Claimed;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::support::database::Database;
 
@@ -127,17 +125,15 @@ impl<'a> Rig<'a> {
             started_at: self.now(),
             cancel_requested: false,
         };
-        let journal = Journal::new(run.process, self.clock.clone());
-        let context = Context::new(
-            Arc::clone(&self.tools),
-            Arc::new(run),
-            name,
-            Arc::clone(&entry.config),
-            journal.clone(),
-            CancellationToken::new(),
-        );
+        let tools = Arc::clone(&self.tools);
+        let context = Context::new(tools, entry, Arc::new(run), Arc::default());
         let result = robot.run(&context).await;
-        let lines = journal.drain().lines.into_iter().map(|line| line.text);
+        let lines = context
+            .journal()
+            .drain()
+            .lines
+            .into_iter()
+            .map(|line| line.text);
         self.log.lock().unwrap().extend(lines);
         result
     }
