@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use robotd::clock::{Clock as _, SystemClock};
-use robotd::domain::id::ProcessId;
+use robotd::domain::id::{NodeId, ProcessId};
 use robotd::domain::pool::{PoolEffect, PoolEvent, PoolState};
 use robotd::domain::robot::{FieldError, Sharding};
 use robotd::domain::task::{PRIORITY_DEFAULT, Trigger};
+use robotd::robot::context::Tools;
 use robotd::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use robotd::runtime::{self, RuntimeConfig};
 use robotd::store::task::NewTask;
@@ -73,6 +74,59 @@ fn decision(criterion: &mut Criterion) {
             }
         });
     });
+}
+
+struct Panics;
+
+#[async_trait]
+impl Robot for Panics {
+    fn definition(&self) -> Result<Definition, FieldError> {
+        RobotSpec {
+            name: "custom.panics",
+            title: "Panics",
+            summary: "Kills its worker",
+            ..RobotSpec::DEFAULT
+        }
+        .definition()
+    }
+
+    async fn run(&self, _: &Context) -> Result<Outcome, RobotError> {
+        panic!("on purpose")
+    }
+}
+
+/// The real actors, no database: one run after the other, with and without the death of the worker. A single run
+/// in flight pays for two crossings between threads; what the panic adds is the difference.
+fn run_and_restart(criterion: &mut Criterion) {
+    runtime::panic::install_hook();
+    criterion.bench_function("pool/run of a worker", |bencher| {
+        bencher.iter_custom(|iterations| looped(Arc::new(CountRuns), iterations));
+    });
+    criterion.bench_function("pool/run, panic and restart of a worker", |bencher| {
+        bencher.iter_custom(|iterations| looped(Arc::new(Panics), iterations));
+    });
+}
+
+fn looped(robot: Arc<dyn Robot>, runs: u64) -> Duration {
+    actix::System::new().block_on(async move {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("robotd.db");
+        let tools = Tools {
+            store: Store::open(StoreConfig::Sqlite { path }).await.unwrap(),
+            clock: Arc::new(SystemClock),
+            registry: Arc::default(),
+            node: NodeId(1),
+            node_name: "bench".to_owned(),
+            node_started_at: SystemClock.now(),
+            data_dir: folder.path().to_owned(),
+            mail: None,
+        };
+        let runs = u32::try_from(runs).unwrap();
+        runtime::bench::run_loop(tools, robot, runs)
+            .await
+            .unwrap()
+            .took
+    })
 }
 
 /// From a queued task to its recorded end, through everything a task passes on SQLite; time per task of a
@@ -152,5 +206,5 @@ fn drain(tasks: u64) -> Duration {
     })
 }
 
-criterion_group!(benches, decision, round_trip);
+criterion_group!(benches, decision, run_and_restart, round_trip);
 criterion_main!(benches);

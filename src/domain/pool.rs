@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::id::ProcessId;
+use breaker::Breaker;
 pub use breaker::{
     BACKOFF_BASE, BACKOFF_MAX, CRASH_WINDOW, CRASHES_IN_A_ROW_MAX, QUARANTINE_BASE, QUARANTINE_MAX,
+    RestartPolicy,
 };
-use breaker::{Breaker, backoff};
 pub use event::{Death, EndReason, Generation, PoolEffect, PoolEvent, SlotId};
 use slots::{SlotState, Slots};
 
@@ -60,12 +61,18 @@ impl PoolState {
     /// A pool without workers yet; send [`PoolEvent::Resize`].
     #[must_use]
     pub fn new() -> Self {
+        Self::with_restarts(RestartPolicy::DEFAULT)
+    }
+
+    /// The same with restarts of its own.
+    #[must_use]
+    pub fn with_restarts(policy: RestartPolicy) -> Self {
         Self {
             instances: 0,
             draining: false,
             slots: Slots::new(),
             queue: VecDeque::new(),
-            breaker: Breaker::new(),
+            breaker: Breaker::new(policy),
             restarts: 0,
             zombies: 0,
         }
@@ -115,6 +122,12 @@ impl PoolState {
     /// The processes in execution.
     pub fn busy(&self) -> impl Iterator<Item = ProcessId> + '_ {
         self.slots.processes()
+    }
+
+    /// Places for workers, used and free: what the pool's memory grows with.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.slots.places()
     }
 
     /// Figures for the pool's health.
@@ -184,7 +197,8 @@ impl PoolState {
             return;
         }
         let crashes = self.slots.crash(slot);
-        self.slots.back_off(slot, now + backoff(crashes, jitter));
+        let wait = self.breaker.backoff(crashes, jitter);
+        self.slots.back_off(slot, now + wait);
         self.restarts += 1;
         self.breaker.crashed(now, self.instances);
     }

@@ -9,6 +9,7 @@
 //! lease and offers dead nodes' work again, [`pruner`] removes what is old, [`courier`] feeds syslog.
 //! Each wakes on a signal of the store and, in case a signal was lost, by itself.
 
+pub mod bench;
 mod change;
 mod core;
 mod courier;

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::bench::PoolSizes;
 use super::core::Core;
 use super::service;
 use super::worker::{EndRun, Run, Stop, Worker};
@@ -18,7 +19,7 @@ use crate::robot::outcome::Report;
 use crate::robot::registry::{Entry, PoolHealth};
 use message::Settle;
 pub(crate) use message::{
-    Drain, End, Resize, RunEnded, RunLeaves, Submit, WorkerDown, WorkerReady, ZombieEnded,
+    Drain, End, Look, Resize, RunEnded, RunLeaves, Submit, WorkerDown, WorkerReady, ZombieEnded,
 };
 use runs::{Limit, Runs};
 
@@ -50,6 +51,7 @@ impl Pool {
         name: String,
         robot: Arc<dyn Robot>,
         health: watch::Sender<PoolHealth>,
+        state: PoolState,
     ) -> Self {
         let runs = Runs::new(Arc::clone(&core), id);
         Self {
@@ -57,7 +59,7 @@ impl Pool {
             id,
             name,
             robot,
-            state: PoolState::new(),
+            state,
             runs,
             workers: IdMap::default(),
             health,
@@ -328,6 +330,18 @@ impl Handler<Settle> for Pool {
         self.say_quarantine();
         self.arm(ctx);
         self.publish();
+    }
+}
+
+impl Handler<Look> for Pool {
+    type Result = MessageResult<Look>;
+
+    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+        MessageResult(PoolSizes {
+            places: self.state.places(),
+            workers: self.workers.len(),
+            runs: self.runs.len(),
+        })
     }
 }
 

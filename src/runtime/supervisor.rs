@@ -13,7 +13,7 @@ use super::core::Core;
 use super::pool::{Drain, End, Pool, Resize, Submit};
 use super::service;
 use crate::domain::id::{ProcessId, RobotId};
-use crate::domain::pool::EndReason;
+use crate::domain::pool::{EndReason, PoolState};
 use crate::domain::time::Timestamp;
 use crate::domain::window::AtClose;
 use crate::robot::registry::{Entry, PoolHealth};
@@ -110,6 +110,7 @@ impl Supervisor {
             entry.name().to_owned(),
             Arc::clone(robot),
             health.clone(),
+            PoolState::new(),
         );
         let context = actix::Context::new();
         let addr = context.address();

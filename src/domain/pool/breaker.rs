@@ -20,9 +20,36 @@ const CRASHES_ALLOWED_MIN: u32 = 5;
 /// Crashes within [`CRASH_WINDOW`] that each instance adds to what a larger pool may have.
 const CRASHES_ALLOWED_PER_INSTANCE: u32 = 3;
 
+/// How a pool's crashed workers come back, and when they are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// First back-off of a crashed worker; it doubles with each crash up to [`BACKOFF_MAX`].
+    pub backoff_base: Duration,
+    /// Crashes in a row, without a success anywhere in the pool, that trip the breaker.
+    pub crashes_in_a_row_max: u32,
+    /// Length of the sliding window in which crashes are counted.
+    pub crash_window: Duration,
+}
+
+impl RestartPolicy {
+    /// What every robot gets.
+    pub const DEFAULT: Self = Self {
+        backoff_base: BACKOFF_BASE,
+        crashes_in_a_row_max: CRASHES_IN_A_ROW_MAX,
+        crash_window: CRASH_WINDOW,
+    };
+    /// At once and for ever: to measure what a restart costs.
+    pub const AT_ONCE: Self = Self {
+        backoff_base: Duration::ZERO,
+        crashes_in_a_row_max: u32::MAX,
+        crash_window: Duration::ZERO,
+    };
+}
+
 /// Counts a pool's crashes and quarantines it when they are too many.
 #[derive(Debug, Clone)]
 pub(super) struct Breaker {
+    policy: RestartPolicy,
     position: Position,
     crashes_in_a_row: u32,
     /// When each crash within [`CRASH_WINDOW`] was, oldest first.
@@ -41,8 +68,9 @@ enum Position {
 
 impl Breaker {
     /// A breaker that has seen no crash.
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(policy: RestartPolicy) -> Self {
         Self {
+            policy,
             position: Position::Closed,
             crashes_in_a_row: 0,
             recent_crashes: VecDeque::new(),
@@ -67,7 +95,7 @@ impl Breaker {
         let cooloff = match self.position {
             Position::Probing { cooloff } => (cooloff * 2).min(QUARANTINE_MAX),
             Position::Closed
-                if self.crashes_in_a_row >= CRASHES_IN_A_ROW_MAX
+                if self.crashes_in_a_row >= self.policy.crashes_in_a_row_max
                     || self.recent_crashes() > crashes_allowed(instances) =>
             {
                 QUARANTINE_BASE
@@ -118,11 +146,16 @@ impl Breaker {
         u32::try_from(self.recent_crashes.len()).unwrap_or(u32::MAX)
     }
 
+    /// How long a worker waits after its `crashes`-th crash; see [`backoff`].
+    pub(super) fn backoff(&self, crashes: u32, jitter: f64) -> Duration {
+        backoff(self.policy.backoff_base, crashes, jitter)
+    }
+
     fn forget_old_crashes(&mut self, now: Duration) {
         while self
             .recent_crashes
             .front()
-            .is_some_and(|at| *at + CRASH_WINDOW <= now)
+            .is_some_and(|at| *at + self.policy.crash_window <= now)
         {
             self.recent_crashes.pop_front();
         }
@@ -141,9 +174,9 @@ const fn crashes_allowed(instances: u32) -> u32 {
 
 /// How long a worker waits after its `crashes`-th crash since its last success, at least 1; `jitter` (0..1)
 /// moves it by up to a fifth either way, so that workers do not come back together.
-pub(super) fn backoff(crashes: u32, jitter: f64) -> Duration {
+pub(super) fn backoff(base: Duration, crashes: u32, jitter: f64) -> Duration {
     // 2^16 times the base is far beyond the longest wait.
     let doublings = crashes.saturating_sub(1).min(16);
-    let delay = BACKOFF_BASE.saturating_mul(1 << doublings).min(BACKOFF_MAX);
+    let delay = base.saturating_mul(1 << doublings).min(BACKOFF_MAX);
     delay.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
 }

@@ -59,6 +59,11 @@ impl Slots {
         }
     }
 
+    /// Used and free.
+    pub(super) fn places(&self) -> usize {
+        self.all.len()
+    }
+
     /// Workers in execution.
     pub(super) fn running(&self) -> u32 {
         count(self.busy.len())

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
+use super::breaker::backoff;
 use super::*;
 
 /// A world around the pool that behaves as workers do, at random.
@@ -352,9 +353,9 @@ fn too_many_zombies_stop_the_pool_until_they_end() {
 
 #[test]
 fn backoff_grows_and_is_bounded() {
-    assert_eq!(backoff(1, 0.5), BACKOFF_BASE);
-    assert_eq!(backoff(2, 0.5), BACKOFF_BASE * 2);
-    assert!(backoff(u32::MAX, 1.0) <= BACKOFF_MAX.mul_f64(1.2));
+    assert_eq!(backoff(BACKOFF_BASE, 1, 0.5), BACKOFF_BASE);
+    assert_eq!(backoff(BACKOFF_BASE, 2, 0.5), BACKOFF_BASE * 2);
+    assert!(backoff(BACKOFF_BASE, u32::MAX, 1.0) <= BACKOFF_MAX.mul_f64(1.2));
 }
 
 #[test]

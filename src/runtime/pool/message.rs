@@ -5,6 +5,7 @@ use actix::prelude::*;
 use crate::domain::id::ProcessId;
 use crate::domain::pool::{Death, EndReason, Generation, SlotId};
 use crate::robot::outcome::Report;
+use crate::runtime::bench::PoolSizes;
 use crate::store::task::Claimed;
 
 /// A worker is ready.
@@ -70,6 +71,11 @@ pub(crate) struct End(pub(crate) Option<ProcessId>, pub(crate) EndReason);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drain;
+
+/// How much do you hold?
+#[derive(Message)]
+#[rtype(result = "PoolSizes")]
+pub(crate) struct Look;
 
 /// Look at what changed: comes once after all that was in the mailbox.
 #[derive(Message)]

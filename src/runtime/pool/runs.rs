@@ -52,6 +52,11 @@ impl Runs {
         }
     }
 
+    /// Runs in hand.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// What may be claimed.
     pub(super) fn capacity(&self) -> &Capacity {
         &self.capacity
