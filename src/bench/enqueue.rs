@@ -110,12 +110,12 @@ impl Callers {
 
 /// One caller: its next request follows the answer to the last.
 async fn call(mut client: Client, each: u32, tasks: u32) -> anyhow::Result<Vec<Duration>> {
-    let many = (tasks > 1).then(|| bytes::Bytes::from(batch(0..tasks)));
+    let many = (tasks > 1).then(|| batch(0..tasks));
     let mut times = Vec::new();
     for number in 0..each {
         let started = Instant::now();
         match &many {
-            Some(body) => client.post("/tasks/batch", body.clone()).await?,
+            Some(body) => client.post("/tasks/batch", body).await?,
             None => client.post("/tasks", task(number)).await?,
         };
         times.push(started.elapsed());

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hyper::Method;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::client::Client;
@@ -64,9 +63,7 @@ pub(super) async fn measure(place: &Place, count: u32) -> anyhow::Result<Vec<Sam
 
 impl Client {
     async fn send_event(&mut self, event: &str) -> anyhow::Result<()> {
-        self.send(Method::POST, "/events", EVENT, event.to_owned())
-            .await
-            .map(drop)
+        self.send("POST", "/events", EVENT, event).await.map(drop)
     }
 }
 
