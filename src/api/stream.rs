@@ -40,7 +40,7 @@ pub(super) async fn open(
     let place =
         place.map_err(|_| ApiError::new(Code::Overloaded, "too many event streams are open"))?;
     let listener = Listener {
-        signals: state.store.signals(),
+        signals: state.store.changes(),
         next_check: Instant::now() + TOKEN_CHECK,
         caller,
         state: state.get_ref().clone(),

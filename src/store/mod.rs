@@ -78,6 +78,7 @@ struct Inner {
     backend: Backend,
     ids: id::Ids,
     signals: broadcast::Sender<Signal>,
+    changes: broadcast::Sender<Signal>,
     orders: task::Orders,
     floors: task::Floors,
     exclusive: AtomicBool,
@@ -108,10 +109,12 @@ impl Store {
             .await
             .map_err(|_| StoreError::Other("opening it panicked".to_owned()))??;
         let (signals, _) = broadcast::channel(signal::SIGNALS_MAX);
+        let (changes, _) = broadcast::channel(signal::SIGNALS_MAX);
         let inner = Inner {
             backend,
             ids: id::Ids::default(),
             signals,
+            changes,
             orders: task::Orders::default(),
             floors: task::Floors::default(),
             exclusive: AtomicBool::new(false),
@@ -136,6 +139,13 @@ impl Store {
     #[must_use]
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
         self.inner.signals.subscribe()
+    }
+
+    /// As [`Store::signals`], but only what became of tasks, processes and robots: whoever tells people of that is
+    /// not woken for work that is only due.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Signal> {
+        self.inner.changes.subscribe()
     }
 
     /// `sqlite` or `postgres`.
@@ -175,6 +185,9 @@ impl Store {
     /// Tells what was committed to whoever listens.
     fn tell(&self, signal: Signal) {
         // An error only says that nobody listens.
+        if signal.is_change() {
+            drop(self.inner.changes.send(signal.clone()));
+        }
         drop(self.inner.signals.send(signal));
     }
 }

@@ -38,3 +38,13 @@ pub enum Signal {
     /// Messages wait for the syslog collector.
     Syslog,
 }
+
+impl Signal {
+    /// Whether it says what became of something, rather than that there is something to do.
+    pub(super) const fn is_change(&self) -> bool {
+        match self {
+            Self::Task { .. } | Self::Process { .. } | Self::Robot(_) => true,
+            Self::TasksReady(_) | Self::Scheduled(_) | Self::Syslog => false,
+        }
+    }
+}

@@ -15,8 +15,19 @@ pub(super) const CALLS_MAX: usize = 1_024;
 /// Work for a thread whose connection is a `C`.
 pub(super) type Job<C> = Box<dyn Work<C>>;
 
+/// What a call asks of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Extent {
+    /// Any number of statements, of which all count or none.
+    Transaction,
+    /// At most one statement: it is a transaction by itself, and on a server that saves two trips.
+    Statement,
+}
+
 /// The two steps of a call: what it does inside the transaction, and what it hears after it.
 pub(super) trait Work<C>: Send {
+    /// How much each run does; asked once, before the first.
+    fn extent(&mut self) -> Extent;
     /// Runs the query. May be run again after a roll-back; the last run counts.
     fn run(&mut self, conn: &mut C) -> Ran;
     /// Why the last run failed, where it did.
@@ -38,18 +49,24 @@ pub(super) enum Ran {
     Disconnected,
 }
 
-struct Call<T, F, R> {
+struct Call<T, E, F, R> {
+    extent: E,
     work: F,
     result: Option<QueryResult<T>>,
     reply: R,
 }
 
-impl<C, T, F, R> Work<C> for Call<T, F, R>
+impl<C, T, E, F, R> Work<C> for Call<T, E, F, R>
 where
     T: Send,
+    E: FnMut() -> Extent + Send,
     F: FnMut(&mut C) -> QueryResult<T> + Send,
     R: FnOnce(StoreResult<T>) + Send,
 {
+    fn extent(&mut self) -> Extent {
+        (self.extent)()
+    }
+
     fn run(&mut self, conn: &mut C) -> Ran {
         // The connection is sound after a panic: the engine rolls back whatever was begun.
         let result = catch_unwind(AssertUnwindSafe(|| (self.work)(conn)))
@@ -83,28 +100,26 @@ where
     }
 }
 
-/// Sends `work` to the threads behind `queue`; its thread calls `reply` when the transaction is over.
-pub(super) async fn send<C, T, F, R>(
-    queue: &mpsc::Sender<Job<C>>,
-    work: F,
-    reply: R,
-) -> StoreResult<()>
+/// Work whose extent, statements and end are three closures; `reply` is called when the transaction is over.
+pub(super) fn job<C, T, E, F, R>(extent: E, work: F, reply: R) -> Job<C>
 where
     T: Send + 'static,
+    E: FnMut() -> Extent + Send + 'static,
     F: FnMut(&mut C) -> QueryResult<T> + Send + 'static,
     R: FnOnce(StoreResult<T>) + Send + 'static,
 {
-    let call = Call {
+    Box::new(Call {
+        extent,
         work,
         result: None,
         reply,
-    };
-    queue.send(Box::new(call)).await.map_err(|_| ended())
+    })
 }
 
 /// Sends `work` to the threads behind `queue` and waits for its answer.
 pub(super) async fn submit<C, T, F>(queue: &mpsc::Sender<Job<C>>, work: F) -> StoreResult<T>
 where
+    C: 'static,
     T: Send + 'static,
     F: FnMut(&mut C) -> QueryResult<T> + Send + 'static,
 {
@@ -114,7 +129,8 @@ where
             log::debug!("a caller of the store did not wait for its answer");
         }
     };
-    send(queue, work, tell).await?;
+    let job = job(|| Extent::Transaction, work, tell);
+    queue.send(job).await.map_err(|_| ended())?;
     answer.await.map_err(|_| ended())?
 }
 

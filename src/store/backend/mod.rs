@@ -4,7 +4,7 @@
 //! engine's connection type: `sqlite::queries` and `postgres::queries` are the same files. What
 //! differs in SQL stands in each engine's `dialect`.
 
-pub(super) mod call;
+pub(in crate::store) mod call;
 pub(super) mod error;
 pub(super) mod health;
 pub(super) mod migrate;

@@ -24,7 +24,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::mpsc;
 
 use super::QueryResult;
-use super::call::{CALLS_MAX, Job, send, submit};
+use super::call::{CALLS_MAX, Extent, Job, job, submit};
 use super::health::Health;
 use crate::store::StoreResult;
 use crate::store::upkeep::Reachability;
@@ -92,14 +92,16 @@ impl Engine {
         submit(&self.calls, work).await
     }
 
-    /// As [`Engine::write`], but does not wait for the end: `reply` is called with it.
-    pub(in crate::store) async fn write_then<T, F, R>(&self, work: F, reply: R) -> StoreResult<()>
+    /// Has `work` run in the next transaction without waiting for anything; `reply` is called with its end.
+    /// False where too many calls wait: then neither will be called.
+    pub(in crate::store) fn write_soon<T, E, F, R>(&self, extent: E, work: F, reply: R) -> bool
     where
         T: Send + 'static,
+        E: FnMut() -> Extent + Send + 'static,
         F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
         R: FnOnce(StoreResult<T>) + Send + 'static,
     {
-        send(&self.calls, work, reply).await
+        self.calls.try_send(job(extent, work, reply)).is_ok()
     }
 
     /// Runs `work` in a snapshot.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use tokio::sync::mpsc;
 
-use super::call::{CALLS_MAX, Job, send, submit};
+use super::call::{CALLS_MAX, Extent, Job, job, submit};
 use super::health::Health;
 use super::{QueryResult, migrate};
 use crate::store::upkeep::Reachability;
@@ -72,14 +72,16 @@ impl Engine {
         submit(&self.writer, work).await
     }
 
-    /// As [`Engine::write`], but does not wait for the end: `reply` is called with it.
-    pub(in crate::store) async fn write_then<T, F, R>(&self, work: F, reply: R) -> StoreResult<()>
+    /// Has `work` run in the next transaction without waiting for anything; `reply` is called with its end.
+    /// False where too many calls wait: then neither will be called.
+    pub(in crate::store) fn write_soon<T, E, F, R>(&self, extent: E, work: F, reply: R) -> bool
     where
         T: Send + 'static,
+        E: FnMut() -> Extent + Send + 'static,
         F: FnMut(&mut Conn) -> QueryResult<T> + Send + 'static,
         R: FnOnce(StoreResult<T>) + Send + 'static,
     {
-        send(&self.writer, work, reply).await
+        self.writer.try_send(job(extent, work, reply)).is_ok()
     }
 
     /// Runs `work` in a snapshot.

@@ -1,12 +1,15 @@
 //! Registering tasks: small orders that arrive while another commits share the next commit.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as Turn, oneshot};
+use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::{Added, NewTask, Registered, bounded};
 use crate::domain::task::BATCH_TASKS_MAX;
 use crate::domain::time::Timestamp;
+use crate::store::backend::call::Extent;
 use crate::store::backend::{Backend, postgres, sqlite, write};
 use crate::store::id::Series;
 use crate::store::{Store, StoreError, StoreResult};
@@ -40,27 +43,49 @@ struct Waiting {
     caller: oneshot::Sender<Told>,
 }
 
-/// Orders that wait for the next commit. Whoever has the turn takes all of them to the database and keeps the turn
-/// until they are committed; nobody's order depends on that caller, which may go away at any moment.
+/// Orders that wait for the next commit. The first of them calls the database, which takes along all that have come
+/// by the time it begins; nobody's order depends on that first caller, which may go away at any moment.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Orders {
-    waiting: Mutex<Vec<Waiting>>,
-    turn: Turn<()>,
+pub(in crate::store) struct Orders(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    /// Whether there is a [`Turn`], which will take what waits.
+    called: bool,
 }
 
 impl Orders {
-    fn put(&self, order: Arc<Order>) -> oneshot::Receiver<Told> {
-        let (caller, told) = oneshot::channel();
-        self.lock().push(Waiting { order, caller });
-        told
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A commit that is to come or under way; there is one at a time.
+#[derive(Debug)]
+struct Turn {
+    store: Store,
+    batch: Batch,
+    /// Whether the batch has its answers. A turn can end without: the database's queue was full, or its threads end.
+    answered: bool,
+}
+
+/// What a turn has taken along: nothing until the database begins.
+#[derive(Debug, Default, Clone)]
+struct Batch(Arc<Mutex<Vec<Waiting>>>);
+
+impl Batch {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<Waiting> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The orders to be committed; the same ones each time.
+    fn orders(&self, store: &Store) -> Vec<Arc<Order>> {
+        let mut batch = self.lock();
+        if batch.is_empty() {
+            *batch = mem::take(&mut store.orders().lock().waiting);
+        }
+        batch.iter().map(|own| Arc::clone(&own.order)).collect()
     }
 }
 
@@ -77,16 +102,7 @@ impl Store {
         if order.tasks.len() > SHARED_TASKS_MAX {
             return self.register_alone(order).await;
         }
-        let mut told = self.orders().put(Arc::clone(&order));
-        let told = tokio::select! {
-            biased;
-            told = &mut told => told,
-            _turn = self.orders().turn.lock() => {
-                self.register_waiting().await?;
-                told.await
-            }
-        };
-        match told {
+        match self.put(Arc::clone(&order)).await {
             Ok(Told::Answer(answer)) => answer,
             Ok(Told::Alone) => self.register_alone(order).await,
             Err(_) => Err(StoreError::Unavailable("its threads have ended".to_owned())),
@@ -100,54 +116,141 @@ impl Store {
         Ok(registered.added)
     }
 
-    /// Takes all waiting orders to the database.
-    async fn register_waiting(&self) -> StoreResult<()> {
-        let store = self.clone();
-        let waiting = self.orders().take();
-        if waiting.is_empty() {
-            return Ok(());
+    /// Lets an order wait for the next commit, and sees to it that there is one.
+    fn put(&self, order: Arc<Order>) -> oneshot::Receiver<Told> {
+        let (caller, told) = oneshot::channel();
+        let called = {
+            let mut queue = self.orders().lock();
+            queue.waiting.push(Waiting { order, caller });
+            mem::replace(&mut queue.called, true)
+        };
+        if !called {
+            self.call();
         }
-        let orders: Vec<_> = waiting
-            .iter()
-            .map(|waiting| Arc::clone(&waiting.order))
-            .collect();
-        let tell = move |result| store.tell_orders(waiting, result);
-        match self.backend_ref() {
-            Backend::Sqlite(engine) => {
-                let work = move |conn: &mut _| sqlite::queries::task_add::add_orders(conn, &orders);
-                engine.write_then(work, tell).await
-            }
-            Backend::Postgres(engine) => {
-                let work =
-                    move |conn: &mut _| postgres::queries::task_add::add_orders(conn, &orders);
-                engine.write_then(work, tell).await
-            }
-        }
+        told
     }
 
+    /// Calls the database to take what waits.
+    fn call(&self) {
+        let (store, batch) = (self.clone(), Batch::default());
+        let turn = Turn {
+            store: self.clone(),
+            batch: batch.clone(),
+            answered: false,
+        };
+        let tell = move |result| turn.answer(result);
+        // Where it is refused, the turn has been dropped and has told everybody.
+        let _accepted: bool = match self.backend_ref() {
+            Backend::Sqlite(engine) => engine.write_soon(
+                || Extent::Transaction,
+                move |conn| sqlite::queries::task_add::add_orders(conn, &batch.orders(&store)),
+                tell,
+            ),
+            Backend::Postgres(engine) => {
+                let (all, of) = (batch.clone(), self.clone());
+                engine.write_soon(
+                    move || extent(&all.orders(&of)),
+                    move |conn| {
+                        postgres::queries::task_add::add_orders(conn, &batch.orders(&store))
+                    },
+                    tell,
+                )
+            }
+        };
+    }
+}
+
+impl Turn {
     /// Tells each caller what became of its order, and everybody that there is work. Runs on the thread that has
     /// committed, so that no caller's absence keeps it from others.
-    fn tell_orders(&self, waiting: Vec<Waiting>, result: StoreResult<Registered>) {
+    fn answer(mut self, result: StoreResult<Registered>) {
+        self.answered = true;
+        if result.is_err() {
+            // A database that cannot be reached has not even begun: those who wait are to know.
+            self.batch.orders(&self.store);
+        }
+        let waiting = mem::take(&mut *self.batch.lock());
         let refused = matches!(result, Err(StoreError::Other(_))) && waiting.len() > 1;
         let (result, ready, scheduled) = match result {
             Ok(registered) => (Ok(registered.added), registered.ready, registered.scheduled),
             Err(error) => (Err(error), Vec::new(), None),
         };
         let mut added = result.as_ref().map(|added| added.iter());
-        self.tell_waiting(ready, scheduled);
-        for Waiting { order, caller } in waiting {
+        self.store.tell_waiting(ready, scheduled);
+        for own in waiting {
             let told = match &mut added {
-                Ok(added) => Told::Answer(Ok(added
-                    .by_ref()
-                    .take(order.tasks.len())
-                    .copied()
-                    .collect())),
+                Ok(added) => {
+                    let count = own.order.tasks.len();
+                    Told::Answer(Ok(added.by_ref().take(count).copied().collect()))
+                }
                 Err(_) if refused => Told::Alone,
                 Err(error) => Told::Answer(Err(error.clone())),
             };
-            if caller.send(told).is_err() {
-                log::debug!("a caller did not wait for its tasks to be registered");
-            }
+            own.tell(told);
         }
     }
+}
+
+impl Drop for Turn {
+    /// Begins the next turn, where orders have come meanwhile. Without an answer each is to try by itself.
+    fn drop(&mut self) {
+        let (more, left) = {
+            let mut queue = self.store.orders().lock();
+            queue.called = self.answered && !queue.waiting.is_empty();
+            match self.answered {
+                true => (queue.called, Vec::new()),
+                false => (false, mem::take(&mut queue.waiting)),
+            }
+        };
+        if more {
+            self.store.call();
+        }
+        for own in mem::take(&mut *self.batch.lock()).into_iter().chain(left) {
+            own.tell(Told::Alone);
+        }
+    }
+}
+
+impl Waiting {
+    fn tell(self, told: Told) {
+        if self.caller.send(told).is_err() {
+            log::debug!("a caller did not wait for its tasks to be registered");
+        }
+    }
+}
+
+/// Whether registering `orders` takes one statement: no keys to be taken, and no more than goes into one piece.
+fn extent(orders: &[Arc<Order>]) -> Extent {
+    let mut tasks = orders.iter().flat_map(|order| &order.tasks);
+    let bytes: usize = tasks.clone().map(row_bytes_max).sum();
+    if bytes <= postgres::dialect::PIECE_BYTES_MAX && tasks.all(|task| task.unique_key.is_none()) {
+        Extent::Statement
+    } else {
+        Extent::Transaction
+    }
+}
+
+/// No task's row is longer than this.
+fn row_bytes_max(task: &NewTask) -> usize {
+    /// All columns but two are numbers.
+    const NUMBERS: usize = 16 * size_of::<i64>();
+    NUMBERS + task.requested_by.len() + json_bytes_max(&task.payload)
+}
+
+/// No way of writing `value` is longer than this.
+fn json_bytes_max(value: &Value) -> usize {
+    /// The longest number, with what stands around a value.
+    const PLAIN: usize = 32;
+    /// `\u0000`.
+    const ESCAPED: usize = 6;
+    PLAIN
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => ESCAPED * text.len(),
+            Value::Array(values) => values.iter().map(json_bytes_max).sum(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| PLAIN + ESCAPED * name.len() + json_bytes_max(value))
+                .sum(),
+        }
 }

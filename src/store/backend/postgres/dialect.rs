@@ -13,7 +13,7 @@ use crate::store::backend::QueryResult;
 
 /// Longest piece. A row is at most a payload or an event (256 KiB) and its columns; pieces bound the memory of a
 /// batch of large ones on both sides.
-const PIECE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(in crate::store) const PIECE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What one run of a statement takes of its rows: arrays, one a column.
 #[derive(Debug)]

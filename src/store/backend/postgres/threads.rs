@@ -9,7 +9,7 @@ use diesel_async::async_connection_wrapper::BlockOn;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::super::call::{Job, Ran};
+use super::super::call::{Extent, Job, Ran};
 use super::super::error::QueryError;
 use super::super::health::Health;
 use super::Conn;
@@ -201,6 +201,8 @@ enum End {
     Done,
     /// Undone; the call is to be run again.
     Again,
+    /// The connection turned out to be gone at the first word, which an idle one may have been for long.
+    Closed(StoreError),
     /// The connection is gone, and whether it took a commit with it is in the error.
     Lost(StoreError),
 }
@@ -208,24 +210,34 @@ enum End {
 impl Session {
     /// Runs one call in a transaction, on a new connection where the old one turns out to be gone.
     fn transaction(&mut self, call: &mut Job<Conn>) -> StoreResult<()> {
+        let extent = call.extent();
+        let mut closed = None;
         for run in 1..=RUNS_MAX {
             let fresh = self.conn.is_none();
             let kind = self.kind;
             let conn = self.connected()?;
-            if let Err(error) = conn.batch_execute(kind.begin()) {
-                // Nothing was asked yet: an old connection may just have been closed while idle.
-                self.conn = None;
-                if fresh || run == RUNS_MAX {
-                    return Err(QueryError::from(error).into());
+            let end = match extent {
+                Extent::Statement => statement(conn, call),
+                Extent::Transaction => begun(conn, call, kind),
+            };
+            match (end, closed.take()) {
+                // Refused, perhaps for what it did on the connection that was closed.
+                (End::Done, Some(error))
+                    if extent == Extent::Statement && call.error().is_some() =>
+                {
+                    return Err(error);
                 }
-                continue;
-            }
-            match once(conn, call, kind) {
-                End::Done => return Ok(()),
-                End::Again if run < RUNS_MAX => {}
-                // The call's own result says that it lost a race.
-                End::Again => return Ok(()),
-                End::Lost(error) => {
+                (End::Again, _) if run < RUNS_MAX => {}
+                // Where it runs no more, the call's own result says that it lost a race.
+                (End::Done | End::Again, _) => return Ok(()),
+                (End::Closed(error), _) => {
+                    self.conn = None;
+                    if fresh || run == RUNS_MAX {
+                        return Err(error);
+                    }
+                    closed = Some(error);
+                }
+                (End::Lost(error), _) => {
                     self.conn = None;
                     return Err(error);
                 }
@@ -256,8 +268,20 @@ impl Session {
     }
 }
 
+/// One run of a call that is one statement.
+fn statement(conn: &mut Conn, call: &mut Job<Conn>) -> End {
+    match call.run(conn) {
+        Ran::Well | Ran::Badly => End::Done,
+        Ran::Race => End::Again,
+        Ran::Disconnected => End::Closed(unknown(&"the server did not answer")),
+    }
+}
+
 /// One run of a call between `BEGIN` and `COMMIT`.
-fn once(conn: &mut Conn, call: &mut Job<Conn>, kind: Kind) -> End {
+fn begun(conn: &mut Conn, call: &mut Job<Conn>, kind: Kind) -> End {
+    if let Err(error) = conn.batch_execute(kind.begin()) {
+        return End::Closed(QueryError::from(error).into());
+    }
     let lost = |error: diesel::result::Error| End::Lost(StoreError::Unavailable(error.to_string()));
     let ran = call.run(conn);
     if ran == Ran::Disconnected {
@@ -278,9 +302,13 @@ fn once(conn: &mut Conn, call: &mut Job<Conn>, kind: Kind) -> End {
             Ok(()) => End::Again,
             Err(error) => lost(error),
         },
-        Err(error) if error.is_disconnect() => End::Lost(StoreError::Unavailable(format!(
-            "the connection was lost during a commit, whose result is not known: {error}"
-        ))),
+        Err(error) if error.is_disconnect() => End::Lost(unknown(&error)),
         Err(error) => End::Lost(error.into()),
     }
+}
+
+fn unknown(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!(
+        "the connection was lost during a commit, whose result is not known: {error}"
+    ))
 }

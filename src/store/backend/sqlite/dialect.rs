@@ -36,6 +36,13 @@ pub(in crate::store) fn small_pieces(rows: &Rows) -> impl Iterator<Item = Piece<
     all.skip(large).map(|row| Piece(Vec::from([row])))
 }
 
+/// What SQLite calls the columns of `VALUES`. A declared column beyond them would be missing in the statement.
+const COLUMNS: [&str; 20] = [
+    "column1", "column2", "column3", "column4", "column5", "column6", "column7", "column8",
+    "column9", "column10", "column11", "column12", "column13", "column14", "column15", "column16",
+    "column17", "column18", "column19", "column20",
+];
+
 /// The rows as the table `x`.
 pub(in crate::store) fn push_piece<'b>(
     out: &mut AstPass<'_, 'b, Sqlite>,
@@ -43,9 +50,11 @@ pub(in crate::store) fn push_piece<'b>(
     piece: &'b Piece<'_>,
 ) -> diesel::QueryResult<()> {
     let mut before = "(SELECT ";
-    for (number, (name, _)) in columns(declared).enumerate() {
-        out.push_sql(before);
-        out.push_sql(&format!("column{} AS {name}", number + 1));
+    // Runs for each row, mostly only to bind its values: nothing is allocated.
+    for ((name, _), column) in columns(declared).zip(COLUMNS) {
+        for part in [before, column, " AS ", name] {
+            out.push_sql(part);
+        }
         before = ", ";
     }
     let mut before = " FROM (VALUES (";
