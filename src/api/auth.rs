@@ -1,7 +1,6 @@
 //! Who calls, and what they may do.
 //!
-//! The middleware [`authenticate`] looks the token up; it refuses nothing, so that an unknown path is
-//! 404 for everybody. The extractors [`Viewer`], [`Operator`] and [`Admin`] stand first in a handler's
+//! [`identify`] looks the token up; it refuses nothing, so that an unknown path is 404 for everybody. The extractors [`Viewer`], [`Operator`] and [`Admin`] stand first in a handler's
 //! signature and refuse before a byte of the body is read. Tokens are never logged.
 
 use std::collections::HashMap;
@@ -10,11 +9,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use tokio::time::Instant;
 
 use super::error::{ApiError, Code};
@@ -89,17 +86,11 @@ pub(super) async fn caller_of(state: &ApiState, hash: [u8; 32]) -> StoreResult<O
 }
 
 /// Looks the token of a request up and leaves the finding for the extractors.
-pub(super) async fn authenticate<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let finding = match (
-        bearer(request.request()),
-        request.app_data::<web::Data<ApiState>>(),
-    ) {
+pub(super) async fn identify(request: &HttpRequest) {
+    let finding = match (bearer(request), request.app_data::<web::Data<ApiState>>()) {
         (None, _) => Finding::NoToken,
-        (Some(token), Some(state)) if looks_like_token(&token) => {
-            match caller_of(state, token_hash(&token)).await {
+        (Some(token), Some(state)) if looks_like_token(token) => {
+            match caller_of(state, token_hash(token)).await {
                 Ok(Some(caller)) => Finding::Known(caller),
                 Ok(None) => Finding::UnknownToken,
                 Err(error) => Finding::Unavailable(error),
@@ -108,18 +99,16 @@ pub(super) async fn authenticate<B: MessageBody>(
         (Some(_), _) => Finding::UnknownToken,
     };
     request.extensions_mut().insert(finding);
-    next.call(request).await
 }
 
 /// The token of `Authorization: Bearer TOKEN`; an unreadable header is an unknown token.
-fn bearer(request: &HttpRequest) -> Option<String> {
+fn bearer(request: &HttpRequest) -> Option<&str> {
     let value = request.headers().get(header::AUTHORIZATION)?;
     let text = value.to_str().unwrap_or_default();
-    let token = match text.split_once(' ') {
+    Some(match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         _ => "",
-    };
-    Some(token.to_owned())
+    })
 }
 
 fn looks_like_token(text: &str) -> bool {

@@ -155,12 +155,12 @@ impl Metrics {
     }
 
     /// Counts a request.
-    pub(super) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
+    pub(super) fn request(&self, method: &str, route: String, status: u16, took: Duration) {
         // A method is any word the caller likes; only known ones may become a label.
         let known = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"].contains(&method);
         let labels = OfRequest {
             method: if known { method } else { "other" }.to_owned(),
-            route: route.to_owned(),
+            route,
             status: u32::from(status),
         };
         self.durations
@@ -227,7 +227,7 @@ impl Metrics {
 ///
 /// A listener that falls behind misses signals; the count then grows too slowly and never wrongly.
 pub async fn count_outcomes(state: ApiState) {
-    let mut signals = state.store.signals();
+    let mut signals = state.store.changes();
     loop {
         let signal = tokio::select! {
             () = state.shutdown.cancelled() => return,

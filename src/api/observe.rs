@@ -1,4 +1,4 @@
-//! What happens to every request: it is measured, a panic in a handler becomes a 500, and nothing of
+//! What happens to every request: its caller is identified, it is measured, a panic in a handler becomes a 500, and nothing of
 //! the answer is kept by caches.
 
 use std::panic::AssertUnwindSafe;
@@ -11,10 +11,11 @@ use actix_web::{Error, web};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
+use super::auth;
 use super::error::ApiError;
 use super::state::ApiState;
 
-/// Measures a request and catches a panic of its handler.
+/// Identifies the caller of a request, measures it and catches a panic of its handler.
 ///
 /// Actix would drop the connection without an answer, and the caller could not tell a defect from a
 /// broken line.
@@ -23,6 +24,7 @@ pub(super) async fn observe<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let started = Instant::now();
+    auth::identify(request.request()).await;
     let method = request.method().clone();
     let route = request.match_pattern().unwrap_or_default();
     let state = request.app_data::<web::Data<ApiState>>().cloned();
@@ -33,12 +35,12 @@ pub(super) async fn observe<B: MessageBody>(
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
+    log::debug!("{method} {route} {}", status.as_u16());
     if let Some(state) = state {
         state
             .metrics
-            .request(method.as_str(), &route, status.as_u16(), started.elapsed());
+            .request(method.as_str(), route, status.as_u16(), started.elapsed());
     }
-    log::debug!("{method} {route} {}", status.as_u16());
     result.map(|mut response| {
         let headers = response.headers_mut();
         headers.insert(

@@ -68,6 +68,14 @@ impl ApiState {
         self.handle.registry()
     }
 
+    /// The name of `id`, as [`ApiState::names`] would answer it.
+    pub(super) async fn name(&self, id: RobotId) -> Result<String, ApiError> {
+        match self.registry().by_id(id) {
+            Some(entry) => Ok(entry.name().to_owned()),
+            None => Ok(self.names([id]).await?.of(id)),
+        }
+    }
+
     /// Names of `ids`, those of robots that are no longer declared included.
     pub(super) async fn names(
         &self,

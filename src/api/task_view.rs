@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::csv::Row;
-use super::state::{ApiState, RobotNames};
+use super::state::ApiState;
 use super::time::check_time;
 use crate::domain::id::{EventId, ProcessId, TaskId};
 use crate::domain::retry::ATTEMPTS_MAX;
@@ -100,10 +100,10 @@ impl Row for TaskView {
 
 impl TaskView {
     /// `task` with its robot's name.
-    pub(super) fn of(task: Task, names: &RobotNames) -> Self {
+    pub(super) fn of(task: Task, robot: String) -> Self {
         Self {
             id: task.id,
-            robot: names.of(task.robot),
+            robot,
             trigger: task.trigger,
             status: task.status,
             payload: task.payload,

@@ -87,8 +87,8 @@ async fn one(state: &ApiState, id: TaskId) -> Result<TaskView, ApiError> {
 }
 
 async fn show(state: &ApiState, task: Task) -> Result<TaskView, ApiError> {
-    let names = state.names([task.robot]).await?;
-    Ok(TaskView::of(task, &names))
+    let robot = state.name(task.robot).await?;
+    Ok(TaskView::of(task, robot))
 }
 
 /// Tasks that are registered together or not at all.
@@ -200,7 +200,10 @@ pub(super) async fn list(
     let items = tasks
         .items
         .into_iter()
-        .map(|task| TaskView::of(task, &names))
+        .map(|task| {
+            let robot = names.of(task.robot);
+            TaskView::of(task, robot)
+        })
         .collect();
     report(
         &request,
