@@ -8,8 +8,8 @@ use super::figure::Sample;
 use super::place::Place;
 use super::queue::mebibytes;
 
-/// Until the first runs of all robots are over.
-const SETTLE: Duration = Duration::from_secs(10);
+/// Until the first runs of all robots are over, which are spread over twenty seconds.
+const SETTLE: Duration = Duration::from_secs(25);
 /// How long it is watched.
 const WATCH: Duration = Duration::from_secs(30);
 

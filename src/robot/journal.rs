@@ -66,7 +66,10 @@ pub struct Journal {
 /// The journals of a node's runs, for the one that writes them to the database. A run that says nothing
 /// has none.
 #[derive(Debug, Default)]
-pub struct Journals(Mutex<HashMap<ProcessId, Journal>>);
+pub struct Journals {
+    open: Mutex<HashMap<ProcessId, Journal>>,
+    opened: Notify,
+}
 
 impl Journals {
     /// Enters a journal, unless the run it belongs to is `over`: nobody would ever close it.
@@ -75,7 +78,13 @@ impl Journals {
         // Under the lock: a run is over before its journal is closed.
         if !over.load(Ordering::Acquire) {
             journals.insert(journal.process, journal.clone());
+            self.opened.notify_one();
         }
+    }
+
+    /// Waits until a journal is opened, or answers at once where one was since the last wait.
+    pub async fn opened(&self) {
+        self.opened.notified().await;
     }
 
     /// All of them.
@@ -96,7 +105,7 @@ impl Journals {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ProcessId, Journal>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

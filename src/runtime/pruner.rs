@@ -13,8 +13,10 @@ const PERIOD: Duration = Duration::from_secs(600);
 const ROWS_MAX: u32 = 1_000;
 /// Pause between transactions, so that others get the writer.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often queues are counted.
+/// How often queues are counted while tasks come and go.
 const DEPTHS_PERIOD: Duration = Duration::from_secs(5);
+/// Periods after which they are counted although no signal told of a task.
+const QUIET_PERIODS_MAX: u32 = 12;
 
 /// The service that prunes.
 pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
@@ -38,13 +40,24 @@ pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
 
 /// The service that counts queues.
 pub(crate) async fn count_queues(core: Arc<Core>) {
+    let mut quiet = QUIET_PERIODS_MAX;
+    let mut signals = core.store().signals();
     loop {
-        match core.store().task_depths().await {
-            Ok(depths) => core.set_depths(depths),
-            Err(error) => log::debug!("failed to count queues: {error}"),
+        if quiet >= QUIET_PERIODS_MAX || !signals.is_empty() {
+            // Before the count: what changes while it is made is counted again.
+            signals = signals.resubscribe();
+            quiet = 0;
+            match core.store().task_depths().await {
+                Ok(depths) => core.set_depths(depths),
+                Err(error) => {
+                    quiet = QUIET_PERIODS_MAX;
+                    log::debug!("failed to count queues: {error}");
+                }
+            }
         }
         if !service::pause(&core, DEPTHS_PERIOD).await {
             return;
         }
+        quiet += 1;
     }
 }

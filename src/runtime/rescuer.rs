@@ -14,14 +14,24 @@ use crate::store::task::Claimed;
 const PERIOD: Duration = Duration::from_secs(5);
 /// Silence after which a node is dead (design.md promise 5).
 pub const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// Rounds after which orphans are looked for although no node was found dead: another node may have found it and
+/// then died itself, and what was lost may not have been recorded.
+const ROUNDS_WITHOUT_LOOK_MAX: u32 = 6;
 /// Orphans taken at one time.
 const ORPHANS_MAX: u32 = 500;
 
 /// The service. Its first round runs at once: a restarted node takes up what its predecessor left.
 pub(crate) async fn run(core: Arc<Core>) {
+    let mut since_look = ROUNDS_WITHOUT_LOOK_MAX;
     loop {
-        if let Err(error) = round(&core).await {
-            log::warn!("failed to renew the node's lease: {error}");
+        since_look += 1;
+        match round(&core, since_look).await {
+            Ok(true) => since_look = 0,
+            Ok(false) => {}
+            Err(error) => {
+                since_look = ROUNDS_WITHOUT_LOOK_MAX;
+                log::warn!("failed to renew the node's lease: {error}");
+            }
         }
         if !service::pause(&core, PERIOD).await {
             return;
@@ -29,15 +39,20 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-async fn round(core: &Core) -> StoreResult<()> {
+/// Renews the lease; answers whether it was looked for orphans.
+async fn round(core: &Core, since_look: u32) -> StoreResult<bool> {
     let now = core.now();
     if !core.store().node_beat(core.tools.node, now).await? {
         log::error!("this node was declared dead by another one; it stops");
         core.fenced.cancel();
-        return Ok(());
+        return Ok(false);
     }
-    for node in core.store().node_reap(now - SILENCE_MAX).await? {
+    let dead = core.store().node_reap(now - SILENCE_MAX).await?;
+    for node in &dead {
         log::warn!("node {node} has been silent for {SILENCE_MAX:?} and is declared dead");
+    }
+    if dead.is_empty() && since_look <= ROUNDS_WITHOUT_LOOK_MAX {
+        return Ok(false);
     }
     loop {
         let orphans = core.store().task_orphans(ORPHANS_MAX).await?;
@@ -54,7 +69,7 @@ async fn round(core: &Core) -> StoreResult<()> {
             .await;
         }
         if all {
-            return Ok(());
+            return Ok(true);
         }
     }
 }

@@ -19,12 +19,18 @@ const REFUSALS_MAX: u32 = 3;
 /// of what they say.
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The service.
+/// The service. It sleeps while nothing runs.
 pub(crate) async fn run(core: Arc<Core>) {
     while service::pause(&core, PERIOD).await {
         let journals = core.journals.all();
         if !journals.is_empty() {
             write(&core, &journals).await;
+            continue;
+        }
+        // Where a journal was opened since the look above, it has rung already.
+        tokio::select! {
+            () = core.journals.opened() => {}
+            () = core.stopping.cancelled() => return,
         }
     }
 }

@@ -19,8 +19,11 @@ use crate::domain::window::AtClose;
 use crate::robot::registry::{Entry, PoolHealth};
 use crate::store::task::Claimed;
 
-/// How often windows are looked at; design.md promises their edges within a second.
-const GATE_PERIOD: Duration = Duration::from_millis(250);
+/// How often windows are looked at; design.md promises their edges within a second. Edges lie on whole minutes,
+/// so that a look just after each full second sees them at once.
+const GATE_PERIOD: Duration = Duration::from_secs(1);
+/// How long after the full second: timers may fire up to a millisecond early.
+const GATE_MARGIN: Duration = Duration::from_millis(5);
 
 /// How long runs may go on after the closing edge of a window with `at_close: drain`.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(60);
@@ -131,6 +134,15 @@ impl Supervisor {
         self.pools.insert(id, place);
     }
 
+    /// Says that the control thread is alive, reviews, and does so again just after the next full second.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        self.core.beat();
+        self.review();
+        let since = Duration::from_nanos(u64::from(self.core.now().timestamp_subsec_nanos()));
+        let pause = GATE_PERIOD.saturating_sub(since) + GATE_MARGIN;
+        ctx.run_later(pause, Self::watch);
+    }
+
     /// Compares every robot's gate with what its pool was told. Cheap: no I/O, nothing allocated.
     fn review(&mut self) {
         if self.draining {
@@ -190,11 +202,7 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.review();
-        ctx.run_interval(GATE_PERIOD, |supervisor, _| {
-            supervisor.core.beat();
-            supervisor.review();
-        });
+        self.watch(ctx);
     }
 }
 

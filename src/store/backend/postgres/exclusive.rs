@@ -19,7 +19,7 @@ const TRIES: u32 = 25;
 /// Pause between tries, also between attempts to have a lost session again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often the session is used, so that a silent loss is noticed.
-const CHECK: Duration = Duration::from_secs(2);
+const CHECK: Duration = Duration::from_secs(5);
 
 /// The lock, until it is dropped.
 #[derive(Debug)]
