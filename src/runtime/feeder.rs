@@ -83,18 +83,19 @@ impl Feeder {
         }
         self.take_up_unheard().await?;
         let sweep = self.next_sweep <= Instant::now();
-        if sweep || self.next_due.is_some_and(|due| due <= self.core.now()) {
-            let promoted = self
-                .core
-                .store()
-                .task_promote(self.core.now(), PROMOTE_MAX)
-                .await?;
+        let (store, now) = (self.core.store(), self.core.now());
+        let promoted = if sweep {
+            Some(store.task_sweep(now, PROMOTE_MAX).await?)
+        } else if self.next_due.is_some_and(|due| due <= now) {
+            Some(store.task_promote(now, PROMOTE_MAX).await?)
+        } else {
+            None
+        };
+        if let Some(promoted) = promoted {
             self.waiting.extend(promoted.robots);
             self.next_due = promoted.next_run_at;
         }
         if sweep {
-            self.waiting
-                .extend(self.core.store().task_waiting_robots().await?);
             self.next_sweep = Instant::now() + SWEEP_PERIOD;
         }
         while self.claim().await? {}

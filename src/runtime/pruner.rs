@@ -41,11 +41,12 @@ pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
 /// The service that counts queues.
 pub(crate) async fn count_queues(core: Arc<Core>) {
     let mut quiet = QUIET_PERIODS_MAX;
-    let mut signals = core.store().signals();
+    let (mut signals, mut changes) = (core.store().signals(), core.store().changes());
     loop {
-        if quiet >= QUIET_PERIODS_MAX || !signals.is_empty() {
+        if quiet >= QUIET_PERIODS_MAX || !signals.is_empty() || !changes.is_empty() {
             // Before the count: what changes while it is made is counted again.
             signals = signals.resubscribe();
+            changes = changes.resubscribe();
             quiet = 0;
             match core.store().task_depths().await {
                 Ok(depths) => core.set_depths(depths),

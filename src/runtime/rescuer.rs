@@ -42,12 +42,12 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// Renews the lease; answers whether it was looked for orphans.
 async fn round(core: &Core, since_look: u32) -> StoreResult<bool> {
     let now = core.now();
-    if !core.store().node_beat(core.tools.node, now).await? {
+    let (node, silent_since) = (core.tools.node, now - SILENCE_MAX);
+    let Some(dead) = core.store().node_beat(node, now, silent_since).await? else {
         log::error!("this node was declared dead by another one; it stops");
         core.fenced.cancel();
         return Ok(false);
-    }
-    let dead = core.store().node_reap(now - SILENCE_MAX).await?;
+    };
     for node in &dead {
         log::warn!("node {node} has been silent for {SILENCE_MAX:?} and is declared dead");
     }

@@ -135,14 +135,15 @@ impl Store {
         Ok(())
     }
 
-    /// Everything committed from now on, as signals.
+    /// What there is to do from now on: tasks that are ready or due, messages for the collector. Whoever works on
+    /// them is not made to look again by a flood of what became of them.
     #[must_use]
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
         self.inner.signals.subscribe()
     }
 
-    /// As [`Store::signals`], but only what became of tasks, processes and robots: whoever tells people of that is
-    /// not woken for work that is only due.
+    /// What becomes of tasks, processes and robots from now on: whoever tells people of that is not woken for work
+    /// that is only due.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Signal> {
         self.inner.changes.subscribe()
@@ -184,10 +185,12 @@ impl Store {
 
     /// Tells what was committed to whoever listens.
     fn tell(&self, signal: Signal) {
+        let to = if signal.is_change() {
+            &self.inner.changes
+        } else {
+            &self.inner.signals
+        };
         // An error only says that nobody listens.
-        if signal.is_change() {
-            drop(self.inner.changes.send(signal.clone()));
-        }
-        drop(self.inner.signals.send(signal));
+        drop(to.send(signal));
     }
 }

@@ -62,19 +62,20 @@ impl Store {
         write!(self, node::start(&name, &version, pid, alone, now))
     }
 
-    /// Renews the lease. False: the node was declared dead and must not record anything any more.
-    pub async fn node_beat(&self, id: NodeId, now: Timestamp) -> StoreResult<bool> {
-        write!(self, node::beat(id, now))
+    /// Renews the lease, and declares others dead that were silent since before `silent_since`; answers which.
+    /// None: the node was declared dead itself and must not record anything any more.
+    pub async fn node_beat(
+        &self,
+        id: NodeId,
+        now: Timestamp,
+        silent_since: Timestamp,
+    ) -> StoreResult<Option<Vec<NodeId>>> {
+        write!(self, node::beat(id, now, silent_since))
     }
 
     /// Ends in order.
     pub async fn node_stop(&self, id: NodeId, now: Timestamp) -> StoreResult<()> {
         write!(self, node::stop(id, now))
-    }
-
-    /// Declares nodes dead that were silent since before `silent_since`; answers which.
-    pub async fn node_reap(&self, silent_since: Timestamp) -> StoreResult<Vec<NodeId>> {
-        write!(self, node::reap(silent_since))
     }
 
     /// All nodes, newest first, at most 500.

@@ -46,7 +46,7 @@ pub enum CancelEffect {
 /// What `task_promote` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promoted {
-    /// Robots that have newly queued tasks, each once.
+    /// Robots that have newly queued tasks, or any after a sweep; each once.
     pub robots: Vec<RobotId>,
     /// When the next scheduled task is due.
     pub next_run_at: Option<Timestamp>,
@@ -94,6 +94,17 @@ impl Store {
     /// Queues scheduled tasks that are due, at most `limit`; finishes tasks whose deadline passed as expired.
     pub async fn task_promote(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
         let promotion = write!(self, task_control::promote(now, limit))?;
+        Ok(self.tell_promoted(promotion))
+    }
+
+    /// As [`Store::task_promote`]; answers all robots that have queued tasks, each found by one look into the queue's
+    /// index, not by a count.
+    pub async fn task_sweep(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
+        let promotion = write!(self, task_control::sweep(now, limit))?;
+        Ok(self.tell_promoted(promotion))
+    }
+
+    fn tell_promoted(&self, promotion: Promotion) -> Promoted {
         self.tell_expired(&promotion.expired);
         let mut robots = Vec::with_capacity(promotion.queued.len());
         for (id, robot) in promotion.queued {
@@ -109,15 +120,13 @@ impl Store {
         if !robots.is_empty() {
             self.tell(Signal::TasksReady(robots.clone()));
         }
-        Ok(Promoted {
+        robots.extend(promotion.waiting);
+        robots.sort_unstable();
+        robots.dedup();
+        Promoted {
             robots,
             next_run_at: promotion.next_run_at,
-        })
-    }
-
-    /// Robots that have queued tasks (one look into the queue's index for each robot, not a count).
-    pub async fn task_waiting_robots(&self) -> StoreResult<Vec<RobotId>> {
-        read!(self, task_control::waiting_robots())
+        }
     }
 
     /// Claims up to n queued tasks of each robot for `node`, highest priority first, then oldest; in one

@@ -23,6 +23,7 @@ DROP INDEX tasks_running_robot;
 
 -- No index depends on what a claim changes, so that a claimed row's new version stays on its page and no index is
 -- touched (a HOT update); half of each page is left for it. `stage`: 0 for later, 1 queued or running, 2 for later, again.
+-- `id + 0` stands in the queue's index only, so that the server looks there and not through the ids of all robots.
 ALTER TABLE tasks ADD COLUMN stage SMALLINT NOT NULL
     GENERATED ALWAYS AS (CASE WHEN status <> 0 THEN 1 WHEN process_id IS NULL THEN 0 ELSE 2 END) STORED;
 ALTER TABLE tasks SET (fillfactor = 45);
@@ -31,7 +32,7 @@ DROP INDEX tasks_queued_by_event;
 DROP INDEX tasks_due;
 DROP INDEX tasks_retrying;
 DROP INDEX tasks_deadline;
-CREATE INDEX tasks_queued ON tasks (robot_id, priority DESC, id) WHERE stage = 1;
+CREATE INDEX tasks_queued ON tasks (robot_id, priority DESC, (id + 0)) WHERE stage = 1;
 CREATE INDEX tasks_queued_by_event ON tasks (robot_id) WHERE stage = 1 AND trigger_code = 1;
 CREATE INDEX tasks_due ON tasks (run_at) WHERE stage <> 1;
 CREATE INDEX tasks_retrying ON tasks (robot_id) WHERE stage = 2;

@@ -21,7 +21,7 @@ impl Statement for Queued {
     const SQL: &'static str = "
         SELECT count(*), min(run_at) FROM (
             SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued}
-            ORDER BY priority DESC, id LIMIT 10000) AS part";
+            ORDER BY priority DESC, {queue place} LIMIT 10000) AS part";
 }
 
 /// The first of each priority. Where more tasks wait than are counted, the oldest may be behind them,
@@ -33,7 +33,7 @@ impl Statement for Heads {
     const SQL: &'static str = "
         WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n < 9)
         SELECT min((SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued} AND priority = p.n
-                    ORDER BY id LIMIT 1)) FROM p";
+                    ORDER BY {queue place} LIMIT 1)) FROM p";
 }
 
 struct LongestRunning;

@@ -71,9 +71,28 @@ impl Statement for Beat {
     const SQL: &'static str = "UPDATE nodes SET heartbeat_at = ? WHERE id = ? AND state = 0";
 }
 
-/// Renews the lease; false where there is none any more.
-pub(in crate::store) fn beat(conn: &mut Conn, id: NodeId, now: Timestamp) -> QueryResult<bool> {
-    Ok(bind(Beat, &[to_micros(now), id.0].map(Bind::Int)).execute(conn)? > 0)
+struct Reap;
+
+impl Statement for Reap {
+    type Row = (BigInt,);
+    const SQL: &'static str =
+        "UPDATE nodes SET state = 2 WHERE state = 0 AND heartbeat_at < ? RETURNING id";
+}
+
+/// Renews the lease and declares silent nodes dead; nothing where there is no lease any more.
+pub(in crate::store) fn beat(
+    conn: &mut Conn,
+    id: NodeId,
+    now: Timestamp,
+    silent_since: Timestamp,
+) -> QueryResult<Option<Vec<NodeId>>> {
+    if bind(Beat, &[to_micros(now), id.0].map(Bind::Int)).execute(conn)? == 0 {
+        return Ok(None);
+    }
+    let rows: Vec<(i64,)> = bind(Reap, &[Bind::Int(to_micros(silent_since))]).load(conn)?;
+    let mut dead: Vec<_> = rows.into_iter().map(|(id,)| NodeId(id)).collect();
+    dead.sort_unstable();
+    Ok(Some(dead))
 }
 
 struct Stop;
@@ -107,22 +126,6 @@ pub(super) fn life(
     // It may have started runs until it was missed.
     let ended = over.then(|| from_micros(heard) + SILENCE_MAX);
     Ok((Some(from_micros(started)), ended))
-}
-
-struct Reap;
-
-impl Statement for Reap {
-    type Row = (BigInt,);
-    const SQL: &'static str =
-        "UPDATE nodes SET state = 2 WHERE state = 0 AND heartbeat_at < ? RETURNING id";
-}
-
-/// Declares silent nodes dead.
-pub(in crate::store) fn reap(conn: &mut Conn, silent_since: Timestamp) -> QueryResult<Vec<NodeId>> {
-    let rows: Vec<(i64,)> = bind(Reap, &[Bind::Int(to_micros(silent_since))]).load(conn)?;
-    let mut ids: Vec<_> = rows.into_iter().map(|(id,)| NodeId(id)).collect();
-    ids.sort_unstable();
-    Ok(ids)
 }
 
 /// All nodes, newest first.

@@ -20,7 +20,8 @@ pub(in crate::store) trait Statement: 'static {
 
     /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
     /// these columns; `{for update}` and `{skip locked}` what keeps rows from other transactions; `{is queued}`,
-    /// `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said.
+    /// `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
+    /// `{queue place}` a task's place among those of its robot and priority.
     const SQL: &'static str;
 }
 
@@ -147,6 +148,7 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                     ("{is queued", _) => out.push_sql(dialect::IS_QUEUED),
                     ("{is scheduled", _) => out.push_sql(dialect::IS_SCHEDULED),
                     ("{is retrying", _) => out.push_sql(dialect::IS_RETRYING),
+                    ("{queue place", _) => out.push_sql(dialect::QUEUE_PLACE),
                     (rows, Some(piece)) if rows.starts_with("{rows ") => {
                         dialect::push_piece(&mut out, declared(S::SQL), piece)?;
                     }

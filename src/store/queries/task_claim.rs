@@ -81,17 +81,17 @@ impl Statement for ClaimOfAll {
                 SELECT * FROM (SELECT id, priority FROM tasks
                     WHERE {is queued} AND robot_id = x.robot AND priority > x.priority
                         AND (deadline_at IS NULL OR deadline_at >= ?)
-                    ORDER BY priority DESC, id LIMIT x.count) AS before
+                    ORDER BY priority DESC, {queue place} LIMIT x.count) AS before
                 UNION ALL
                 SELECT * FROM (SELECT id, priority FROM tasks
-                    WHERE {is queued} AND robot_id = x.robot AND priority = x.priority AND id > x.after
+                    WHERE {is queued} AND robot_id = x.robot AND priority = x.priority AND {queue place} > x.after
                         AND (deadline_at IS NULL OR deadline_at >= ?)
-                    ORDER BY priority DESC, id LIMIT x.count) AS at
+                    ORDER BY priority DESC, {queue place} LIMIT x.count) AS at
                 UNION ALL
                 SELECT * FROM (SELECT id, priority FROM tasks
                     WHERE {is queued} AND robot_id = x.robot AND priority < x.priority
                         AND (deadline_at IS NULL OR deadline_at >= ?)
-                    ORDER BY priority DESC, id LIMIT x.count) AS behind
+                    ORDER BY priority DESC, {queue place} LIMIT x.count) AS behind
                 LIMIT x.count
             ) AS q
         ), n AS (

@@ -207,6 +207,7 @@ pub(in crate::store) fn promote(
     let next: Option<(i64,)> = bind(NextDue, &[]).get_result(conn).optional()?;
     Ok(Promotion {
         queued,
+        waiting: Vec::new(),
         expired,
         next_run_at: next.map(|(at,)| from_micros(at)),
     })
@@ -221,10 +222,18 @@ impl Statement for WaitingRobots {
         WHERE EXISTS (SELECT 1 FROM tasks WHERE {is queued} AND robot_id = r.id) ORDER BY r.id";
 }
 
-/// Robots that have queued tasks: one look into the queue's index for each robot.
-pub(in crate::store) fn waiting_robots(conn: &mut Conn) -> QueryResult<Vec<RobotId>> {
+/// As [`promote`], and looks which robots have queued tasks: once into the queue's index for each robot.
+pub(in crate::store) fn sweep(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Promotion> {
+    let promotion = promote(conn, now, limit)?;
     let rows: Vec<(i64,)> = bind(WaitingRobots, &[]).load(conn)?;
-    Ok(rows.into_iter().map(|(id,)| RobotId(id)).collect())
+    Ok(Promotion {
+        waiting: rows.into_iter().map(|(id,)| RobotId(id)).collect(),
+        ..promotion
+    })
 }
 
 struct Depths;

@@ -44,6 +44,8 @@ pub(in crate::store) struct Completed {
 pub(in crate::store) struct Promotion {
     /// Tasks that are queued now.
     pub(in crate::store) queued: Vec<(TaskId, RobotId)>,
+    /// Robots that have queued tasks, where that was looked for.
+    pub(in crate::store) waiting: Vec<RobotId>,
     /// Tasks that were too late.
     pub(in crate::store) expired: Vec<(TaskId, RobotId)>,
     /// When the next one is due.

@@ -179,7 +179,10 @@ async fn the_highest_priority_runs_first(database: &Database) {
     );
     let processes: BTreeSet<_> = claimed.iter().map(|c| c.process).collect();
     assert_eq!(processes.len(), 4);
-    assert_eq!(store.task_waiting_robots().await.unwrap(), [robots[0]]);
+    assert_eq!(
+        store.task_sweep(at(2), 1).await.unwrap().robots,
+        [robots[0]]
+    );
     let rest = store
         .task_claim(node, vec![(robots[0], 3)], at(2))
         .await

@@ -251,11 +251,13 @@ async fn a_dead_nodes_tasks_are_offered_again(database: &Database) {
         .unwrap();
     let other = store.node_start("there", "0.1.0", 2, at(3)).await.unwrap();
     assert_eq!(store.task_orphans(10).await.unwrap(), []);
-    assert!(store.node_beat(node, at(10)).await.unwrap());
-    assert_eq!(store.node_reap(at(5)).await.unwrap(), [other]);
-    assert_eq!(store.node_reap(at(11)).await.unwrap(), [node]);
-    assert!(
-        !store.node_beat(node, at(12)).await.unwrap(),
+    let beat = |node, seconds, silent| store.node_beat(node, at(seconds), at(silent));
+    assert_eq!(beat(node, 10, 5).await.unwrap(), Some(vec![other]));
+    let third = store.node_start("third", "0.1.0", 3, at(11)).await.unwrap();
+    assert_eq!(beat(third, 11, 11).await.unwrap(), Some(vec![node]));
+    assert_eq!(
+        beat(node, 12, 11).await.unwrap(),
+        None,
         "a dead node stays dead"
     );
     assert_eq!(store.task_orphans(10).await.unwrap(), claimed);

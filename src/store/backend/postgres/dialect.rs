@@ -128,6 +128,9 @@ pub(in crate::store) const SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
 
 /// The task waits for a free instance. The indexes know its stage only, which a claim does not change.
 pub(in crate::store) const IS_QUEUED: &str = "stage = 1 AND status = 1";
+/// A task's place in the queue, as only the queue's index knows it: by its bare id the server may choose to walk
+/// over all tasks in the order of their ids, whosever they are.
+pub(in crate::store) const QUEUE_PLACE: &str = "(id + 0)";
 /// The task waits for its time.
 pub(in crate::store) const IS_SCHEDULED: &str = "stage <> 1 AND status = 0";
 /// The task waits for its next attempt.

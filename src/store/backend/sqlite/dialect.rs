@@ -80,6 +80,8 @@ pub(in crate::store) const SKIP_LOCKED: &str = "";
 
 /// The task waits for a free instance.
 pub(in crate::store) const IS_QUEUED: &str = "status = 1";
+/// A task's place in the queue.
+pub(in crate::store) const QUEUE_PLACE: &str = "id";
 /// The task waits for its time.
 pub(in crate::store) const IS_SCHEDULED: &str = "status = 0";
 /// The task waits for its next attempt.
