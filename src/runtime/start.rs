@@ -59,8 +59,19 @@ pub struct Runtime {
     core: Arc<Core>,
     supervisor: Addr<Supervisor>,
     control: Arbiter,
-    /// Taken when the runtime ends.
-    jobs: Option<tokio::runtime::Runtime>,
+    _jobs: JobThreads,
+}
+
+/// The threads for robots' code, until this is dropped: `None` afterwards.
+struct JobThreads(Option<tokio::runtime::Runtime>);
+
+impl Drop for JobThreads {
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
+            // A run that does not end must not keep the process from ending, nor a start that failed from saying why.
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// `every` robots of a new database fire within this time, spread so that they do not all start at once.
@@ -82,6 +93,8 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         .enable_all()
         .build()
         .context("failed to start the threads for robots")?;
+    let threads = jobs.handle().clone();
+    let jobs = JobThreads(Some(jobs));
     let now = config.clock.now();
     let registry = Arc::new(Registry::default());
     let (robots, health) = enrol(&config, &registry, now).await?;
@@ -102,7 +115,7 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
     });
     let (ends, inbox) = mpsc::unbounded_channel();
     let (crossing, piers) = Crossing::new();
-    let core = Core::new(tools, robots, jobs.handle().clone(), crossing, ends);
+    let core = Core::new(tools, robots, threads, crossing, ends);
     let core = Arc::new(core);
     let control = Arbiter::new();
     let supervisor = start_control(
@@ -121,7 +134,7 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         core,
         supervisor,
         control,
-        jobs: Some(jobs),
+        _jobs: jobs,
     })
 }
 
@@ -249,10 +262,6 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.core.stopping.cancel();
         self.control.stop();
-        if let Some(jobs) = self.jobs.take() {
-            // A run that does not end must not keep the process from ending.
-            jobs.shutdown_background();
-        }
     }
 }
 

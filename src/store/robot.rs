@@ -45,8 +45,8 @@ pub struct RobotChange {
     pub event: Option<NewEvent>,
 }
 
-/// Most robots of one installation: the catalogue's 48 and the operator's own.
-pub const ROBOTS_MAX: usize = 10_000;
+/// Most robots of one installation: the catalogue's 48, and 10,000 of the operator's own with room to spare.
+pub const ROBOTS_MAX: usize = 16_000;
 
 impl Store {
     /// Makes sure each `(name, anchor)` has a row (anchor is used for new ones only). Answers all of them in order.

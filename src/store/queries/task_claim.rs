@@ -325,6 +325,9 @@ impl Statement for LockHeld {
         WHERE t.status = 2 ORDER BY t.id {for update}";
 }
 
+/// Task, process, robot, when it started, whether it was asked to stop.
+type Held = (i64, Option<i64>, i64, Option<i64>, bool);
+
 struct QueueAgain;
 
 impl Statement for QueueAgain {
@@ -350,7 +353,7 @@ pub(in crate::store) fn release(
     let (mut robots, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
     let (mut seen, mut at) = (HashSet::new(), 0);
     let mut processes = Vec::new();
-    let held: Vec<(i64, Option<i64>, i64, Option<i64>, bool)> = find(conn, LockHeld, &rows, &[])?;
+    let held: Vec<Held> = find(conn, LockHeld, &rows, &[])?;
     for (id, process, robot, started, cancel) in held {
         if !seen.insert(id) {
             continue;

@@ -57,32 +57,8 @@ pub fn with_robots<F: Future<Output = ()>>(
 ) {
     actix::System::new().block_on(async move {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(StoreConfig::Sqlite {
-            path: folder.path().join("robotd.db"),
-        })
-        .await
-        .unwrap();
-        store.hold_exclusively().await.unwrap();
-        let runtime = runtime::start(RuntimeConfig {
-            store: store.clone(),
-            clock: Arc::new(SystemClock),
-            robots: robots
-                .into_iter()
-                .map(|made| Arc::new(made) as Arc<dyn Robot>)
-                .collect(),
-            node_name: "test".to_owned(),
-            data_dir: folder.path().to_owned(),
-            mail: None,
-            syslog: None,
-            retention: Retention {
-                tasks: Duration::from_secs(86_400),
-                events: Duration::from_secs(86_400),
-                ticks: Duration::from_secs(86_400),
-            },
-            job_threads: 4,
-        })
-        .await
-        .unwrap();
+        let (store, started) = start(robots, &folder).await;
+        let runtime = started.unwrap();
         let rig = Arc::new(Rig {
             runtime,
             store,
@@ -93,6 +69,36 @@ pub fn with_robots<F: Future<Output = ()>>(
             rig.runtime.stop();
         }
     });
+}
+
+/// Starts a runtime that has these robots on a new database.
+pub async fn start(robots: Vec<Made>, folder: &TempDir) -> (Store, anyhow::Result<Runtime>) {
+    let store = Store::open(StoreConfig::Sqlite {
+        path: folder.path().join("robotd.db"),
+    })
+    .await
+    .unwrap();
+    store.hold_exclusively().await.unwrap();
+    let started = runtime::start(RuntimeConfig {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        robots: robots
+            .into_iter()
+            .map(|made| Arc::new(made) as Arc<dyn Robot>)
+            .collect(),
+        node_name: "test".to_owned(),
+        data_dir: folder.path().to_owned(),
+        mail: None,
+        syslog: None,
+        retention: Retention {
+            tasks: Duration::from_secs(86_400),
+            events: Duration::from_secs(86_400),
+            ticks: Duration::from_secs(86_400),
+        },
+        job_threads: 4,
+    })
+    .await;
+    (store, started)
 }
 
 impl Rig {

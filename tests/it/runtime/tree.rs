@@ -9,7 +9,7 @@ use robotd::robot::{Outcome, RobotSpec};
 use robotd::runtime::handle::HealthStatus;
 use serde_json::json;
 
-use super::rig::{Made, with_robots};
+use super::rig::{Made, start, with_robots};
 
 const fn spec(name: &'static str) -> RobotSpec {
     RobotSpec {
@@ -122,5 +122,21 @@ fn a_drain_interrupts_what_does_not_end_and_offers_it_again() {
             (0, 0),
             "an interrupted run uses up nothing"
         );
+    });
+}
+
+#[test]
+fn a_start_that_fails_says_why() {
+    let work: super::rig::Work = |_| Box::pin(async { Ok(Outcome::done()) });
+    let without_time = RobotSpec {
+        timeout: Duration::ZERO,
+        ..spec("custom.idles")
+    };
+    actix::System::new().block_on(async move {
+        let folder = tempfile::tempdir().unwrap();
+        let (_store, started) = start(vec![Made(without_time, work)], &folder).await;
+        let said = started.err().unwrap().to_string();
+        assert!(said.contains("custom.idles"), "{said}");
+        assert!(said.contains("timeout"), "{said}");
     });
 }
