@@ -18,6 +18,8 @@ use crate::store::tick::NewTick;
 
 /// Longest sleep: a step of the machine's clock is noticed within this time.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Ticks recorded in one transaction; after a pause of the node there may be many more.
+const TICKS_MAX: usize = 5_000;
 /// Pause after the database refused; the instants stay undecided and are decided late.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -92,11 +94,14 @@ impl Scheduler {
             );
             sleep = Duration::ZERO;
         }
-        if !ticks.is_empty() {
+        // Where a part fails, the whole is decided again; what stands already is left as it is.
+        while !ticks.is_empty() {
+            let rest = ticks.split_off(ticks.len().min(TICKS_MAX));
             self.core
                 .store()
                 .tick_record(self.core.tools.node, ticks, now)
                 .await?;
+            ticks = rest;
         }
         for (robot, revision, latest) in moved {
             self.decided.insert(robot, (revision, Some(latest)));
