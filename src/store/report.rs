@@ -105,7 +105,7 @@ impl Store {
         read!(self, report::key_survey())
     }
 
-    /// Figures per robot; a bounded read each.
+    /// Figures of the robots whose tasks are queued, running or dead; a bounded read each.
     pub async fn robot_loads(&self, since: Timestamp) -> StoreResult<Vec<RobotLoad>> {
         read!(self, load::robot_loads(since))
     }
