@@ -8,7 +8,7 @@ use super::rows::Rows;
 use super::statement::{Statement, find, run};
 use super::{Conn, claims, dialect};
 use crate::domain::id::RobotId;
-use crate::domain::task::{AfterRun, TaskStatus};
+use crate::domain::task::{AfterRun, ProcessOutcome, TaskStatus};
 use crate::domain::time::to_micros;
 use crate::store::backend::QueryResult;
 use crate::store::task::{Completed, Completion, ERROR_CHARS_MAX};
@@ -24,29 +24,74 @@ impl Statement for Lock {
         WHERE t.status = 2 ORDER BY t.id {for update}";
 }
 
+/// What history keeps of a task, and of its last process.
+macro_rules! done_columns {
+    () => {
+        "INSERT INTO tasks_done (id, robot_id, trigger_code, payload, priority, run_at, deadline_at, unique_key,
+            attempts, max_attempts, planned_at, event_id, requested_by, created_at, process_id, node_id, started_at,
+            cancel_requested, finished_at, counters, status, outcome, deaths, error, error_class, run_error) "
+    };
+}
+
+/// Those of them that the task's row has as they are to be.
+macro_rules! kept_columns {
+    () => {
+        "t.id, t.robot_id, t.trigger_code, t.payload, t.priority, t.run_at, t.deadline_at, t.unique_key,
+            t.attempts, t.max_attempts, t.planned_at, t.event_id, t.requested_by, t.created_at, t.process_id,
+            t.node_id, t.started_at, t.cancel_requested, "
+    };
+}
+
+/// What is told of a task that is over.
+macro_rules! end_rows {
+    () => {
+        "{rows task int, process int, at int, counters text, status int, outcome int, death int, class text,
+            error text} "
+    };
+}
+
+/// What is told of one that succeeded: most do.
+macro_rules! success_rows {
+    () => {
+        "{rows task int, process int, at int, counters text} "
+    };
+}
+
 /// Ends of tasks that are over, in one statement: what the fence lets through leaves the hot table for history, its
 /// last process with it.
 struct Finish;
 
 impl Statement for Finish {
     type Row = (BigInt, Nullable<BigInt>, BigInt);
-    const SQL: &'static str = "
-        WITH gone AS (
-            DELETE FROM tasks t
-            USING {rows task int, process int, at int, outcome int, class text, error text, counters text,
-                status int, death int}
-            WHERE t.id = x.task AND t.process_id = x.process AND t.status = 2
-            RETURNING t.*, x.at, x.outcome, x.class, x.error AS run_error, x.counters, x.status AS final, x.death
-        )
-        INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at,
-            unique_key, attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
-            finished_at, error, node_id, started_at, outcome, error_class, run_error, counters, cancel_requested)
-        SELECT id, robot_id, trigger_code, final, payload, priority, run_at, deadline_at, unique_key, attempts,
-            max_attempts, deaths + death, planned_at, event_id, requested_by, created_at, process_id, at,
-            CASE WHEN final = 3 OR run_error IS NOT NULL THEN NULL ELSE error END, node_id, started_at, outcome,
-            class, run_error, counters, cancel_requested
-        FROM gone
-        RETURNING id, process_id, robot_id";
+    const SQL: &'static str = concat!(
+        "WITH gone AS (DELETE FROM tasks t USING ",
+        end_rows!(),
+        "WHERE t.id = x.task AND t.process_id = x.process AND t.status = 2 RETURNING ",
+        kept_columns!(),
+        "x.at, x.counters, x.status, x.outcome, t.deaths + x.death,
+            CASE WHEN x.status = 3 OR x.error IS NOT NULL THEN NULL ELSE t.error END, x.class, x.error) ",
+        done_columns!(),
+        "SELECT * FROM gone RETURNING id, process_id, robot_id"
+    );
+}
+
+/// See [`Finish`].
+struct FinishSucceeded;
+
+impl Statement for FinishSucceeded {
+    type Row = (BigInt, Nullable<BigInt>, BigInt);
+    const SQL: &'static str = concat!(
+        "WITH gone AS (DELETE FROM tasks t USING ",
+        success_rows!(),
+        "WHERE t.id = x.task AND t.process_id = x.process AND t.status = 2 RETURNING ",
+        kept_columns!(),
+        "x.at, x.counters, t.deaths) ",
+        done_columns!(),
+        "SELECT id, robot_id, trigger_code, payload, priority, run_at, deadline_at, unique_key, attempts, max_attempts,
+            planned_at, event_id, requested_by, created_at, process_id, node_id, started_at, cancel_requested, at,
+            counters, 3, 1, deaths, NULL, NULL, NULL
+        FROM gone RETURNING id, process_id, robot_id"
+    );
 }
 
 /// The same in two steps, where a statement costs no round trip and changes one table only.
@@ -54,20 +99,33 @@ struct FinishTask;
 
 impl Statement for FinishTask {
     type Row = (BigInt, Nullable<BigInt>, BigInt);
-    const SQL: &'static str = "
-        INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at,
-            unique_key, attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id,
-            finished_at, error, node_id, started_at, outcome, error_class, run_error, counters, cancel_requested)
-        SELECT t.id, t.robot_id, t.trigger_code, x.status, t.payload, t.priority, t.run_at, t.deadline_at,
-            t.unique_key, t.attempts, t.max_attempts, t.deaths + x.death, t.planned_at, t.event_id, t.requested_by,
-            t.created_at, t.process_id, x.at,
-            CASE WHEN x.status = 3 OR x.error IS NOT NULL THEN NULL ELSE t.error END, t.node_id, t.started_at,
-            x.outcome, x.class, x.error, x.counters, t.cancel_requested
-        FROM {rows task int, process int, at int, outcome int, class text, error text, counters text,
-            status int, death int}
-        JOIN tasks t ON t.id = x.task AND t.process_id = x.process
-        WHERE t.status = 2
-        RETURNING id, process_id, robot_id";
+    const SQL: &'static str = concat!(
+        done_columns!(),
+        "SELECT ",
+        kept_columns!(),
+        "x.at, x.counters, x.status, x.outcome, t.deaths + x.death,
+            CASE WHEN x.status = 3 OR x.error IS NOT NULL THEN NULL ELSE t.error END, x.class, x.error
+        FROM ",
+        end_rows!(),
+        "JOIN tasks t ON t.id = x.task AND t.process_id = x.process
+        WHERE t.status = 2 RETURNING id, process_id, robot_id"
+    );
+}
+
+/// See [`FinishTask`].
+struct FinishTaskSucceeded;
+
+impl Statement for FinishTaskSucceeded {
+    type Row = (BigInt, Nullable<BigInt>, BigInt);
+    const SQL: &'static str = concat!(
+        done_columns!(),
+        "SELECT ",
+        kept_columns!(),
+        "x.at, x.counters, 3, 1, t.deaths, NULL, NULL, NULL FROM ",
+        success_rows!(),
+        "JOIN tasks t ON t.id = x.task AND t.process_id = x.process
+        WHERE t.status = 2 RETURNING id, process_id, robot_id"
+    );
 }
 
 /// See [`FinishTask`].
@@ -158,8 +216,9 @@ pub(in crate::store) fn complete(
             }
         }
     }
-    record_last(conn, &last)?;
     claims::settle(conn, &ended)?;
+    // At the end, so that others who record ends of the same robots wait for this one's commit only.
+    record_last(conn, &last)?;
     Ok(done)
 }
 
@@ -172,37 +231,46 @@ fn finish(
     finals: &[(&Completion, TaskStatus)],
     accepted: &mut Accepted,
 ) -> QueryResult<()> {
-    let mut rows = Rows::default();
+    let (mut succeeded, mut others) = (Rows::default(), Rows::default());
     let mut statuses = HashMap::with_capacity(finals.len());
     for (completion, status) in finals {
         statuses.insert(completion.process.0, *status);
+        let (task, process) = (completion.task.0, completion.process.0);
+        let at = to_micros(completion.finished_at);
+        let counters = counters_of(completion);
+        if is_plain_success(completion, *status) {
+            succeeded.push([task.into(), process.into(), at.into(), counters.into()]);
+            continue;
+        }
         let death = match completion.after {
             AfterRun::Finished(status) => status == TaskStatus::Quarantined,
             AfterRun::Again { death, .. } => death,
         };
-        rows.push([
-            completion.task.0.into(),
-            completion.process.0.into(),
-            to_micros(completion.finished_at).into(),
+        others.push([
+            task.into(),
+            process.into(),
+            at.into(),
+            counters.into(),
+            status.code().into(),
             completion.outcome.code().into(),
+            i32::from(death).into(),
             completion.error_class.clone().into(),
             error_of(completion).into(),
-            counters_of(completion).into(),
-            status.code().into(),
-            i32::from(death).into(),
         ]);
     }
-    let gone: Vec<(i64, Option<i64>, i64)> = if dialect::CHANGES_TABLES_AT_ONCE {
-        find(conn, Finish, &rows, &[])?
+    let mut gone: Vec<(i64, Option<i64>, i64)>;
+    if dialect::CHANGES_TABLES_AT_ONCE {
+        gone = find(conn, FinishSucceeded, &succeeded, &[])?;
+        gone.append(&mut find(conn, Finish, &others, &[])?);
     } else {
-        let gone: Vec<(i64, Option<i64>, i64)> = find(conn, FinishTask, &rows, &[])?;
+        gone = find(conn, FinishTaskSucceeded, &succeeded, &[])?;
+        gone.append(&mut find(conn, FinishTask, &others, &[])?);
         let mut removed = Rows::default();
         for (task, ..) in &gone {
             removed.push([(*task).into()]);
         }
         run(conn, FinishRemove, &removed)?;
-        gone
-    };
+    }
     for (task, process, robot) in gone {
         if let Some(process) = process
             && let Some(status) = statuses.get(&process)
@@ -211,6 +279,15 @@ fn finish(
         }
     }
     Ok(())
+}
+
+/// Whether there is no more to say than that it succeeded, and what it counted.
+fn is_plain_success(completion: &Completion, status: TaskStatus) -> bool {
+    status == TaskStatus::Succeeded
+        && completion.outcome == ProcessOutcome::Succeeded
+        && completion.error_class.is_none()
+        && completion.error.is_none()
+        && completion.after == AfterRun::Finished(TaskStatus::Succeeded)
 }
 
 /// Offers tasks again; answers those that were asked to stop meanwhile, which are over instead.
