@@ -90,7 +90,7 @@ pub async fn run_loop(tools: Tools, robot: Arc<dyn Robot>, runs: u32) -> anyhow:
     let capacity = &core.capacity[&ROBOT];
     let started = Instant::now();
     for number in 1..=i64::from(runs) {
-        capacity.promise(1);
+        capacity.promise_made(1);
         pool.do_send(Submit(Vec::from([claimed(&core, number)])));
         let end = ended.recv().await.context("the pool is gone")?;
         core.journals.close(std::iter::once(end.run.process));

@@ -1,8 +1,9 @@
 //! What the actors and services of one node share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -30,56 +31,94 @@ pub(crate) struct Ended {
     pub(crate) finished_at: Timestamp,
 }
 
-/// How many tasks of one robot may be claimed. All writers live on the control thread; atomics only let
-/// other threads read.
+/// How many tasks of one robot may be claimed, and whether some wait for it.
 ///
 /// A claim counts from the moment it is asked for until its end is recorded, so that the database never
 /// shows more runs of a robot than its instances.
 #[derive(Debug, Default)]
-pub(crate) struct Capacity {
+pub(crate) struct Capacity(Mutex<Books>);
+
+#[derive(Debug, Default)]
+struct Books {
     /// What the pool can start now (`PoolState::room`).
-    room: AtomicU32,
+    room: u32,
     /// Claims asked for that the pool has not seen yet.
-    promised: AtomicU32,
+    promised: u32,
     /// Runs that ended and are not recorded yet.
-    unrecorded: AtomicU32,
+    unrecorded: u32,
+    /// Whether the feeder will claim queued tasks as soon as there is room.
+    awaited: bool,
+}
+
+impl Books {
+    fn free(&self) -> u32 {
+        self.room.saturating_sub(self.promised + self.unrecorded)
+    }
+
+    fn promise(&mut self, most: u32) -> u32 {
+        let claims = self.free().min(most);
+        self.promised += claims;
+        claims
+    }
 }
 
 impl Capacity {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Claims that may be asked for now.
     pub(crate) fn free(&self) -> u32 {
-        let taken = self.promised.load(Ordering::Relaxed) + self.unrecorded.load(Ordering::Relaxed);
-        self.room.load(Ordering::Relaxed).saturating_sub(taken)
+        self.books().free()
     }
 
     /// Answers whether there is more room than before.
     pub(crate) fn set_room(&self, room: u32) -> bool {
-        self.room.swap(room, Ordering::Relaxed) < room
+        mem::replace(&mut self.books().room, room) < room
     }
 
-    /// So many claims are asked for.
-    pub(crate) fn promise(&self, claims: u32) {
-        self.promised.fetch_add(claims, Ordering::Relaxed);
+    /// Takes note of whether queued tasks are looked for as soon as there is room.
+    pub(crate) fn set_awaited(&self, awaited: bool) {
+        self.books().awaited = awaited;
+    }
+
+    /// At most so many claims are asked for, as far as they are free; answers how many.
+    pub(crate) fn promise(&self, most: u32) -> u32 {
+        self.books().promise(most)
+    }
+
+    /// As [`Capacity::promise`], for tasks that come just now: where others wait it is not their turn.
+    pub(crate) fn promise_to_new(&self, most: u32) -> u32 {
+        let mut books = self.books();
+        if books.awaited {
+            return 0;
+        }
+        books.promise(most)
+    }
+
+    /// So many claims were made, whether they were free or not.
+    pub(crate) fn promise_made(&self, claims: u32) {
+        self.books().promised += claims;
     }
 
     /// So many claims have reached the pool, or came to nothing.
     pub(crate) fn redeem(&self, claims: u32) {
-        self.promised.fetch_sub(claims, Ordering::Relaxed);
+        self.books().promised -= claims;
     }
 
     /// A run ended; its end is on its way to the recorder.
     pub(crate) fn ended(&self) {
-        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+        self.books().unrecorded += 1;
     }
 
     /// Runs that ended and are not recorded yet.
     pub(crate) fn unrecorded(&self) -> u32 {
-        self.unrecorded.load(Ordering::Relaxed)
+        self.books().unrecorded
     }
 
     /// An end is recorded.
     pub(crate) fn recorded(&self) {
-        self.unrecorded.fetch_sub(1, Ordering::Relaxed);
+        self.books().unrecorded -= 1;
     }
 }
 

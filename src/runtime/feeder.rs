@@ -34,21 +34,21 @@ struct Feeder {
     /// When the next scheduled task is due.
     next_due: Option<Timestamp>,
     next_sweep: Instant,
-    /// When the last claim was made, if its answer was lost: it may have been committed.
-    unheard: Option<Timestamp>,
 }
 
 /// The service.
 pub(crate) async fn run(core: Arc<Core>, supervisor: Addr<Supervisor>) {
     // Subscribe first, look second: nothing is missed in between.
     let mut signals = core.store().signals();
+    for capacity in core.capacity.values() {
+        capacity.set_awaited(false);
+    }
     let mut feeder = Feeder {
         core,
         supervisor,
         waiting: HashSet::new(),
         next_due: None,
         next_sweep: Instant::now(),
-        unheard: None,
     };
     loop {
         let result = feeder.round().await;
@@ -92,7 +92,7 @@ impl Feeder {
             None
         };
         if let Some(promoted) = promoted {
-            self.waiting.extend(promoted.robots);
+            self.await_tasks(promoted.robots);
             self.next_due = promoted.next_run_at;
         }
         if sweep {
@@ -107,12 +107,8 @@ impl Feeder {
         let mut left = CLAIM_MAX;
         let mut demands = Vec::new();
         for robot in &self.waiting {
-            let free = self
-                .core
-                .capacity
-                .get(robot)
-                .map_or(0, |capacity| capacity.free())
-                .min(left);
+            let capacity = self.core.capacity.get(robot);
+            let free = capacity.map_or(0, |capacity| capacity.promise(left));
             if free > 0 {
                 demands.push((*robot, free));
                 left -= free;
@@ -120,9 +116,6 @@ impl Feeder {
         }
         if demands.is_empty() {
             return Ok(false);
-        }
-        for (robot, count) in &demands {
-            self.core.capacity[robot].promise(*count);
         }
         let (node, now) = (self.core.tools.node, self.core.now());
         let claimed = self
@@ -139,28 +132,32 @@ impl Feeder {
                 for (robot, count) in &demands {
                     self.core.capacity[robot].redeem(*count);
                 }
-                self.unheard = Some(now);
                 Err(error)
             }
         }
     }
 
-    /// Hands out what a claim came to whose answer was lost with its connection. Nobody else would: this node
-    /// is alive and holds the tasks.
-    async fn take_up_unheard(&mut self) -> StoreResult<()> {
-        let Some(at) = self.unheard else {
-            return Ok(());
-        };
-        let node = self.core.tools.node;
-        let claims = self.core.store().task_claimed_at(node, at).await?;
-        self.unheard = None;
+    /// Hands out what transactions came to whose end was not heard of. Nobody else would: this node is alive and
+    /// holds the tasks.
+    async fn take_up_unheard(&self) -> StoreResult<()> {
+        let claims = self.core.store().task_unheard(self.core.tools.node).await?;
         for (robot, own) in by_robot(claims) {
             if let Some(capacity) = self.core.capacity.get(&robot) {
-                capacity.promise(u32::try_from(own.len()).unwrap_or(u32::MAX));
+                capacity.promise_made(u32::try_from(own.len()).unwrap_or(u32::MAX));
             }
             self.supervisor.do_send(Deliver(robot, own));
         }
         Ok(())
+    }
+
+    /// From now on these robots' queued tasks are claimed as soon as there is room.
+    fn await_tasks(&mut self, robots: Vec<RobotId>) {
+        for robot in robots {
+            if let Some(capacity) = self.core.capacity.get(&robot) {
+                capacity.set_awaited(true);
+            }
+            self.waiting.insert(robot);
+        }
     }
 
     /// A robot that got less than it asked for has no more queued tasks.
@@ -171,7 +168,9 @@ impl Feeder {
             let got = u32::try_from(own.len()).unwrap_or(u32::MAX);
             if got < *asked {
                 self.waiting.remove(robot);
-                self.core.capacity[robot].redeem(*asked - got);
+                let capacity = &self.core.capacity[robot];
+                capacity.set_awaited(false);
+                capacity.redeem(*asked - got);
             }
             if got > 0 {
                 self.supervisor.do_send(Deliver(*robot, own));
@@ -181,7 +180,7 @@ impl Feeder {
 
     fn note(&mut self, signal: Result<Signal, RecvError>) {
         match signal {
-            Ok(Signal::TasksReady(robots)) => self.waiting.extend(robots),
+            Ok(Signal::TasksReady(robots)) => self.await_tasks(robots),
             Ok(Signal::Scheduled(at)) => {
                 self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)))
             }

@@ -14,6 +14,7 @@ mod change;
 mod core;
 mod courier;
 mod crossing;
+mod dispatch;
 mod execute;
 mod feeder;
 pub mod handle;

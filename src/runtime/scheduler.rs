@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::core::Core;
-use crate::domain::id::RobotId;
+use crate::domain::id::{IdMap, RobotId};
 use crate::domain::task::{PRIORITY_DEFAULT, Trigger};
 use crate::domain::tick::{Decision, Overlap, Standing, TickDecision, TickPlan, decide, next_wake};
 use crate::domain::time::Timestamp;
 use crate::robot::registry::Entry;
 use crate::store::StoreResult;
-use crate::store::task::NewTask;
+use crate::store::task::{NewTask, OpenRuns};
 use crate::store::tick::NewTick;
 
 /// Longest sleep: a step of the machine's clock is noticed within this time.
@@ -22,6 +22,9 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 const TICKS_MAX: usize = 5_000;
 /// Pause after the database refused; the instants stay undecided and are decided late.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// A robot with instants to be decided, its plan, and the last instant decided before.
+type Due<'a> = (&'a Arc<Entry>, TickPlan<'a>, Option<Timestamp>);
 
 struct Scheduler {
     core: Arc<Core>,
@@ -65,20 +68,22 @@ impl Scheduler {
         self.load().await?;
         let now = self.core.now();
         let mut sleep = SLEEP_MAX;
+        let entries = self.core.tools.registry.all();
+        let mut due = Vec::new();
+        for entry in &entries {
+            let Some(plan) = plan(entry) else { continue };
+            let last = self.last_decided(entry.id);
+            match next_wake(&plan, last, now) {
+                Some(at) if at <= now => due.push((entry, plan, last)),
+                Some(at) => sleep = sleep.min((at - now).to_std().unwrap_or_default()),
+                None => {}
+            }
+        }
+        let open = self.open_runs(&due).await?;
         let mut ticks = Vec::new();
         let mut moved = Vec::new();
-        for entry in self.core.tools.registry.all() {
-            let Some(plan) = plan(&entry) else { continue };
-            let last = self.decided.get(&entry.id).and_then(|(_, last)| *last);
-            match next_wake(&plan, last, now) {
-                Some(at) if at <= now => {}
-                Some(at) => {
-                    sleep = sleep.min((at - now).to_std().unwrap_or_default());
-                    continue;
-                }
-                None => continue,
-            }
-            let standing = self.standing(&entry).await?;
+        for (entry, plan, last) in due {
+            let standing = self.standing(entry, open.get(&entry.id));
             let decisions = decide(&plan, last, now, &standing);
             if let Some(latest) = decisions
                 .iter()
@@ -90,7 +95,7 @@ impl Scheduler {
             ticks.extend(
                 decisions
                     .into_iter()
-                    .map(|decision| new_tick(&entry, decision, now)),
+                    .map(|decision| new_tick(entry, decision, now)),
             );
             sleep = Duration::ZERO;
         }
@@ -127,12 +132,23 @@ impl Scheduler {
         Ok(())
     }
 
-    async fn standing(&self, entry: &Entry) -> StoreResult<Standing> {
-        let (open_runs, waiting_runs) = match entry.config.overlap {
-            Overlap::Allow => (0, 0),
-            Overlap::Skip | Overlap::Queue => self.core.store().task_open_runs(entry.id).await?,
-        };
-        Ok(Standing {
+    fn last_decided(&self, robot: RobotId) -> Option<Timestamp> {
+        self.decided.get(&robot).and_then(|(_, last)| *last)
+    }
+
+    /// The open runs of those robots whose ticks must respect them.
+    async fn open_runs(&self, due: &[Due<'_>]) -> StoreResult<IdMap<RobotId, OpenRuns>> {
+        let respecting = due.iter().filter(|(entry, ..)| match entry.config.overlap {
+            Overlap::Allow => false,
+            Overlap::Skip | Overlap::Queue => true,
+        });
+        let robots: Vec<_> = respecting.map(|(entry, ..)| entry.id).collect();
+        self.core.store().task_open_runs(robots).await
+    }
+
+    fn standing(&self, entry: &Entry, open: Option<&OpenRuns>) -> Standing {
+        let open = open.copied().unwrap_or_default();
+        Standing {
             enabled: entry.config.enabled,
             paused: entry.config.instances == 0
                 || entry
@@ -140,9 +156,9 @@ impl Scheduler {
                     .borrow()
                     .quarantined
                     .is_some_and(|(_, until)| until > self.core.now()),
-            open_runs,
-            waiting_runs,
-        })
+            open_runs: open.all,
+            waiting_runs: open.waiting,
+        }
     }
 }
 

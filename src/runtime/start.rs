@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, Ended};
 use super::crossing::{self, Crossing, Piers};
+use super::dispatch::Dispatcher;
 use super::handle::Handle;
 use super::supervisor::{DrainAll, InterruptAll, Supervisor};
 use super::{courier, feeder, pruner, recorder, rescuer, scheduler, scribe, service};
@@ -128,6 +129,8 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         config.retention,
     )
     .await?;
+    let dispatcher = Arc::new(Dispatcher::new(&core, &supervisor));
+    core.store().set_starter(Some((node, dispatcher)));
     let handle = Handle::new(Arc::clone(&core), supervisor.clone());
     Ok(Runtime {
         handle,
@@ -260,6 +263,7 @@ async fn start_control(
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        self.core.store().set_starter(None);
         self.core.stopping.cancel();
         self.control.stop();
     }

@@ -29,7 +29,7 @@ impl Store {
     ) -> StoreResult<()> {
         let ids = self.publication_ids(&events, now).await?;
         let published = write!(self, alert::apply(&states, &mails, &events, ids, now))?;
-        self.tell_published(published);
+        self.tell_published(published, None);
         Ok(())
     }
 }

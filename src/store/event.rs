@@ -1,5 +1,7 @@
 //! Events: durable, deduplicated, and the tasks they make, in one transaction.
 
+use std::sync::Arc;
+
 use crate::domain::event::{BATCH_EVENTS_MAX, CloudEvent, EventRecord};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::time::Timestamp;
@@ -8,7 +10,7 @@ use super::backend::{read, write};
 use super::id::Series;
 use super::page::{Page, PageRequest};
 use super::signal::Signal;
-use super::task::{Registered, bounded};
+use super::task::{Registered, Start, bounded};
 use super::{Store, StoreResult};
 
 /// An event and the robots it wakes (`domain::event::Routes::resolve`).
@@ -85,8 +87,15 @@ impl Store {
     ) -> StoreResult<Appended> {
         bounded("events", events.len(), BATCH_EVENTS_MAX)?;
         let ids = self.publication_ids(&events, now).await?;
-        let published = write!(self, event::insert_events(&events, ids, now))?;
-        Ok(self.tell_published(published))
+        let woken = events.iter().flat_map(|event| &event.wakes);
+        let start = self.start_of(woken.map(|wake| wake.robot), now);
+        let start = start.map(Arc::new);
+        let sent = start.clone();
+        let published = write!(
+            self,
+            event::insert_events(&events, ids, now, sent.as_deref())
+        )?;
+        Ok(self.tell_published(published, start))
     }
 
     /// The report, newest first (keyset by id).
@@ -112,8 +121,12 @@ impl Store {
     }
 
     /// Tells what events made; hands the answer on.
-    pub(super) fn tell_published(&self, published: Published) -> Appended {
-        self.tell_registered(published.registered);
+    pub(super) fn tell_published(
+        &self,
+        published: Published,
+        start: Option<Arc<Start>>,
+    ) -> Appended {
+        self.tell_registered(published.registered, start);
         if !published.served.is_empty() {
             // Their waiting tasks were held for a moment: whoever looked then passed them over.
             self.tell(Signal::TasksReady(published.served));

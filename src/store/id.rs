@@ -1,5 +1,7 @@
 //! Ids that are known before the insert: ascending, never used twice.
 
+use std::ops::Range;
+
 use chrono::TimeDelta;
 use tokio::sync::Mutex;
 
@@ -89,6 +91,18 @@ impl Store {
         let first = block.next;
         block.next += count;
         Ok(first)
+    }
+
+    /// As [`Store::ids`], of processes and without waiting: none where not enough are reserved.
+    pub(super) fn process_ids_at_hand(&self, count: u32, now: Timestamp) -> Option<Range<i64>> {
+        let mut block = self.ids_ref().process.try_lock().ok()?;
+        let count = i64::from(count);
+        if !block.serves(count, now) {
+            return None;
+        }
+        let first = block.next;
+        block.next += count;
+        Some(first..block.next)
     }
 
     /// Takes back the end of what [`Store::ids`] gave out last, from `first` on, where nothing was given

@@ -155,7 +155,7 @@ impl Store {
     ) -> StoreResult<()> {
         let ids = self.publication_ids(&events, now).await?;
         let published = write!(self, mail::record(process, &attempts, &events, ids, now))?;
-        self.tell_published(published);
+        self.tell_published(published, None);
         Ok(())
     }
 

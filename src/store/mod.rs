@@ -81,6 +81,7 @@ struct Inner {
     changes: broadcast::Sender<Signal>,
     orders: task::Orders,
     floors: task::Floors,
+    dispatch: task::Dispatch,
     exclusive: AtomicBool,
 }
 
@@ -117,6 +118,7 @@ impl Store {
             changes,
             orders: task::Orders::default(),
             floors: task::Floors::default(),
+            dispatch: task::Dispatch::default(),
             exclusive: AtomicBool::new(false),
         };
         Ok(Self {
@@ -176,6 +178,11 @@ impl Store {
     /// Orders that wait for the next commit.
     fn orders(&self) -> &task::Orders {
         &self.inner.orders
+    }
+
+    /// Who starts what is registered.
+    fn dispatch(&self) -> &task::Dispatch {
+        &self.inner.dispatch
     }
 
     /// Whether this process holds the database alone.

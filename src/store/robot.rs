@@ -69,7 +69,7 @@ impl Store {
         let (row, published) = write!(self, robot::change(&change, ids, now))?;
         self.tell(Signal::Robot(row.id));
         self.tell(Signal::Syslog);
-        self.tell_published(published);
+        self.tell_published(published, None);
         Ok(row)
     }
 }

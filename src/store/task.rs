@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::id::{IdMap, NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{AfterRun, BATCH_TASKS_MAX, ProcessOutcome, TaskStatus};
 use crate::domain::time::Timestamp;
 
@@ -14,6 +14,8 @@ use super::page::{Page, PageRequest};
 use super::signal::Signal;
 use super::{Store, StoreError, StoreResult};
 pub use claim::{Claimed, Completion, ERROR_CHARS_MAX};
+pub use dispatch::Starter;
+pub(super) use dispatch::{Dispatch, Start};
 pub(super) use floor::{Demand, Floor, Floors};
 pub use new::{Added, NewTask};
 pub(super) use outcome::{Claims, Completed, Promotion, Registered};
@@ -21,6 +23,7 @@ pub(super) use register::{Order, Orders};
 pub use report::{Task, TaskFilter};
 
 mod claim;
+mod dispatch;
 mod floor;
 mod new;
 mod outcome;
@@ -50,6 +53,16 @@ pub struct Promoted {
     pub robots: Vec<RobotId>,
     /// When the next scheduled task is due.
     pub next_run_at: Option<Timestamp>,
+}
+
+/// What a tick must respect: a robot's open tasks, those scheduled for another attempt included. Each is counted
+/// up to 2 only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenRuns {
+    /// Queued, running, or to be tried again.
+    pub all: u32,
+    /// Those of them that are not running.
+    pub waiting: u32,
 }
 
 /// Queue lengths are exact up to here; a longer queue reads as this number.
@@ -131,7 +144,7 @@ impl Store {
 
     /// Claims up to n queued tasks of each robot for `node`, highest priority first, then oldest; in one
     /// transaction. Tasks past their deadline are finished as expired instead. Each gets a new process id.
-    /// At most `BATCH_TASKS_MAX` in all.
+    /// At most `BATCH_TASKS_MAX` in all. After an error it may have been done all the same: see [`Store::task_unheard`].
     pub async fn task_claim(
         &self,
         node: NodeId,
@@ -150,25 +163,18 @@ impl Store {
         let began = Instant::now();
         let demands = self.floors().demands(&demands, began);
         let asked = demands.clone();
-        let claims = write!(self, task_claim::claim(node, &demands, first, now))?;
+        let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
+        let claims = write!(self, task_claim::claim(node, &demands, first, now));
+        let claims = claims.inspect_err(|_| self.dispatch().note_unheard(first..end))?;
         self.floors()
             .learn(&asked, &claims.reached, began, began.elapsed());
-        let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
         self.process_ids_unused(claims.next, end).await;
         self.tell_expired(&claims.expired);
         self.tell_claimed(&claims.claimed);
         Ok(claims.claimed)
     }
 
-    /// Running tasks that `node` claimed at exactly `at`: what a claim came to whose answer was lost with its
-    /// connection.
-    pub async fn task_claimed_at(&self, node: NodeId, at: Timestamp) -> StoreResult<Vec<Claimed>> {
-        let claimed = read!(self, task_claim::claimed_at(node, at))?;
-        self.tell_claimed(&claimed);
-        Ok(claimed)
-    }
-
-    fn tell_claimed(&self, claimed: &[Claimed]) {
+    pub(super) fn tell_claimed(&self, claimed: &[Claimed]) {
         for claimed in claimed {
             let robot = claimed.robot;
             self.tell(Signal::Task {
@@ -246,10 +252,15 @@ impl Store {
         read!(self, task_claim::orphans(limit))
     }
 
-    /// Open (scheduled after an attempt or queued or running) tasks of a robot that a tick must respect:
-    /// `(open, waiting)`, each counted up to 2 only; waiting ones are those that are open and not running.
-    pub async fn task_open_runs(&self, robot: RobotId) -> StoreResult<(u32, u32)> {
-        read!(self, task_control::open_runs(robot))
+    /// The open runs of each of `robots`; those that have none are left out.
+    pub async fn task_open_runs(
+        &self,
+        robots: Vec<RobotId>,
+    ) -> StoreResult<IdMap<RobotId, OpenRuns>> {
+        if robots.is_empty() {
+            return Ok(IdMap::default());
+        }
+        read!(self, task_control::open_runs(&robots))
     }
 
     /// Queued tasks per robot, each counted exactly up to `QUEUED_COUNT_MAX` and no further.
@@ -257,8 +268,15 @@ impl Store {
         read!(self, task_control::depths())
     }
 
-    /// Tells what was registered, and hands the answer on.
-    pub(super) fn tell_registered(&self, registered: Registered) -> Vec<Added> {
+    /// Tells what was registered and what was started of it, and hands the answer on.
+    pub(super) fn tell_registered(
+        &self,
+        registered: Registered,
+        start: Option<Arc<Start>>,
+    ) -> Vec<Added> {
+        if let Some(start) = start {
+            start.done(registered.started);
+        }
         self.tell_waiting(registered.ready, registered.scheduled);
         registered.added
     }

@@ -1,5 +1,7 @@
 //! The ledger of planned instants: why each one fired or did not.
 
+use std::sync::Arc;
+
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::task::BATCH_TASKS_MAX;
 use crate::domain::tick::Decision;
@@ -74,8 +76,15 @@ impl Store {
         bounded("ticks", ticks.len(), BATCH_TASKS_MAX)?;
         let runs = ticks.iter().filter(|tick| tick.task.is_some()).count();
         let first = self.ids(Series::Task, runs, now).await?;
-        let (new, registered) = write!(self, tick::record(node, &ticks, first, now))?;
-        self.tell_registered(registered);
+        let runs = ticks.iter().filter_map(|tick| tick.task.as_ref());
+        let start = self.start_of(runs.map(|task| task.robot), now);
+        let start = start.map(Arc::new);
+        let sent = start.clone();
+        let (new, registered) = write!(
+            self,
+            tick::record(node, &ticks, first, now, sent.as_deref())
+        )?;
+        self.tell_registered(registered, start);
         Ok(new)
     }
 

@@ -113,7 +113,7 @@ pub(in crate::store) fn apply(
 ) -> QueryResult<Published> {
     put(conn, states)?;
     mail::queue(conn, mails, now)?;
-    event::insert_events(conn, events, ids, now)
+    event::insert_events(conn, events, ids, now, None)
 }
 
 /// Forgets things that have been well for [`KEPT_MICROS`], at most `limit`: most of them are gone, and one

@@ -150,7 +150,7 @@ pub(in crate::store) fn record(
             .is_none_or(|subject| !passed_over.contains(subject))
     };
     let events: Vec<NewEvent> = events.iter().filter(is_ours).cloned().collect();
-    event::insert_events(conn, &events, ids, now)
+    event::insert_events(conn, &events, ids, now, None)
 }
 
 fn record_one(

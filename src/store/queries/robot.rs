@@ -132,7 +132,7 @@ pub(in crate::store) fn change(
         bind(SetAnchor, &[to_micros(anchor), id].map(Bind::Int)).execute(conn)?;
     }
     audit::append(conn, &change.audit, now)?;
-    let published = insert_events(conn, change.event.as_slice(), ids, now)?;
+    let published = insert_events(conn, change.event.as_slice(), ids, now, None)?;
     let row: Row = robots::table
         .find(id)
         .select(Row::as_select())

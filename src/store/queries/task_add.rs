@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use diesel::sql_types::{BigInt, Text};
 
-use super::Conn;
 use super::rows::{Rows, storable};
 use super::statement::{Statement, find, run};
+use super::{Conn, claims, dialect};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
-use crate::store::task::{Added, NewTask, Order, Registered};
+use crate::store::task::{Added, Claimed, NewTask, Order, Registered, Start};
 
 /// Takes keys that are free. In the order of the keys, so that two batches cannot wait for each other.
 struct TakeKeys;
@@ -38,17 +38,48 @@ impl Statement for KeyOwners {
         JOIN task_keys k ON k.robot_id = x.robot AND k.unique_key = x.key";
 }
 
+macro_rules! task_rows {
+    () => {
+        "{rows id int, robot int, trigger_code int, status int, payload text, priority int, run_at int, deadline int,
+            key text, max_attempts int, planned_at int, event int, requested_by text, now int, process int, node int,
+            started int, attempts int}"
+    };
+}
+
+macro_rules! insert_tasks {
+    () => {
+        "INSERT INTO tasks (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
+            attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id, node_id,
+            started_at, cancel_requested)
+        SELECT x.id, x.robot, x.trigger_code, x.status, x.payload, x.priority, x.run_at, x.deadline, x.key,
+            x.attempts, x.max_attempts, 0, x.planned_at, x.event, x.requested_by, x.now, x.process, x.node,
+            x.started, FALSE
+        FROM "
+    };
+}
+
 struct Insert;
 
 impl Statement for Insert {
     type Row = ();
-    const SQL: &'static str = "
-        INSERT INTO tasks (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
-            attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, cancel_requested)
-        SELECT x.id, x.robot, x.trigger_code, x.status, x.payload, x.priority, x.run_at, x.deadline, x.key, 0,
-            x.max_attempts, 0, x.planned_at, x.event, x.requested_by, x.now, FALSE
-        FROM {rows id int, robot int, trigger_code int, status int, payload text, priority int, run_at int, deadline int,
-            key text, max_attempts int, planned_at int, event int, requested_by text, now int}";
+    const SQL: &'static str = concat!(insert_tasks!(), task_rows!());
+}
+
+/// Those that are started at once are claimed by the same statement.
+struct InsertAndClaim;
+
+impl Statement for InsertAndClaim {
+    type Row = ();
+    const SQL: &'static str = concat!(
+        "WITH new AS (SELECT * FROM ",
+        task_rows!(),
+        "), claim AS (
+            INSERT INTO claims (id, node_id, robot_id, started_at, tasks, running)
+            SELECT process, node, robot, started, '[' || id || ']', 1 FROM new WHERE process IS NOT NULL
+        ) ",
+        insert_tasks!(),
+        "new AS x"
+    );
 }
 
 /// A task to register, with what it gets.
@@ -66,6 +97,7 @@ pub(in crate::store) struct Numbered<'a> {
 pub(in crate::store) fn add_orders(
     conn: &mut Conn,
     orders: &[Arc<Order>],
+    start: Option<&Start>,
 ) -> QueryResult<Registered> {
     let tasks: Vec<_> = orders
         .iter()
@@ -79,15 +111,20 @@ pub(in crate::store) fn add_orders(
                 })
         })
         .collect();
-    add(conn, &tasks)
+    add(conn, &tasks, start)
 }
 
-/// Registers tasks, all or none; answers in their order.
-pub(in crate::store) fn add(conn: &mut Conn, tasks: &[Numbered<'_>]) -> QueryResult<Registered> {
+/// Registers tasks, all or none, and starts what `start` has room for; answers in their order.
+pub(in crate::store) fn add(
+    conn: &mut Conn,
+    tasks: &[Numbered<'_>],
+    start: Option<&Start>,
+) -> QueryResult<Registered> {
     let owners = take_keys(conn, tasks)?;
     let mut registered = Registered::default();
     let mut ready = BTreeSet::new();
     let mut rows = Rows::default();
+    let mut instances = start.map(Start::instances);
     for &Numbered { id, task, now } in tasks {
         let owner = key_of(task)
             .and_then(|key| owners.get(&key))
@@ -100,12 +137,20 @@ pub(in crate::store) fn add(conn: &mut Conn, tasks: &[Numbered<'_>]) -> QueryRes
         if owner != id {
             continue;
         }
-        let (status, run_at) = task.first_status(now);
+        let (mut status, run_at) = task.first_status(now);
+        let mut claimed = None;
         if status == TaskStatus::Queued {
-            ready.insert(task.robot);
+            claimed = instances
+                .as_mut()
+                .and_then(|own| own.claim(TaskId(id), task));
+            match claimed {
+                Some(_) => status = TaskStatus::Running,
+                None => drop(ready.insert(task.robot)),
+            }
         } else {
             registered.scheduled = registered.scheduled.into_iter().chain([run_at]).min();
         }
+        let claim = claimed.as_ref();
         rows.push([
             id.into(),
             task.robot.0.into(),
@@ -121,11 +166,27 @@ pub(in crate::store) fn add(conn: &mut Conn, tasks: &[Numbered<'_>]) -> QueryRes
             task.event.map(|event| event.0).into(),
             task.requested_by.as_str().into(),
             to_micros(now).into(),
+            claim.map(|claim| claim.process.0).into(),
+            claim.map(|claim| claim.node.0).into(),
+            claim.map(|claim| to_micros(claim.started_at)).into(),
+            claim.map_or(0, |claim| claim.attempt).into(),
         ]);
+        registered.started.extend(claimed);
     }
-    run(conn, Insert, &rows)?;
+    insert(conn, &rows, &registered.started)?;
     registered.ready = ready.into_iter().collect();
     Ok(registered)
+}
+
+fn insert(conn: &mut Conn, rows: &Rows, started: &[Claimed]) -> QueryResult<()> {
+    if started.is_empty() {
+        return run(conn, Insert, rows);
+    }
+    if dialect::CHANGES_TABLES_AT_ONCE {
+        return run(conn, InsertAndClaim, rows);
+    }
+    run(conn, Insert, rows)?;
+    claims::note(conn, started)
 }
 
 type Key = (RobotId, String);

@@ -1,6 +1,7 @@
 //! Claiming queued tasks, giving them back, and finding those of dead nodes.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
@@ -292,27 +293,30 @@ pub(in crate::store) fn orphans(conn: &mut Conn, limit: u32) -> QueryResult<Vec<
     rows.into_iter().map(claimed).collect()
 }
 
-/// What one node claimed at one instant.
-struct ClaimedAt;
+/// What one node has claimed as certain processes.
+struct ClaimedAs;
 
-impl Statement for ClaimedAt {
+impl Statement for ClaimedAs {
     type Row = ClaimedColumns;
     const SQL: &'static str = "
         SELECT t.id, t.process_id, t.robot_id, t.node_id, t.trigger_code, t.payload, t.attempts, t.max_attempts,
             t.deaths, t.deadline_at, t.planned_at, t.started_at, t.cancel_requested
         FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-        WHERE t.status = 2 AND c.node_id = ? AND c.started_at = ? ORDER BY t.id";
+        WHERE t.status = 2 AND c.node_id = ? AND c.process_id >= ? AND c.process_id < ? ORDER BY t.id";
 }
 
-/// Running tasks that `node` claimed at `at`.
-pub(in crate::store) fn claimed_at(
+/// Running tasks that `node` claimed as one of `processes`.
+pub(in crate::store) fn claimed_as(
     conn: &mut Conn,
     node: NodeId,
-    at: Timestamp,
+    processes: &[Range<i64>],
 ) -> QueryResult<Vec<Claimed>> {
-    let binds = [Bind::Int(node.0), Bind::Int(to_micros(at))];
-    let rows: Vec<ClaimedRow> = bind(ClaimedAt, &binds).load(conn)?;
-    rows.into_iter().map(claimed).collect()
+    let mut found: Vec<ClaimedRow> = Vec::new();
+    for range in processes {
+        let binds = [node.0, range.start, range.end].map(Bind::Int);
+        found.append(&mut bind(ClaimedAs, &binds).load(conn)?);
+    }
+    found.into_iter().map(claimed).collect()
 }
 
 struct LockHeld;

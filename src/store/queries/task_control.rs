@@ -3,14 +3,15 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, SmallInt};
 
-use super::statement::{Bind, Statement, bind};
+use super::rows::Rows;
+use super::statement::{Bind, Statement, bind, find};
 use super::task_finish::{expire, finish};
 use super::{Conn, claims, process_report};
-use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::id::{IdMap, NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
-use crate::store::task::{CancelEffect, Promotion, QUEUED_COUNT_MAX};
+use crate::store::task::{CancelEffect, OpenRuns, Promotion, QUEUED_COUNT_MAX};
 
 struct Hold;
 
@@ -258,25 +259,41 @@ pub(in crate::store) fn depths(conn: &mut Conn) -> QueryResult<Vec<(RobotId, u32
         .collect())
 }
 
-struct OpenRuns;
+struct OpenOfRobots;
 
-impl Statement for OpenRuns {
-    type Row = (BigInt, BigInt, BigInt);
+impl Statement for OpenOfRobots {
+    type Row = (BigInt, BigInt, BigInt, BigInt);
     const SQL: &'static str = "
-        SELECT
-            (SELECT count(*) FROM (SELECT 1 FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-                WHERE t.status = 2 AND c.robot_id = ? LIMIT 2) AS a),
-            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE {is queued} AND robot_id = ? LIMIT 2) AS b),
-            (SELECT count(*) FROM (SELECT 1 FROM tasks WHERE {is retrying} AND robot_id = ? LIMIT 2) AS c)";
+        SELECT * FROM (
+            SELECT x.robot,
+                (SELECT count(*) FROM (
+                    SELECT 1 FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
+                    WHERE t.status = 2 AND c.robot_id = x.robot LIMIT 2) AS a) AS running,
+                (SELECT count(*) FROM (
+                    SELECT 1 FROM tasks WHERE {is queued} AND robot_id = x.robot LIMIT 2) AS b) AS queued,
+                (SELECT count(*) FROM (
+                    SELECT 1 FROM tasks WHERE {is retrying} AND robot_id = x.robot LIMIT 2) AS c) AS retrying
+            FROM {rows robot int}) AS counted
+        WHERE running + queued + retrying > 0";
 }
 
-/// (open, waiting) tasks of a robot, each up to 2.
-pub(in crate::store) fn open_runs(conn: &mut Conn, robot: RobotId) -> QueryResult<(u32, u32)> {
-    let (running, queued, retrying): (i64, i64, i64) =
-        bind(OpenRuns, &[robot.0; 3].map(Bind::Int)).get_result(conn)?;
+/// The open tasks of robots that have some.
+pub(in crate::store) fn open_runs(
+    conn: &mut Conn,
+    robots: &[RobotId],
+) -> QueryResult<IdMap<RobotId, OpenRuns>> {
+    let mut rows = Rows::default();
+    for robot in robots {
+        rows.push([robot.0.into()]);
+    }
+    let found: Vec<(i64, i64, i64, i64)> = find(conn, OpenOfRobots, &rows, &[])?;
     let upto_two = |count: i64| u32::try_from(count.clamp(0, 2)).unwrap_or(2);
-    Ok((
-        upto_two(running + queued + retrying),
-        upto_two(queued + retrying),
-    ))
+    let counted = |(robot, running, queued, retrying)| {
+        let open = OpenRuns {
+            all: upto_two(running + queued + retrying),
+            waiting: upto_two(queued + retrying),
+        };
+        (RobotId(robot), open)
+    };
+    Ok(found.into_iter().map(counted).collect())
 }

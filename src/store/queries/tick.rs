@@ -15,7 +15,7 @@ use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::page::{Page, PageRequest};
 use crate::store::schema::ticks;
-use crate::store::task::Registered;
+use crate::store::task::{Registered, Start};
 use crate::store::tick::{NewTick, Tick, TickFilter, decision_code, decision_of};
 
 /// In the order of the identities, so that two recorders cannot wait for each other.
@@ -51,6 +51,7 @@ pub(in crate::store) fn record(
     new: &[NewTick],
     first: i64,
     now: Timestamp,
+    start: Option<&Start>,
 ) -> QueryResult<(u32, Registered)> {
     // The first of an instant in the batch wins, as the first in the table does.
     let mut wanted: BTreeMap<(i64, i64), &NewTick> = BTreeMap::new();
@@ -73,7 +74,7 @@ pub(in crate::store) fn record(
     }
     let mut fresh: Vec<(i64, i64)> = find(conn, Insert, &rows, &[])?;
     fresh.sort_unstable();
-    let registered = start_runs(conn, &wanted, &numbers, &fresh, now)?;
+    let registered = start_runs(conn, &wanted, &numbers, &fresh, now, start)?;
     move_on(conn, &wanted)?;
     Ok((u32::try_from(fresh.len()).unwrap_or(u32::MAX), registered))
 }
@@ -97,6 +98,7 @@ fn start_runs(
     numbers: &HashMap<(i64, i64), i64>,
     fresh: &[(i64, i64)],
     now: Timestamp,
+    start: Option<&Start>,
 ) -> QueryResult<Registered> {
     let runs: Vec<_> = fresh
         .iter()
@@ -106,7 +108,7 @@ fn start_runs(
             Some(Numbered { id, task, now })
         })
         .collect();
-    task_add::add(conn, &runs)
+    task_add::add(conn, &runs, start)
 }
 
 fn move_on(conn: &mut Conn, wanted: &BTreeMap<(i64, i64), &NewTick>) -> QueryResult<()> {

@@ -17,6 +17,8 @@ pub(in crate::store) struct Registered {
     pub(in crate::store) ready: Vec<RobotId>,
     /// When the first of those for later is due.
     pub(in crate::store) scheduled: Option<Timestamp>,
+    /// What was started at once.
+    pub(in crate::store) started: Vec<Claimed>,
 }
 
 /// What claiming came to.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::{Added, NewTask, Registered, bounded};
-use crate::domain::task::BATCH_TASKS_MAX;
+use super::{Added, NewTask, Registered, Start, bounded};
+use crate::domain::task::{BATCH_TASKS_MAX, TaskStatus};
 use crate::domain::time::Timestamp;
 use crate::store::backend::call::Extent;
 use crate::store::backend::{Backend, postgres, sqlite, write};
@@ -72,21 +72,41 @@ struct Turn {
 
 /// What a turn has taken along: nothing until the database begins.
 #[derive(Debug, Default, Clone)]
-struct Batch(Arc<Mutex<Vec<Waiting>>>);
+struct Batch(Arc<Mutex<Taken>>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    waiting: Vec<Waiting>,
+    /// What is started of it.
+    start: Option<Arc<Start>>,
+}
 
 impl Batch {
-    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The orders to be committed; the same ones each time.
-    fn orders(&self, store: &Store) -> Vec<Arc<Order>> {
+    /// The orders to be committed, and what is to be started of them; the same ones each time.
+    fn orders(&self, store: &Store) -> (Vec<Arc<Order>>, Option<Arc<Start>>) {
         let mut batch = self.lock();
-        if batch.is_empty() {
-            *batch = mem::take(&mut store.orders().lock().waiting);
+        if batch.waiting.is_empty() {
+            batch.waiting = mem::take(&mut store.orders().lock().waiting);
+            batch.start = start_of(store, &batch.waiting).map(Arc::new);
         }
-        batch.iter().map(|own| Arc::clone(&own.order)).collect()
+        let orders = batch.waiting.iter().map(|own| Arc::clone(&own.order));
+        (orders.collect(), batch.start.clone())
     }
+}
+
+/// What can be started of orders.
+fn start_of(store: &Store, waiting: &[Waiting]) -> Option<Start> {
+    let orders = waiting.iter().map(|own| &own.order);
+    let at = orders.clone().map(|order| order.now).max()?;
+    let at_once = orders.flat_map(|order| {
+        let queued = |task: &&NewTask| task.first_status(order.now).0 == TaskStatus::Queued;
+        order.tasks.iter().filter(queued).map(|task| task.robot)
+    });
+    store.start_of(at_once, at)
 }
 
 impl Store {
@@ -111,7 +131,7 @@ impl Store {
 
     async fn register_alone(&self, order: Arc<Order>) -> StoreResult<Vec<Added>> {
         let orders = Vec::from([order]);
-        let registered = write!(self, task_add::add_orders(&orders))?;
+        let registered = write!(self, task_add::add_orders(&orders, None))?;
         self.tell_waiting(registered.ready, registered.scheduled);
         Ok(registered.added)
     }
@@ -143,15 +163,19 @@ impl Store {
         let _accepted: bool = match self.backend_ref() {
             Backend::Sqlite(engine) => engine.write_soon(
                 || Extent::Transaction,
-                move |conn| sqlite::queries::task_add::add_orders(conn, &batch.orders(&store)),
+                move |conn| {
+                    let (orders, start) = batch.orders(&store);
+                    sqlite::queries::task_add::add_orders(conn, &orders, start.as_deref())
+                },
                 tell,
             ),
             Backend::Postgres(engine) => {
                 let (all, of) = (batch.clone(), self.clone());
                 engine.write_soon(
-                    move || extent(&all.orders(&of)),
+                    move || extent(&all.orders(&of).0),
                     move |conn| {
-                        postgres::queries::task_add::add_orders(conn, &batch.orders(&store))
+                        let (orders, start) = batch.orders(&store);
+                        postgres::queries::task_add::add_orders(conn, &orders, start.as_deref())
                     },
                     tell,
                 )
@@ -165,18 +189,16 @@ impl Turn {
     /// committed, so that no caller's absence keeps it from others.
     fn answer(mut self, result: StoreResult<Registered>) {
         self.answered = true;
-        if result.is_err() {
+        let Taken { waiting, start } = mem::take(&mut *self.batch.lock());
+        let waiting = if waiting.is_empty() {
             // A database that cannot be reached has not even begun: those who wait are to know.
-            self.batch.orders(&self.store);
-        }
-        let waiting = mem::take(&mut *self.batch.lock());
-        let refused = matches!(result, Err(StoreError::Other(_))) && waiting.len() > 1;
-        let (result, ready, scheduled) = match result {
-            Ok(registered) => (Ok(registered.added), registered.ready, registered.scheduled),
-            Err(error) => (Err(error), Vec::new(), None),
+            mem::take(&mut self.store.orders().lock().waiting)
+        } else {
+            waiting
         };
+        let refused = matches!(result, Err(StoreError::Other(_))) && waiting.len() > 1;
+        let result = result.map(|registered| self.store.tell_registered(registered, start));
         let mut added = result.as_ref().map(|added| added.iter());
-        self.store.tell_waiting(ready, scheduled);
         for own in waiting {
             let told = match &mut added {
                 Ok(added) => {
@@ -205,7 +227,8 @@ impl Drop for Turn {
         if more {
             self.store.call();
         }
-        for own in mem::take(&mut *self.batch.lock()).into_iter().chain(left) {
+        let taken = mem::take(&mut *self.batch.lock());
+        for own in taken.waiting.into_iter().chain(left) {
             own.tell(Told::Alone);
         }
     }
@@ -233,7 +256,7 @@ fn extent(orders: &[Arc<Order>]) -> Extent {
 /// No task's row is longer than this.
 fn row_bytes_max(task: &NewTask) -> usize {
     /// All columns but two are numbers.
-    const NUMBERS: usize = 16 * size_of::<i64>();
+    const NUMBERS: usize = 20 * size_of::<i64>();
     NUMBERS + task.requested_by.len() + json_bytes_max(&task.payload)
 }
 

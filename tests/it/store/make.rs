@@ -71,6 +71,13 @@ pub fn success(claimed: &Claimed, seconds: i64) -> Completion {
     )
 }
 
+/// How many tasks of a robot are open, and how many of them wait.
+pub async fn open_runs(store: &Store, robot: RobotId) -> (u32, u32) {
+    let of_robots = store.task_open_runs(vec![robot]).await.unwrap();
+    let open = of_robots.get(&robot).copied().unwrap_or_default();
+    (open.all, open.waiting)
+}
+
 /// An event of the tests' own source.
 pub fn event(id: &str) -> CloudEvent {
     CloudEvent::own(

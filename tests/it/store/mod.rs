@@ -3,6 +3,7 @@
 mod alert;
 mod audit;
 mod claim;
+mod dispatch;
 mod engine;
 mod event;
 mod key_survey;

@@ -6,7 +6,7 @@ use robotd::domain::time::Timestamp;
 use robotd::store::signal::Signal;
 use robotd::store::task::{CancelEffect, Completion, NewTask};
 
-use super::make::{at, end, first, ground, success, task};
+use super::make::{at, end, first, ground, open_runs, success, task};
 use crate::support::database::{Database, on_both};
 
 on_both!(
@@ -137,7 +137,7 @@ async fn a_failed_run_comes_again_in_its_time(database: &Database) {
         (TaskStatus::Scheduled, at(30), 1)
     );
     assert_eq!(waiting.error.unwrap().len(), 4_000);
-    assert_eq!(store.task_open_runs(robots[0]).await.unwrap(), (1, 1));
+    assert_eq!(open_runs(store, robots[0]).await, (1, 1));
     store.task_promote(at(30), 10).await.unwrap();
     let second = store
         .task_claim(node, vec![(robots[0], 1)], at(31))

@@ -5,7 +5,7 @@ use robotd::domain::task::TaskStatus;
 use robotd::store::page::PageRequest;
 use robotd::store::task::TaskFilter;
 
-use super::make::{at, first, ground, success, task};
+use super::make::{at, first, ground, open_runs, success, task};
 use crate::support::database::{Database, on_both};
 
 on_both!(
@@ -135,11 +135,13 @@ async fn queues_are_counted(database: &Database) {
         store.task_depths().await.unwrap(),
         [(robots[0], 3), (robots[2], 1)]
     );
-    assert_eq!(store.task_open_runs(robots[0]).await.unwrap(), (2, 2));
-    assert_eq!(store.task_open_runs(robots[1]).await.unwrap(), (0, 0));
+    assert_eq!(open_runs(store, robots[0]).await, (2, 2));
+    assert_eq!(open_runs(store, robots[1]).await, (0, 0));
     store
         .task_claim(node, vec![(robots[2], 1)], at(2))
         .await
         .unwrap();
-    assert_eq!(store.task_open_runs(robots[2]).await.unwrap(), (1, 0));
+    assert_eq!(open_runs(store, robots[2]).await, (1, 0));
+    let of_all = store.task_open_runs(robots.clone()).await.unwrap();
+    assert_eq!(of_all.len(), 2, "the idle one is left out: {of_all:?}");
 }
