@@ -94,7 +94,7 @@ async fn the_key_changes_beside_a_running_node_and_a_killed_change_goes_on() {
     for number in 0..MANY {
         ids.push(credential(&node, &device, &format!("u{number}"), &format!("s{number}")).await);
     }
-    // Killed at instants from before its first step to after its last.
+    // Killed at instants from before its first step to after its last: the delays are what is tried, nothing is awaited by them.
     for step in 0..6_u64 {
         let mut child = rotate(&node)
             .stdout(Stdio::null())
