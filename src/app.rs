@@ -12,10 +12,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, ApiState};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::domain::access::{Role, token_hash, token_text};
 use crate::robot::Robot;
+use crate::robot::safe::Safe;
 use crate::robots;
 use crate::runtime::{self, Runtime, RuntimeConfig};
 use crate::store::Store;
@@ -76,6 +77,7 @@ pub async fn serve(
         .hold_exclusively()
         .await
         .context("failed to become the database's only node")?;
+    let safe = open_safe(&config.data_dir, &store, clock.as_ref()).await?;
     let admin_token = first_token(&config.data_dir, &store, &clock).await?;
     let runtime = runtime::start(RuntimeConfig {
         store: store.clone(),
@@ -90,7 +92,13 @@ pub async fn serve(
     })
     .await?;
     let streams_end = CancellationToken::new();
-    let state = ApiState::new(store, runtime.handle().clone(), clock, streams_end.clone());
+    let state = ApiState::new(
+        store,
+        safe,
+        runtime.handle().clone(),
+        clock,
+        streams_end.clone(),
+    );
     beside(api::count_outcomes(state.clone()));
     let (listen, server) = listen(listener, state)?;
     told(&Started {
@@ -149,6 +157,17 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
             .context("failed to keep the key check")?,
     }
     Ok(store)
+}
+
+/// Opens the vault's keys of a database that [`open_store`] has opened.
+///
+/// # Errors
+/// A master key that cannot be read, data keys that were tampered with, a database that cannot be reached.
+pub async fn open_safe(data_dir: &Path, store: &Store, clock: &dyn Clock) -> anyhow::Result<Safe> {
+    let key = MasterKey::read(data_dir).context("failed to read the master key")?;
+    Safe::open(store.clone(), &key, clock.now())
+        .await
+        .context("failed to open the vault's data keys")
 }
 
 fn prepare_data_dir(path: &Path) -> anyhow::Result<()> {

@@ -153,27 +153,16 @@ fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let path = error.path().to_string();
     let inner = error.into_inner();
     if inner.is_data() {
-        ApiError::fields(Code::Invalid, vec![field_error(&path, &inner.to_string())])
+        ApiError::fields(
+            Code::Invalid,
+            vec![FieldError::at(&path, &inner.to_string())],
+        )
     } else {
         ApiError::new(
             Code::Malformed,
             format!("the body is not JSON: {}", cut(&inner.to_string())),
         )
     }
-}
-
-/// A missing field is reported at the object that lacks it; its name is in the message only.
-fn field_error(path: &str, message: &str) -> FieldError {
-    let parent = if path == "." { "" } else { path };
-    let missing = message
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split_once('`'));
-    let field = match missing {
-        Some((name, _)) if parent.is_empty() => name.to_owned(),
-        Some((name, _)) => format!("{parent}.{name}"),
-        None => parent.to_owned(),
-    };
-    FieldError::new(cut(&field), cut(message))
 }
 
 fn cut(text: &str) -> String {

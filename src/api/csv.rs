@@ -23,6 +23,15 @@ pub(super) fn report<T: Row>(
     request: &HttpRequest,
     page: Page<T>,
 ) -> Result<HttpResponse, ApiError> {
+    report_as(request, page, T::COLUMNS)
+}
+
+/// As [`report`], of rows whose columns are known to the caller only.
+pub(super) fn report_as<T: Serialize>(
+    request: &HttpRequest,
+    page: Page<T>,
+    columns: &[&str],
+) -> Result<HttpResponse, ApiError> {
     let next_cursor = page.next.map(|key| cursor_text(request.path(), key));
     let mut answer = HttpResponse::Ok();
     answer.insert_header((header::VARY, "Accept"));
@@ -31,7 +40,7 @@ pub(super) fn report<T: Row>(
     }
     if prefers(request.headers(), "text/csv") {
         answer.insert_header((header::CONTENT_TYPE, "text/csv; charset=utf-8"));
-        return Ok(answer.body(table(&page.items)?));
+        return Ok(answer.body(table(&page.items, columns)?));
     }
     Ok(answer.json(ListView {
         items: page.items,
@@ -75,14 +84,14 @@ pub(super) fn prefers(headers: &HeaderMap, media: &str) -> bool {
     wanted > 0.0 && wanted >= json
 }
 
-fn table<T: Row>(rows: &[T]) -> Result<Vec<u8>, ApiError> {
+fn table<T: Serialize>(rows: &[T], columns: &[&str]) -> Result<Vec<u8>, ApiError> {
     let mut csv = WriterBuilder::new()
         .terminator(Terminator::CRLF)
         .from_writer(Vec::new());
-    csv.write_record(T::COLUMNS).map_err(ApiError::internal)?;
+    csv.write_record(columns).map_err(ApiError::internal)?;
     for row in rows {
         let value = serde_json::to_value(row).map_err(ApiError::internal)?;
-        let cells = T::COLUMNS.iter().map(|column| cell(field(&value, column)));
+        let cells = columns.iter().map(|column| cell(field(&value, column)));
         csv.write_record(cells).map_err(ApiError::internal)?;
     }
     csv.into_inner()
@@ -136,7 +145,11 @@ mod tests {
             nothing: None,
             object: json!({"a": 1}),
         };
-        let table = table(&[row("=1+1"), row("a,\"b\"\r\nc"), row("@x")]).unwrap();
+        let table = table(
+            &[row("=1+1"), row("a,\"b\"\r\nc"), row("@x")],
+            Sample::COLUMNS,
+        )
+        .unwrap();
         assert_eq!(
             String::from_utf8(table).unwrap(),
             "number,text,nothing,object,object.a\r\n\

@@ -46,6 +46,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The body can be read but its content is not acceptable.
     Invalid,
+    /// What is stored was tampered with.
+    Damaged,
     /// A defect of robotd.
     Internal,
     /// The database cannot be reached.
@@ -56,7 +58,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
         Self::Unauthorized,
         Self::Forbidden,
@@ -67,6 +69,7 @@ impl Code {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Invalid,
+        Self::Damaged,
         Self::Internal,
         Self::Unavailable,
         Self::Overloaded,
@@ -117,6 +120,11 @@ impl Code {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
                 "The content is not acceptable",
+            ),
+            Self::Damaged => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged",
+                "What is stored cannot be trusted",
             ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -15,6 +15,7 @@ pub mod etag;
 pub mod events;
 pub mod executions;
 pub mod health;
+mod inventory;
 pub mod metrics;
 pub mod nodes;
 pub mod observe;
@@ -52,7 +53,7 @@ use table::{Endpoint, at};
 
 /// Every path of the API with its methods.
 fn table() -> Vec<Endpoint> {
-    vec![
+    let mut all = vec![
         // What programs call thousands of times a second stands first: paths are tried in this order.
         at("/api/v1/events").get(events::list).post(events::publish),
         at("/api/v1/tasks").get(tasks::list).post(tasks::create),
@@ -85,7 +86,42 @@ fn table() -> Vec<Endpoint> {
         at("/api/v1/docs").get(docs::folder),
         at("/api/v1/docs/").get(docs::index),
         at("/api/v1/docs/{file}").get(docs::page),
-    ]
+    ];
+    all.extend(nouns());
+    all
+}
+
+/// The lines of the inventory: all nouns have the same methods, see `inventory`.
+fn nouns() -> Vec<Endpoint> {
+    let things = |all: &'static str, one: &'static str| {
+        [
+            at(all).get(inventory::list).post(inventory::create),
+            at(one)
+                .get(inventory::get)
+                .patch(inventory::change)
+                .delete(inventory::remove),
+        ]
+    };
+    let mut all = vec![at("/api/v1/credentials/{id}/view").post(inventory::view_secret)];
+    for lines in [
+        things("/api/v1/sites", "/api/v1/sites/{id}"),
+        things("/api/v1/devices", "/api/v1/devices/{id}"),
+        things("/api/v1/credentials", "/api/v1/credentials/{id}"),
+        things(
+            "/api/v1/credential-policies",
+            "/api/v1/credential-policies/{id}",
+        ),
+        things("/api/v1/users", "/api/v1/users/{id}"),
+        things("/api/v1/user-groups", "/api/v1/user-groups/{id}"),
+        things("/api/v1/certificates", "/api/v1/certificates/{id}"),
+        things(
+            "/api/v1/operation-templates",
+            "/api/v1/operation-templates/{id}",
+        ),
+    ] {
+        all.extend(lines);
+    }
+    all
 }
 
 /// Registers the API: its table, and the answer to every path below `/api` that is not in it.

@@ -11,6 +11,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::error::{PROBLEM_JSON, Problem, ProblemField};
+use super::inventory::describe::Nouns;
 use super::{
     audit, docs, events, executions, health, metrics, nodes, preview, process_log, processes,
     robots, schema, stats, stream, tasks, ticks,
@@ -32,13 +33,21 @@ use super::{
     components(schemas(
         Problem, ProblemField, schema::ScheduleSchema, schema::WindowSchema, schema::RetrySchema,
     )),
-    modifiers(&Bearer, &Errors),
+    modifiers(&Bearer, &Nouns, &Errors),
     security(("bearer" = [])),
     tags(
         (name = "robots", description = "Configuration and live state"),
         (name = "tasks", description = "Registered work"),
         (name = "processes", description = "Started runs"),
         (name = "executions", description = "Runs in execution"),
+        (name = "sites", description = "Where devices stand"),
+        (name = "devices", description = "Machines and services"),
+        (name = "credentials", description = "Accounts on devices"),
+        (name = "credential-policies", description = "How long secrets last, and what new ones are like"),
+        (name = "users", description = "People"),
+        (name = "user-groups", description = "People who are treated alike"),
+        (name = "certificates", description = "What must be renewed in time"),
+        (name = "operation-templates", description = "How operations are carried out"),
         (name = "ticks", description = "Planned instants and what became of them"),
         (name = "events", description = "Messages from other components"),
         (name = "audit", description = "Who changed what"),
@@ -75,7 +84,7 @@ impl Modify for Bearer {
 }
 
 /// Operations whose body may be absent.
-const OPTIONAL_BODY: [&str; 2] = ["robot_run", "robot_preview"];
+const OPTIONAL_BODY: [&str; 3] = ["robot_run", "robot_preview", "credential_view"];
 
 /// Adds the errors that follow from what an operation takes.
 struct Errors;
@@ -83,7 +92,12 @@ struct Errors;
 impl Modify for Errors {
     fn modify(&self, openapi: &mut Description) {
         for item in openapi.paths.paths.values_mut() {
-            let operations = [&mut item.get, &mut item.post, &mut item.patch];
+            let operations = [
+                &mut item.get,
+                &mut item.post,
+                &mut item.patch,
+                &mut item.delete,
+            ];
             for operation in operations.into_iter().flatten() {
                 let optional =
                     OPTIONAL_BODY.contains(&operation.operation_id.as_deref().unwrap_or_default());

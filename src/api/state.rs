@@ -12,7 +12,9 @@ use super::metrics::Metrics;
 use crate::clock::SharedClock;
 use crate::domain::id::RobotId;
 use crate::domain::time::Timestamp;
+use crate::robot::inventory::Inventory;
 use crate::robot::registry::Registry;
+use crate::robot::safe::Safe;
 use crate::runtime::Handle;
 use crate::store::Store;
 
@@ -26,6 +28,8 @@ pub struct ApiState {
     pub store: Store,
     /// The runtime.
     pub handle: Handle,
+    /// The inventory, with its secrets.
+    pub inventory: Inventory,
     /// The time of day.
     pub clock: SharedClock,
     /// Fires when the node ends; open streams end with it.
@@ -41,13 +45,16 @@ impl ApiState {
     #[must_use]
     pub fn new(
         store: Store,
+        safe: Safe,
         handle: Handle,
         clock: SharedClock,
         shutdown: CancellationToken,
     ) -> Self {
+        let inventory = Inventory::new(store.clone(), safe, Arc::clone(handle.registry()));
         Self {
             store,
             handle,
+            inventory,
             clock,
             shutdown,
             metrics: Arc::new(Metrics::new()),

@@ -54,6 +54,16 @@ impl Endpoint {
         self.route(&["PATCH"], guard::Patch(), handler)
     }
 
+    /// Answers DELETE.
+    pub(super) fn delete<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.route(&["DELETE"], guard::Delete(), handler)
+    }
+
     fn route<F, Args>(
         mut self,
         methods: &[&'static str],

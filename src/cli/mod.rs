@@ -13,6 +13,7 @@ mod table;
 mod task;
 mod token;
 mod top;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -90,6 +91,11 @@ enum Command {
         #[command(subcommand)]
         what: token::What,
     },
+    /// Look after the keys that seal secrets
+    Vault {
+        #[command(subcommand)]
+        what: vault::What,
+    },
     /// Bring the database's tables up to date, then end
     Migrate,
     /// Check the configuration and print what is in force, without secrets
@@ -154,6 +160,7 @@ impl Cli {
             Command::Task { node, what } => task::task(&node.client(flags)?, what),
             Command::Top { node, once } => top::top(&node.client(flags)?, once),
             Command::Token { what } => token::token(&load(flags)?, what),
+            Command::Vault { what } => vault::vault(&load(flags)?, what),
             Command::Migrate => node::migrate(&load(flags)?),
             Command::CheckConfig => print::answer(&load(flags)?.shown()),
             Command::Openapi => openapi(),
@@ -219,6 +226,7 @@ mod tests {
             "token create --name n --role viewer",
             "token list",
             "token revoke n",
+            "vault rotate-key",
             "migrate",
             "check-config",
             "openapi",

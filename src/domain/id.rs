@@ -67,6 +67,10 @@ id!(
     EventId
 );
 id!(
+    /// A thing of the inventory. All nouns draw on one series, so that an id names one thing whatever its noun.
+    InventoryId
+);
+id!(
     /// One start of robotd. Every start takes a new one, so that a node that was declared dead can
     /// never be mistaken for the living one on the same host.
     NodeId

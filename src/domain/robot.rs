@@ -80,7 +80,27 @@ impl FieldError {
             detail: detail.into(),
         }
     }
+
+    /// The error that serde reports as `message` at `path`; both are cut to [`READ_CHARS_MAX`], they may quote what
+    /// was read. A missing field is reported at the object that lacks it; its name is in the message only.
+    #[must_use]
+    pub fn at(path: &str, message: &str) -> Self {
+        let cut = |text: &str| text.chars().take(READ_CHARS_MAX).collect::<String>();
+        let parent = if path == "." { "" } else { path };
+        let missing = message
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.split_once('`'));
+        let field = match missing {
+            Some((name, _)) if parent.is_empty() => name.to_owned(),
+            Some((name, _)) => format!("{parent}.{name}"),
+            None => parent.to_owned(),
+        };
+        Self::new(cut(&field), cut(message))
+    }
 }
+
+/// Longest part of a reader's message that is passed on.
+const READ_CHARS_MAX: usize = 300;
 
 /// Lays `patch` over `target` as RFC 7396 says: null removes, objects merge, all else replaces.
 /// Members of a `schedule` replace the whole schedule: `every` over `cron` must not leave both.

@@ -1,9 +1,11 @@
 //! The contract between the runtime and the robots: what a robot is, what it is given, what it answers.
 
 pub mod context;
+pub mod inventory;
 pub mod journal;
 pub mod outcome;
 pub mod registry;
+pub mod safe;
 pub mod spec;
 
 use async_trait::async_trait;

@@ -24,6 +24,8 @@ pub(super) enum Series {
     Process,
     /// Events.
     Event,
+    /// Things of the inventory, and views of their secrets.
+    Inventory,
 }
 
 /// The parts of the reserved blocks that are not used yet.
@@ -32,6 +34,7 @@ pub(super) struct Ids {
     task: Mutex<Block>,
     process: Mutex<Block>,
     event: Mutex<Block>,
+    inventory: Mutex<Block>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +58,7 @@ impl Series {
             Self::Task => "task",
             Self::Process => "process",
             Self::Event => "event",
+            Self::Inventory => "inventory",
         }
     }
 
@@ -77,6 +81,7 @@ impl Store {
             Series::Task => &self.ids_ref().task,
             Series::Process => &self.ids_ref().process,
             Series::Event => &self.ids_ref().event,
+            Series::Inventory => &self.ids_ref().inventory,
         };
         let mut block = block.lock().await;
         if count > 0 && !block.serves(count, now) {

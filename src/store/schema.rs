@@ -2,6 +2,8 @@
 //!
 //! Portable types only: instants are microseconds (`BigInt`), JSON is `Text`.
 
+pub(super) mod inventory;
+
 diesel::table! {
     robots (id) {
         id -> BigInt,

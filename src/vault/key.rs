@@ -91,6 +91,11 @@ impl MasterKey {
             .unwrap_or_default()
     }
 
+    /// The key itself, for what is derived from it.
+    pub(super) fn expose(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+
     fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         Self(SecretBox::new(Box::new(bytes)))
     }

@@ -6,11 +6,14 @@ use serde_json::Value;
 use crate::domain::audit::{AuditEntry, AuditFields, GENESIS_HASH, chain_hash};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::audit::{AuditFilter, NewAudit, SYSLOG_QUEUE_MAX, SyslogDraft, SyslogMessage};
-use crate::store::backend::QueryResult;
+use crate::store::backend::{QueryError, QueryResult};
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::{audit_trail, syslog_outbox};
 
 use super::{Conn, dialect};
+
+/// Rows of one INSERT: keeps its binds below SQLite's bound (32,766).
+const INSERT_ROWS_MAX: usize = 1_000;
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = audit_trail, treat_none_as_default_value = false)]
@@ -61,16 +64,29 @@ fn value_of(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_else(|_| Value::from(json))
 }
 
-/// Appends an entry to the trail and its message to the syslog queue.
-///
-/// Must run inside a transaction: the lock that keeps two appenders from following the same entry
-/// lasts until its end. What is in `entry` is kept for ever and leaves for the collector: leaving
-/// secrets out of it is the caller's duty.
+/// Appends an entry to the trail and its message to the syslog queue; see [`append_all`].
 pub(in crate::store) fn append(
     conn: &mut Conn,
     entry: &NewAudit,
     now: Timestamp,
 ) -> QueryResult<AuditEntry> {
+    let appended = append_all(conn, std::slice::from_ref(entry), now)?;
+    appended
+        .into_iter()
+        .next()
+        .ok_or_else(|| QueryError::Defect("an entry was not appended".to_owned()))
+}
+
+/// Appends entries to the trail and their messages to the syslog queue.
+///
+/// Must run inside a transaction: the lock that keeps two appenders from following the same entry
+/// lasts until its end. What is in the entries is kept for ever and leaves for the collector: leaving
+/// secrets out of it is the caller's duty.
+pub(in crate::store) fn append_all(
+    conn: &mut Conn,
+    new: &[NewAudit],
+    now: Timestamp,
+) -> QueryResult<Vec<AuditEntry>> {
     // The lock is taken before the last entry is read, so that the next appender reads this one.
     dialect::lock_audit(conn)?;
     let last: Option<(i64, String)> = audit_trail::table
@@ -78,28 +94,39 @@ pub(in crate::store) fn append(
         .order(audit_trail::id.desc())
         .first(conn)
         .optional()?;
-    let (last_id, prev_hash) = last.unwrap_or_else(|| (0, GENESIS_HASH.to_owned()));
+    let (mut last_id, mut prev_hash) = last.unwrap_or_else(|| (0, GENESIS_HASH.to_owned()));
     // The databases keep microseconds; the hash and the answer must say what they keep.
     let at = from_micros(to_micros(now));
-    let (before_json, before) = entry.before.as_ref().map(settled).unzip();
-    let (after_json, after) = entry.after.as_ref().map(settled).unzip();
-    let mut entry = AuditEntry {
-        id: last_id + 1,
-        at,
-        actor: entry.actor.replace('\0', "\u{fffd}"),
-        action: entry.action.replace('\0', "\u{fffd}"),
-        object: entry.object.replace('\0', "\u{fffd}"),
-        before,
-        after,
-        prev_hash,
-        hash: String::new(),
-    };
-    entry.hash = chain_hash(&entry.prev_hash, &fields(&entry));
-    diesel::insert_into(audit_trail::table)
-        .values(AuditRow::of(&entry, before_json, after_json))
-        .execute(conn)?;
-    syslog_append(conn, &SyslogDraft::of_entry(&entry))?;
-    Ok(entry)
+    let mut entries = Vec::with_capacity(new.len());
+    let mut rows = Vec::with_capacity(new.len());
+    for entry in new {
+        let (before_json, before) = entry.before.as_ref().map(settled).unzip();
+        let (after_json, after) = entry.after.as_ref().map(settled).unzip();
+        let mut entry = AuditEntry {
+            id: last_id + 1,
+            at,
+            actor: entry.actor.replace('\0', "\u{fffd}"),
+            action: entry.action.replace('\0', "\u{fffd}"),
+            object: entry.object.replace('\0', "\u{fffd}"),
+            before,
+            after,
+            prev_hash,
+            hash: String::new(),
+        };
+        entry.hash = chain_hash(&entry.prev_hash, &fields(&entry));
+        (last_id, prev_hash) = (entry.id, entry.hash.clone());
+        rows.push(AuditRow::of(&entry, before_json, after_json));
+        entries.push(entry);
+    }
+    for chunk in rows.chunks(INSERT_ROWS_MAX) {
+        diesel::insert_into(audit_trail::table)
+            .values(chunk)
+            .execute(conn)?;
+    }
+    for entry in &entries {
+        syslog_append(conn, &SyslogDraft::of_entry(entry))?;
+    }
+    Ok(entries)
 }
 
 /// The text to be kept of a value, and what it reads as. A fraction may come back from its text as a

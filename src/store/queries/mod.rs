@@ -13,6 +13,9 @@ pub(in crate::store) mod claims;
 pub(in crate::store) mod event;
 pub(in crate::store) mod fact;
 pub(in crate::store) mod ids;
+pub(in crate::store) mod inventory;
+pub(in crate::store) mod inventory_check;
+pub(in crate::store) mod inventory_read;
 pub(in crate::store) mod load;
 pub(in crate::store) mod log;
 pub(in crate::store) mod mail;
@@ -23,6 +26,8 @@ pub(in crate::store) mod report;
 pub(in crate::store) mod robot;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod sample;
+pub(in crate::store) mod secret;
+pub(in crate::store) mod sql;
 pub(in crate::store) mod statement;
 pub(in crate::store) mod task_add;
 pub(in crate::store) mod task_claim;
@@ -33,6 +38,7 @@ pub(in crate::store) mod task_report;
 pub(in crate::store) mod tick;
 pub(in crate::store) mod token;
 pub(in crate::store) mod upkeep;
+pub(in crate::store) mod vault_key;
 
 /// The engine's diesel back end.
 pub(in crate::store) type Db = <Conn as diesel::Connection>::Backend;

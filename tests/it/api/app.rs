@@ -16,10 +16,12 @@ use robotd::clock::{Clock, SystemClock};
 use robotd::domain::access::{Role, token_hash, token_text};
 use robotd::domain::category::Category;
 use robotd::domain::robot::{FieldError, Sharding};
+use robotd::robot::safe::Safe;
 use robotd::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use robotd::runtime::start::{Runtime, RuntimeConfig, start};
 use robotd::store::upkeep::Retention;
 use robotd::store::{Store, StoreConfig};
+use robotd::vault::MasterKey;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +41,7 @@ impl Robot for Idle {
             title: "Idle",
             category: Category::Custom,
             summary: "Does nothing",
-            events: &["test.woken"],
+            events: &["test.woken", "device.created"],
             sharding: Sharding::Sharded,
             coalesce_events: false,
             ..RobotSpec::DEFAULT
@@ -83,7 +85,7 @@ pub struct Api {
     tokens: [String; 3],
     call: Call,
     runtime: Option<Runtime>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// What was answered.
@@ -160,8 +162,13 @@ impl Api {
         .await
         .unwrap();
         let tokens = tokens(&store).await;
+        let master = MasterKey::create(dir.path()).unwrap();
+        let safe = Safe::open(store.clone(), &master, SystemClock.now())
+            .await
+            .unwrap();
         let state = ApiState::new(
             store.clone(),
+            safe,
             runtime.handle().clone(),
             Arc::new(SystemClock),
             CancellationToken::new(),
@@ -173,7 +180,7 @@ impl Api {
             tokens,
             call,
             runtime: Some(runtime),
-            _dir: dir,
+            dir,
         };
         api.until("/health", |health| health["status"] == "ok")
             .await;
@@ -232,6 +239,17 @@ impl Api {
             request.insert_header(("content-type", media))
         })
         .await
+    }
+
+    /// Changes the database beside the node, as an attacker would.
+    pub fn sql(&self, text: &str) {
+        use diesel::connection::SimpleConnection as _;
+        let path = self.dir.path().join("robotd.db");
+        let mut conn =
+            <diesel::SqliteConnection as diesel::Connection>::establish(path.to_str().unwrap())
+                .unwrap();
+        conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+        conn.batch_execute(text).unwrap();
     }
 
     /// Looks until the answer of `path` is as wanted.

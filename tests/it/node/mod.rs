@@ -12,4 +12,5 @@ mod low_disk;
 mod secrets;
 mod shutdown;
 mod ticks;
+mod vault;
 mod window;

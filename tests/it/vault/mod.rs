@@ -1,5 +1,7 @@
 //! The master key's file, as it lies on a real disk.
 
+mod rotation;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -147,3 +147,13 @@ pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = true;
 pub(in crate::store) fn lock_audit(conn: &mut Conn) -> QueryResult<()> {
     Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520931)")?)
 }
+
+/// What makes a JSON object of names and values.
+pub(in crate::store) const JSON_OBJECT: &str = "json_build_object";
+
+/// The rows of `table` whose column `parent` is `t.id`, oldest first, as a JSON list of `entry` over the row `c`.
+pub(in crate::store) fn json_rows(entry: &str, table: &str, parent: &str) -> String {
+    format!(
+        "(SELECT COALESCE(json_agg({entry} ORDER BY c.id), '[]') FROM {table} AS c WHERE c.{parent} = t.id)"
+    )
+}

@@ -101,3 +101,13 @@ pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = false;
 pub(in crate::store) const fn lock_audit(_conn: &mut Conn) -> QueryResult<()> {
     Ok(())
 }
+
+/// What makes a JSON object of names and values.
+pub(in crate::store) const JSON_OBJECT: &str = "json_object";
+
+/// The rows of `table` whose column `parent` is `t.id`, oldest first, as a JSON list of `entry` over the row `c`.
+pub(in crate::store) fn json_rows(entry: &str, table: &str, parent: &str) -> String {
+    format!(
+        "json((SELECT json_group_array({entry}) FROM (SELECT * FROM {table} WHERE {parent} = t.id ORDER BY id) AS c))"
+    )
+}

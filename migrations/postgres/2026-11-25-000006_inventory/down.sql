@@ -1,0 +1,14 @@
+DROP TABLE operation_templates;
+DROP TABLE certificates;
+DROP TABLE user_group_members;
+DROP TABLE user_groups;
+DROP TABLE users;
+DROP TABLE vault_keys;
+DROP TABLE credential_views;
+DROP TABLE secret_versions;
+DROP TABLE credentials;
+DROP TABLE device_connectivities;
+DROP TABLE devices;
+DROP TABLE credential_policies;
+DROP TABLE sites;
+DELETE FROM id_blocks WHERE name = 'inventory';

@@ -1,0 +1,172 @@
+//! `/sites`, `/devices`, `/credentials` and the other nouns of the inventory: one set of handlers for all.
+//!
+//! Which noun is meant stands in the path; what it has stands in its specification (`domain::inventory`).
+
+pub(super) mod describe;
+mod secret;
+mod shape;
+mod target;
+mod view;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use self::target::{Body, Filters, PathItem, PathNoun};
+use self::view::{columns, view};
+use super::auth::{Admin, Viewer};
+use super::csv::report_as;
+use super::error::{ApiError, Code};
+use super::etag::{IfMatch, etag};
+use super::paging::PageParams;
+use super::query::Query;
+use super::state::ApiState;
+use crate::domain::inventory::NounSpec;
+use crate::robot::inventory::{By, InventoryError, Reason};
+use crate::store::inventory::Item;
+use crate::store::page::Page;
+
+pub(super) use secret::view as view_secret;
+
+/// Things of a noun, newest first.
+pub(super) async fn list(
+    _: Viewer,
+    PathNoun(spec): PathNoun,
+    Query((page, filters)): Query<(PageParams, Filters)>,
+    request: HttpRequest,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let Filters(filters) = filters;
+    let found = state
+        .inventory
+        .list(spec.noun, filters, page.request())
+        .await?;
+    let views = Page {
+        items: found.items.iter().map(|item| view(spec, item)).collect(),
+        next: found.next,
+    };
+    report_as(&request, views, &columns(spec))
+}
+
+/// One thing.
+pub(super) async fn get(
+    _: Viewer,
+    PathItem { spec, id }: PathItem,
+    _: Query<()>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let item = state.inventory.get(spec.noun, id).await?;
+    Ok(shown(HttpResponse::Ok(), spec, &item))
+}
+
+/// Makes a thing.
+pub(super) async fn create(
+    Admin(caller): Admin,
+    PathNoun(spec): PathNoun,
+    _: Query<()>,
+    body: Body,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let new = body.creating(spec)?;
+    let by = By {
+        actor: &caller.name,
+        now: state.now(),
+    };
+    let made = state
+        .inventory
+        .create(spec.noun, Vec::from([new]), by)
+        .await?;
+    let item = made
+        .first()
+        .ok_or_else(|| ApiError::internal("a thing was made and is not there"))?;
+    let mut answer = HttpResponse::Created();
+    let place = format!("/api/v1/{}/{}", spec.path, item.id);
+    answer.insert_header((header::LOCATION, place));
+    Ok(shown(answer, spec, item))
+}
+
+/// Changes a thing.
+pub(super) async fn change(
+    Admin(caller): Admin,
+    PathItem { spec, id }: PathItem,
+    _: Query<()>,
+    condition: IfMatch,
+    body: Body,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let patch = body.changing(spec)?;
+    let item = state.inventory.get(spec.noun, id).await?;
+    let by = By {
+        actor: &caller.name,
+        now: state.now(),
+    };
+    let expected = condition.expected(item.revision);
+    let changed = state
+        .inventory
+        .change(spec.noun, id, expected, &patch, by)
+        .await?;
+    Ok(shown(HttpResponse::Ok(), spec, &changed))
+}
+
+/// Removes a thing.
+pub(super) async fn remove(
+    Admin(caller): Admin,
+    PathItem { spec, id }: PathItem,
+    _: Query<()>,
+    condition: IfMatch,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let item = state.inventory.get(spec.noun, id).await?;
+    let by = By {
+        actor: &caller.name,
+        now: state.now(),
+    };
+    let expected = condition.expected(item.revision);
+    state.inventory.remove(spec.noun, id, expected, by).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn shown(mut answer: actix_web::HttpResponseBuilder, spec: &NounSpec, item: &Item) -> HttpResponse {
+    answer
+        .insert_header(etag(item.revision))
+        .json(view(spec, item))
+}
+
+impl From<InventoryError> for ApiError {
+    fn from(error: InventoryError) -> Self {
+        match error {
+            // The API changes one thing a call.
+            InventoryError::Refused(reasons) => match reasons.into_iter().next() {
+                Some((_, reason)) => reason.into(),
+                None => Self::internal("a change was refused for no reason"),
+            },
+            InventoryError::TooMany(max) => {
+                Self::new(Code::Invalid, format!("at most {max} things in one call"))
+            }
+            InventoryError::Damaged => Self::new(
+                Code::Damaged,
+                "the stored secret was changed beside robotd, so it is not shown; set a new one, and find out who writes \
+                 into the database",
+            ),
+            InventoryError::NoSecret => {
+                Self::new(Code::Conflict, "the credential has no secret yet")
+            }
+            InventoryError::Keys(_) => Self::internal(error),
+            InventoryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Reason> for ApiError {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Invalid(errors) => Self::fields(Code::Invalid, errors),
+            Reason::Taken(error) => Self::fields(Code::Conflict, Vec::from([error])),
+            Reason::InUse(what) => Self::new(Code::Conflict, what),
+            Reason::Stale { current } => Self::new(
+                Code::Stale,
+                format!("it is at revision {current}; read it again and decide anew"),
+            ),
+            Reason::Missing(what) => Self::new(Code::NotFound, format!("{what} is not there")),
+        }
+    }
+}

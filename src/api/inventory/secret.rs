@@ -1,0 +1,71 @@
+//! `/credentials/{id}/view`: the only way to see a secret.
+
+use actix_web::{HttpResponse, web};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::auth::Operator;
+use super::super::body::{Json, RequestBody};
+use super::super::error::{ApiError, Code};
+use super::super::query::Query;
+use super::super::state::ApiState;
+use super::target::PathItem;
+use crate::domain::inventory::check::Problems;
+use crate::robot::inventory::By;
+
+/// Bound on a reason in characters.
+const REASON_CHARS_MAX: usize = 500;
+
+/// Why somebody wants to see a secret.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct ViewBody {
+    /// In the viewer's words; stands in the audit trail.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 500)]
+    reason: Option<String>,
+}
+
+impl RequestBody for ViewBody {
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+/// A secret, shown once.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct SecretView<'a> {
+    /// The credential.
+    id: String,
+    /// The secret.
+    secret: &'a str,
+    /// Which version of it.
+    secret_version: i64,
+}
+
+/// Shows the secret in force. The view is on disk, in the audit trail and published before this is answered.
+pub(in crate::api) async fn view(
+    Operator(caller): Operator,
+    PathItem { id, .. }: PathItem,
+    _: Query<()>,
+    Json(body): Json<ViewBody>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let mut problems = Problems::default();
+    problems.optional_line("reason", body.reason.as_ref(), REASON_CHARS_MAX);
+    let errors = problems.into_errors();
+    if !errors.is_empty() {
+        return Err(ApiError::fields(Code::Invalid, errors));
+    }
+    let by = By {
+        actor: &caller.name,
+        now: state.now(),
+    };
+    let viewed = state.inventory.view_secret(id, body.reason, by).await?;
+    Ok(HttpResponse::Ok().json(SecretView {
+        id: id.to_string(),
+        secret: viewed.secret.expose_secret(),
+        secret_version: viewed.version,
+    }))
+}

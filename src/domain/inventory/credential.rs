@@ -1,0 +1,168 @@
+//! Credentials: accounts on devices, whose secrets the vault keeps.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::check::Problems;
+use super::column::{Filter, FilterKind, Kind, column, refers};
+use super::{Body, Happening, Noun, NounSpec, read, yes};
+use crate::domain::id::InventoryId;
+use crate::domain::time::Timestamp;
+
+/// Bound on a secret in bytes: a private key of 16,384 bits has 12 KiB as text.
+pub const SECRET_BYTES_MAX: usize = 16 * 1024;
+
+/// A credential, without its secret.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialBody {
+    /// The device it opens.
+    #[schema(value_type = String)]
+    pub device: InventoryId,
+    /// The account; unique on its device and in its domain, whatever the case.
+    #[schema(min_length = 1, max_length = 255)]
+    pub username: String,
+    /// The directory the account belongs to, where it is not the device's own.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
+    pub domain: Option<String>,
+    /// What the secret is.
+    #[serde(default)]
+    pub kind: CredentialKind,
+    /// Whether robots change the secret.
+    pub automatic_change: bool,
+    /// When the secret is to be another one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    /// The policy that holds for it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub policy: Option<InventoryId>,
+    /// What people should know of it.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    pub description: Option<String>,
+    /// Words by which it is grouped.
+    #[serde(default)]
+    #[schema(max_items = 64)]
+    pub tags: Vec<String>,
+    /// Whether it may be used.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// What a secret is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A password.
+    #[default]
+    Password,
+    /// A private key, PEM.
+    SshKey,
+}
+
+impl Body for CredentialBody {
+    fn check(&self, problems: &mut Problems) {
+        problems.name("username", &self.username);
+        problems.optional_name("domain", self.domain.as_ref());
+        problems.instant("expires_at", self.expires_at);
+        problems.description(self.description.as_ref());
+        problems.tags(&self.tags);
+    }
+
+    fn identity(&self) -> Vec<String> {
+        Vec::from([
+            self.username.clone(),
+            self.domain.clone().unwrap_or_default(),
+            self.device.to_string(),
+        ])
+    }
+}
+
+pub(super) static SPEC: NounSpec = NounSpec {
+    noun: Noun::Credential,
+    word: "credential",
+    path: "credentials",
+    table: "credentials",
+    columns: &[
+        refers("device", "device_id", Noun::Device),
+        column("username", Kind::Text),
+        column("domain", Kind::Text),
+        column("kind", Kind::Text),
+        column("automatic_change", Kind::Bool),
+        column("expires_at", Kind::Time),
+        refers("policy", "policy_id", Noun::CredentialPolicy),
+        column("description", Kind::Text),
+        column("tags", Kind::List),
+        column("enabled", Kind::Bool),
+    ],
+    state: &[
+        column("secret_version", Kind::Int),
+        column("secret_changed_at", Kind::Time),
+        column("last_viewed_at", Kind::Time),
+    ],
+    children: &[],
+    fixed: &[],
+    named_by: "username",
+    secret: Some("secret"),
+    filters: &[
+        Filter {
+            name: "username",
+            column: "identity",
+            kind: FilterKind::Name,
+            about: "Only credentials of this account name, on whatever device.",
+        },
+        Filter {
+            name: "device",
+            column: "device_id",
+            kind: FilterKind::Ref,
+            about: "Only credentials of this device.",
+        },
+        Filter {
+            name: "policy",
+            column: "policy_id",
+            kind: FilterKind::Ref,
+            about: "Only credentials under this policy.",
+        },
+        Filter {
+            name: "automatic_change",
+            column: "automatic_change",
+            kind: FilterKind::Bool,
+            about: "Only credentials that robots change, or only the others.",
+        },
+        Filter {
+            name: "expires_before",
+            column: "expires_at",
+            kind: FilterKind::Before,
+            about: "Only credentials that expire before this instant.",
+        },
+        Filter {
+            name: "enabled",
+            column: "enabled",
+            kind: FilterKind::Bool,
+            about: "Only credentials that may be used, or only the others.",
+        },
+    ],
+    read: |fields| read::<CredentialBody>(&SPEC, fields),
+    events,
+};
+
+/// A secret that a person sets is a change of the password like one that a robot makes.
+fn events(happening: &Happening<'_>) -> Vec<&'static str> {
+    match happening {
+        Happening::Created => Vec::from(["credential.created"]),
+        Happening::Deleted => Vec::from(["credential.deleted"]),
+        Happening::Changed { secret, .. } => {
+            let mut events = Vec::new();
+            if happening.fields_changed() {
+                events.push("credential.changed");
+            }
+            if *secret {
+                events.push("credential.password_changed");
+            }
+            events
+        }
+    }
+}

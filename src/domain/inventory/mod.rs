@@ -1,0 +1,252 @@
+//! The inventory: the things that robots look after, and the people who may reach them.
+//!
+//! Eight nouns, one mechanism. A noun is a body (a struct that serde reads strictly, checked field by field) and a
+//! [`NounSpec`] that says where its fields lie, what is unique of it, how it is searched and what the others are told
+//! of a change. The store keeps, and the API serves, any noun by its specification alone: a ninth costs a file here, a
+//! table and a line in [`Noun::spec`].
+
+mod certificate;
+pub mod check;
+pub mod column;
+mod credential;
+mod credential_policy;
+mod device;
+pub mod name;
+mod operation_template;
+pub mod patch;
+mod site;
+mod user;
+mod user_group;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use certificate::CertificateBody;
+pub use credential::{CredentialBody, CredentialKind, SECRET_BYTES_MAX};
+pub use credential_policy::{CredentialPolicyBody, PasswordRules};
+pub use device::{Connectivity, DeviceBody, Protocol, TRUST_ON_FIRST_USE};
+pub use operation_template::{OperationTemplateBody, TemplateKind};
+pub use site::SiteBody;
+pub use user::UserBody;
+pub use user_group::UserGroupBody;
+
+use self::check::Problems;
+use self::column::{Child, Column, Filter, Kind, Shape};
+use self::patch::Fields;
+use super::robot::FieldError;
+
+/// Most things of one call: a spreadsheet's page of an import.
+pub const BATCH_ITEMS_MAX: usize = 1_000;
+
+/// A kind of thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Noun {
+    /// Where devices stand.
+    Site,
+    /// A machine or service.
+    Device,
+    /// An account on a device.
+    Credential,
+    /// What credentials must be like, and how long they last.
+    CredentialPolicy,
+    /// A person.
+    User,
+    /// People who are treated alike.
+    UserGroup,
+    /// A certificate that somebody must renew in time.
+    Certificate,
+    /// How an operation is carried out.
+    OperationTemplate,
+}
+
+impl Noun {
+    /// All of them; each refers to earlier ones only, so that a copy in this order finds what it refers to.
+    pub const ALL: [Self; 8] = [
+        Self::Site,
+        Self::CredentialPolicy,
+        Self::Device,
+        Self::Credential,
+        Self::User,
+        Self::UserGroup,
+        Self::Certificate,
+        Self::OperationTemplate,
+    ];
+
+    /// What there is to know of it.
+    #[must_use]
+    pub const fn spec(self) -> &'static NounSpec {
+        match self {
+            Self::Site => &site::SPEC,
+            Self::Device => &device::SPEC,
+            Self::Credential => &credential::SPEC,
+            Self::CredentialPolicy => &credential_policy::SPEC,
+            Self::User => &user::SPEC,
+            Self::UserGroup => &user_group::SPEC,
+            Self::Certificate => &certificate::SPEC,
+            Self::OperationTemplate => &operation_template::SPEC,
+        }
+    }
+
+    /// The word for people: `credential policy`.
+    #[must_use]
+    pub fn title(self) -> String {
+        self.spec().word.replace('_', " ")
+    }
+}
+
+/// A noun, as the mechanism sees it.
+#[derive(Debug)]
+pub struct NounSpec {
+    /// Which.
+    pub noun: Noun,
+    /// In events, audit entries and problems: `credential_policy`.
+    pub word: &'static str,
+    /// In paths: `credential-policies`.
+    pub path: &'static str,
+    /// Its table.
+    pub table: &'static str,
+    /// What a caller sets.
+    pub columns: &'static [Column],
+    /// What follows from that, or is set by robots: shown, never taken.
+    pub state: &'static [Column],
+    /// Lists that lie in tables of their own.
+    pub children: &'static [Child],
+    /// Fields that cannot be changed once the thing is there.
+    pub fixed: &'static [&'static str],
+    /// The field to blame where another has the same identity.
+    pub named_by: &'static str,
+    /// The field whose value goes to the vault: taken, never shown.
+    pub secret: Option<&'static str>,
+    /// The parameters of its list.
+    pub filters: &'static [Filter],
+    /// Reads and checks the fields.
+    pub read: fn(Fields) -> Result<Checked, Vec<FieldError>>,
+    /// The events that tell of a change; only those of the platform's list of events.
+    pub events: fn(&Happening<'_>) -> Vec<&'static str>,
+}
+
+/// Fields that are fit to be kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// All fields a caller sets, defaults included, as they will be read back.
+    pub body: Fields,
+    /// Those of [`NounSpec::state`] that follow from them.
+    pub derived: Fields,
+    /// What is unique of the thing, see [`name::identity`].
+    pub identity: String,
+}
+
+/// What became of a thing.
+#[derive(Debug, Clone, Copy)]
+pub enum Happening<'a> {
+    /// It is new.
+    Created,
+    /// Fields or secret are others.
+    Changed {
+        /// The fields that differ, as they were.
+        before: &'a Fields,
+        /// The fields that differ, as they are.
+        after: &'a Fields,
+        /// Whether it has another secret.
+        secret: bool,
+    },
+    /// It is gone.
+    Deleted,
+}
+
+impl Happening<'_> {
+    /// Whether any field changed.
+    #[must_use]
+    pub fn fields_changed(&self) -> bool {
+        matches!(self, Self::Changed { before, after, .. } if !before.is_empty() || !after.is_empty())
+    }
+
+    /// The second half of an action in the audit trail: `create`, `change` or `delete`.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Created => "create",
+            Self::Changed { .. } => "change",
+            Self::Deleted => "delete",
+        }
+    }
+}
+
+/// A noun's fields as a struct.
+trait Body: Serialize + DeserializeOwned {
+    /// Notes what serde cannot know to be wrong.
+    fn check(&self, problems: &mut Problems);
+
+    /// The parts of its identity, the one it is searched by first.
+    fn identity(&self) -> Vec<String>;
+
+    /// State that follows from the fields.
+    fn derived(&self) -> Fields {
+        Fields::new()
+    }
+}
+
+/// Reads `fields` as `B` and checks them.
+fn read<B: Body>(spec: &NounSpec, fields: Fields) -> Result<Checked, Vec<FieldError>> {
+    objects_only(spec, &fields)?;
+    let body: B = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let path = error.path().to_string();
+        Vec::from([FieldError::at(&path, &error.inner().to_string())])
+    })?;
+    let mut problems = Problems::default();
+    body.check(&mut problems);
+    let errors = problems.into_errors();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let parts = body.identity();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let fields = match serde_json::to_value(&body) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Fields::new(),
+    };
+    let mut settled = column::settled(spec.columns, &fields);
+    for child in spec.children {
+        let list = fields.get(child.field).unwrap_or(&Value::Null);
+        settled.insert(child.field.to_owned(), child.settled(list));
+    }
+    Ok(Checked {
+        body: settled,
+        derived: body.derived(),
+        identity: name::identity(&parts),
+    })
+}
+
+/// Derived readers would also take a list of a struct's fields in order, which nobody means.
+fn objects_only(spec: &NounSpec, fields: &Fields) -> Result<(), Vec<FieldError>> {
+    let mut problems = Problems::default();
+    for column in spec.columns {
+        let value = fields.get(column.field).unwrap_or(&Value::Null);
+        if column.kind == Kind::Object && value.is_array() {
+            problems.note(column.field, "must be an object");
+        }
+    }
+    for child in spec.children {
+        let entries = fields.get(child.field).and_then(Value::as_array);
+        for (index, entry) in entries.into_iter().flatten().enumerate() {
+            if child.shape == Shape::Object && !entry.is_object() {
+                problems.note(format!("{}[{index}]", child.field), "must be an object");
+            }
+        }
+    }
+    let errors = problems.into_errors();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
+}
+
+/// What `true` is, for serde's defaults.
+const fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests;

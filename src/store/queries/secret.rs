@@ -1,0 +1,322 @@
+//! Sealed secrets. See `store::secret`.
+
+use diesel::prelude::*;
+
+use super::event::insert_events;
+use super::sql::raced;
+use super::{Conn, Db, audit, vault_key};
+use crate::domain::id::InventoryId;
+use crate::domain::sealed::{KeyId, Sealed};
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::{QueryError, QueryResult};
+use crate::store::event::{Publication, Published};
+use crate::store::schema::inventory::{credential_views, credentials, secret_versions};
+use crate::store::secret::{
+    CandidateCommit, NewSecret, OLD_VERSIONS_MAX, SecretKept, SecretState, SecretVersion,
+    SecretView,
+};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = secret_versions, check_for_backend(Db))]
+struct Row {
+    credential_id: i64,
+    version: i64,
+    state: i16,
+    key_id: i64,
+    sealed: Vec<u8>,
+    created_at: i64,
+}
+
+impl Row {
+    fn of(credential: InventoryId, new: &NewSecret, state: SecretState, now: Timestamp) -> Self {
+        Self {
+            credential_id: credential.0,
+            version: new.version,
+            state: state.code(),
+            key_id: new.sealed.key.0,
+            sealed: new.sealed.bytes.clone(),
+            created_at: to_micros(now),
+        }
+    }
+
+    fn into_version(self) -> SecretVersion {
+        SecretVersion {
+            credential: InventoryId(self.credential_id),
+            version: self.version,
+            state: SecretState::of(self.state),
+            sealed: Sealed {
+                key: KeyId(self.key_id),
+                bytes: self.sealed,
+            },
+            created_at: from_micros(self.created_at),
+        }
+    }
+}
+
+/// The highest version given out; none where there is no such credential.
+pub(in crate::store) fn latest(
+    conn: &mut Conn,
+    credential: InventoryId,
+) -> QueryResult<Option<i64>> {
+    Ok(credentials::table
+        .find(credential.0)
+        .select(credentials::secret_latest)
+        .first(conn)
+        .optional()?)
+}
+
+/// The highest version given out.
+pub(in crate::store) fn latest_of(conn: &mut Conn, credential: InventoryId) -> QueryResult<i64> {
+    latest(conn, credential)?.ok_or_else(|| missing(credential))
+}
+
+fn missing(credential: InventoryId) -> QueryError {
+    QueryError::not_found(format!("credential `{credential}`"))
+}
+
+/// The kept secrets, newest first.
+pub(in crate::store) fn list(
+    conn: &mut Conn,
+    credential: InventoryId,
+) -> QueryResult<Vec<SecretVersion>> {
+    let rows: Vec<Row> = secret_versions::table
+        .filter(secret_versions::credential_id.eq(credential.0))
+        .order(secret_versions::version.desc())
+        .select(Row::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().map(Row::into_version).collect())
+}
+
+/// Gives out `version`, where it is the next.
+fn take_version(conn: &mut Conn, credential: InventoryId, version: i64) -> QueryResult<bool> {
+    let at_last = credentials::table
+        .filter(credentials::id.eq(credential.0))
+        .filter(credentials::secret_latest.eq(version - 1));
+    let taken = diesel::update(at_last)
+        .set(credentials::secret_latest.eq(version))
+        .execute(conn)?;
+    Ok(taken == 1)
+}
+
+/// Makes a new secret the current one; its version was looked at in this transaction.
+pub(in crate::store) fn put_current(
+    conn: &mut Conn,
+    credential: InventoryId,
+    new: &NewSecret,
+    now: Timestamp,
+) -> QueryResult<()> {
+    if !take_version(conn, credential, new.version)? {
+        return Err(QueryError::Race);
+    }
+    retire_current(conn, credential)?;
+    diesel::insert_into(secret_versions::table)
+        .values(Row::of(credential, new, SecretState::Current, now))
+        .execute(conn)
+        .map_err(raced)?;
+    in_force(conn, credential, new.version, now)
+}
+
+fn retire_current(conn: &mut Conn, credential: InventoryId) -> QueryResult<()> {
+    let current = secret_versions::table
+        .filter(secret_versions::credential_id.eq(credential.0))
+        .filter(secret_versions::state.eq(SecretState::Current.code()));
+    diesel::update(current)
+        .set(secret_versions::state.eq(SecretState::Old.code()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Notes which version is in force and forgets old ones beyond their bound.
+fn in_force(
+    conn: &mut Conn,
+    credential: InventoryId,
+    version: i64,
+    now: Timestamp,
+) -> QueryResult<()> {
+    diesel::update(credentials::table.find(credential.0))
+        .set((
+            credentials::secret_version.eq(version),
+            credentials::secret_changed_at.eq(to_micros(now)),
+        ))
+        .execute(conn)?;
+    let old = || {
+        secret_versions::table
+            .filter(secret_versions::credential_id.eq(credential.0))
+            .filter(secret_versions::state.eq(SecretState::Old.code()))
+    };
+    let first_beyond: Option<i64> = old()
+        .order(secret_versions::version.desc())
+        .offset(OLD_VERSIONS_MAX)
+        .select(secret_versions::version)
+        .first(conn)
+        .optional()?;
+    if let Some(beyond) = first_beyond {
+        diesel::delete(old().filter(secret_versions::version.le(beyond))).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Keeps a candidate.
+pub(in crate::store) fn candidate_set(
+    conn: &mut Conn,
+    credential: InventoryId,
+    candidate: &NewSecret,
+    now: Timestamp,
+) -> QueryResult<SecretKept> {
+    let latest = latest_of(conn, credential)?;
+    if let Some(known) = candidate_of(conn, credential)? {
+        return Err(QueryError::conflict(format!(
+            "credential `{credential}` has a candidate already, version {known}: go on with it"
+        )));
+    }
+    if vault_key::newest(conn)? != Some(candidate.sealed.key) {
+        return Ok(SecretKept::KeyRetired);
+    }
+    if latest + 1 != candidate.version {
+        return Ok(SecretKept::Moved);
+    }
+    if !take_version(conn, credential, candidate.version)? {
+        return Err(QueryError::Race);
+    }
+    diesel::insert_into(secret_versions::table)
+        .values(Row::of(credential, candidate, SecretState::Candidate, now))
+        .execute(conn)
+        .map_err(raced)?;
+    Ok(SecretKept::Kept)
+}
+
+fn candidate_of(conn: &mut Conn, credential: InventoryId) -> QueryResult<Option<i64>> {
+    Ok(secret_versions::table
+        .filter(secret_versions::credential_id.eq(credential.0))
+        .filter(secret_versions::state.eq(SecretState::Candidate.code()))
+        .select(secret_versions::version)
+        .first(conn)
+        .optional()?)
+}
+
+/// Puts a candidate in force.
+pub(in crate::store) fn candidate_commit(
+    conn: &mut Conn,
+    commit: &CandidateCommit,
+    ids: Publication,
+    now: Timestamp,
+) -> QueryResult<Published> {
+    let credential = commit.credential;
+    let current: Option<i64> = credentials::table
+        .find(credential.0)
+        .select(credentials::secret_version)
+        .first(conn)
+        .optional()?
+        .ok_or_else(|| missing(credential))?;
+    if current != commit.current {
+        return Err(QueryError::conflict(format!(
+            "another secret of credential `{credential}` is in force by now: {}",
+            current.map_or_else(|| "none".to_owned(), |version| format!("version {version}"))
+        )));
+    }
+    retire_current(conn, credential)?;
+    let candidate = secret_versions::table
+        .filter(secret_versions::credential_id.eq(credential.0))
+        .filter(secret_versions::version.eq(commit.candidate))
+        .filter(secret_versions::state.eq(SecretState::Candidate.code()));
+    let moved = diesel::update(candidate)
+        .set(secret_versions::state.eq(SecretState::Current.code()))
+        .execute(conn)
+        .map_err(raced)?;
+    if moved == 0 {
+        return Err(QueryError::conflict(format!(
+            "credential `{credential}` has no candidate of version {}",
+            commit.candidate
+        )));
+    }
+    in_force(conn, credential, commit.candidate, now)?;
+    audit::append(conn, &commit.audit, now)?;
+    insert_events(conn, &commit.events, ids, now)
+}
+
+/// Removes a candidate.
+pub(in crate::store) fn candidate_drop(
+    conn: &mut Conn,
+    credential: InventoryId,
+    candidate: i64,
+) -> QueryResult<bool> {
+    let row = secret_versions::table
+        .filter(secret_versions::credential_id.eq(credential.0))
+        .filter(secret_versions::version.eq(candidate))
+        .filter(secret_versions::state.eq(SecretState::Candidate.code()));
+    Ok(diesel::delete(row).execute(conn)? == 1)
+}
+
+/// Records a view of the version in force; none where another one is.
+pub(in crate::store) fn view(
+    conn: &mut Conn,
+    view: &SecretView,
+    ids: Publication,
+    now: Timestamp,
+) -> QueryResult<Option<Published>> {
+    let viewed = credentials::table
+        .filter(credentials::id.eq(view.credential.0))
+        .filter(credentials::secret_version.eq(view.version));
+    let noted = diesel::update(viewed)
+        .set(credentials::last_viewed_at.eq(to_micros(now)))
+        .execute(conn)?;
+    if noted == 0 {
+        return Ok(None);
+    }
+    diesel::insert_into(credential_views::table)
+        .values((
+            credential_views::id.eq(view.id),
+            credential_views::at.eq(to_micros(now)),
+            credential_views::credential_id.eq(view.credential.0),
+            credential_views::version.eq(view.version),
+            credential_views::actor.eq(&view.actor),
+            credential_views::reason.eq(&view.reason),
+        ))
+        .execute(conn)?;
+    audit::append(conn, &view.audit, now)?;
+    insert_events(conn, std::slice::from_ref(&view.event), ids, now).map(Some)
+}
+
+/// Secrets under other keys, in the order of their rows.
+pub(in crate::store) fn under_others(
+    conn: &mut Conn,
+    key: KeyId,
+    (credential, version): (InventoryId, i64),
+    limit: u32,
+) -> QueryResult<Vec<SecretVersion>> {
+    let after = secret_versions::credential_id
+        .gt(credential.0)
+        .or(secret_versions::credential_id
+            .eq(credential.0)
+            .and(secret_versions::version.gt(version)));
+    let rows: Vec<Row> = secret_versions::table
+        .filter(secret_versions::key_id.ne(key.0))
+        .filter(after)
+        .order((secret_versions::credential_id, secret_versions::version))
+        .limit(i64::from(limit))
+        .select(Row::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().map(Row::into_version).collect())
+}
+
+/// Replaces seals.
+pub(in crate::store) fn reseal(
+    conn: &mut Conn,
+    anew: &[(SecretVersion, Sealed)],
+) -> QueryResult<u64> {
+    let mut replaced = 0;
+    for (old, sealed) in anew {
+        let row = secret_versions::table
+            .filter(secret_versions::credential_id.eq(old.credential.0))
+            .filter(secret_versions::version.eq(old.version))
+            .filter(secret_versions::key_id.eq(old.sealed.key.0));
+        let rows = diesel::update(row)
+            .set((
+                secret_versions::key_id.eq(sealed.key.0),
+                secret_versions::sealed.eq(&sealed.bytes),
+            ))
+            .execute(conn)?;
+        replaced += u64::try_from(rows).unwrap_or_default();
+    }
+    Ok(replaced)
+}

@@ -1,0 +1,37 @@
+//! Data keys of the vault, wrapped: the store cannot open them.
+
+use crate::domain::sealed::KeyId;
+use crate::domain::time::Timestamp;
+
+use super::backend::{read, write};
+use super::{Store, StoreResult};
+
+/// A wrapped data key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// Its id; the highest seals.
+    pub id: KeyId,
+    /// The key, wrapped by the master key.
+    pub wrapped: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When all secrets lay under it; none: a rotation to it goes on, or was broken off.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// All data keys, oldest first.
+    pub async fn vault_key_list(&self) -> StoreResult<Vec<WrappedKey>> {
+        read!(self, vault_key::list())
+    }
+
+    /// Keeps a new data key, whose id must follow the newest one's. `Conflict` where somebody was faster.
+    pub async fn vault_key_add(&self, key: WrappedKey) -> StoreResult<()> {
+        write!(self, vault_key::add(&key))
+    }
+
+    /// Notes that all secrets lie under a key.
+    pub async fn vault_key_finish(&self, id: KeyId, now: Timestamp) -> StoreResult<()> {
+        write!(self, vault_key::finish(id, now))
+    }
+}

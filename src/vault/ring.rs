@@ -1,0 +1,344 @@
+//! The data keys of a database: each wrapped by the master key, the newest of them sealing.
+//!
+//! A secret is sealed with XChaCha20-Poly1305 (RFC 8439 with the extended nonce of draft-irtf-cfrg-xchacha) under a data
+//! key, with a random nonce of 192 bits, so that no count of messages needs to be kept. What it was sealed for (table,
+//! row, column, key) is authenticated with it. Data keys are sealed in the same way under a key that HKDF-SHA256 (RFC 5869)
+//! derives from the master key, so that the master key itself encrypts nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use secrecy::zeroize::{Zeroize, Zeroizing};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use sha2::Sha256;
+
+use super::key::{KEY_BYTES, MasterKey};
+use crate::domain::sealed::{KeyId, Place, Sealed};
+
+/// The first byte of every seal: how the rest is made.
+const FORMAT: u8 = 1;
+/// Bytes of a nonce.
+const NONCE_BYTES: usize = 24;
+/// What the wrapping key is derived for. A change of this text is a change of every database.
+const WRAPPING_INFO: &[u8] = b"robotd data key wrapping v1";
+/// What every seal's authenticated text begins with, so that no other use of a key can be taken for one.
+const SEAL_CONTEXT: &[u8] = b"robotd seal v1";
+
+/// Why a seal cannot be made or opened. None says anything of the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The data key is not in this ring; another node may have made it.
+    #[error("data key {0} is not known here")]
+    UnknownKey(KeyId),
+    /// The seal was changed, moved from another place, or cut off.
+    #[error("the seal is broken: what is stored was not written there by robotd")]
+    Broken,
+    /// The ring has no key yet.
+    #[error("there is no data key")]
+    NoKey,
+}
+
+/// Keys that open what they sealed; wiped from memory when dropped, and never shown.
+pub struct KeyRing(BTreeMap<KeyId, SecretBox<[u8; KEY_BYTES]>>);
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<i64> = self.0.keys().map(|id| id.0).collect();
+        f.debug_tuple("KeyRing").field(&ids).finish()
+    }
+}
+
+/// What wraps data keys; derived from the master key, never shown.
+pub struct Wrapping(SecretBox<[u8; KEY_BYTES]>);
+
+impl fmt::Debug for Wrapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wrapping(..)")
+    }
+}
+
+impl Wrapping {
+    /// Derives it from the master key.
+    #[must_use]
+    pub fn of(master: &MasterKey) -> Self {
+        let mut key = SecretBox::new(Box::new([0_u8; KEY_BYTES]));
+        let derived = Hkdf::<Sha256>::new(None, master.expose());
+        let bytes = secrecy::ExposeSecretMut::expose_secret_mut(&mut key);
+        // HKDF refuses only lengths over 255 hashes.
+        let _infallible = derived.expand(WRAPPING_INFO, bytes);
+        Self(key)
+    }
+
+    /// Makes a data key and wraps it.
+    ///
+    /// # Errors
+    /// None that can occur: the cipher refuses only messages of 256 GiB.
+    pub fn make(&self, id: KeyId) -> Result<Vec<u8>, SealError> {
+        let key = Zeroizing::new(rand::random::<[u8; KEY_BYTES]>());
+        close(self.0.expose_secret(), &wrapped_text(id), key.as_slice())
+    }
+
+    /// Unwraps the data keys of a database.
+    ///
+    /// # Errors
+    /// [`SealError::Broken`] for a key that was changed, or wrapped by another master key.
+    pub fn ring<'a>(
+        &self,
+        wrapped: impl IntoIterator<Item = (KeyId, &'a [u8])>,
+    ) -> Result<KeyRing, SealError> {
+        let mut ring = BTreeMap::new();
+        for (id, bytes) in wrapped {
+            let opened = open(self.0.expose_secret(), &wrapped_text(id), bytes)?;
+            let key: [u8; KEY_BYTES] = opened
+                .as_slice()
+                .try_into()
+                .map_err(|_| SealError::Broken)?;
+            ring.insert(id, SecretBox::new(Box::new(key)));
+        }
+        Ok(KeyRing(ring))
+    }
+}
+
+impl KeyRing {
+    /// The key that seals.
+    #[must_use]
+    pub fn newest(&self) -> Option<KeyId> {
+        self.0.last_key_value().map(|(id, _)| *id)
+    }
+
+    /// Whether the ring has this key.
+    #[must_use]
+    pub fn knows(&self, id: KeyId) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// Seals a secret for a place, with the newest key.
+    ///
+    /// # Errors
+    /// [`SealError::NoKey`].
+    pub fn seal(&self, place: &Place, secret: &SecretString) -> Result<Sealed, SealError> {
+        let (id, key) = self.0.last_key_value().ok_or(SealError::NoKey)?;
+        let text = sealed_text(place, *id);
+        let bytes = close(
+            key.expose_secret(),
+            &text,
+            secret.expose_secret().as_bytes(),
+        )?;
+        Ok(Sealed { key: *id, bytes })
+    }
+
+    /// Opens what was sealed for this place.
+    ///
+    /// # Errors
+    /// [`SealError::UnknownKey`], [`SealError::Broken`]: in no case a wrong secret.
+    pub fn open(&self, place: &Place, sealed: &Sealed) -> Result<SecretString, SealError> {
+        let key = self
+            .0
+            .get(&sealed.key)
+            .ok_or(SealError::UnknownKey(sealed.key))?;
+        let text = sealed_text(place, sealed.key);
+        let opened = open(key.expose_secret(), &text, &sealed.bytes)?;
+        let text = std::str::from_utf8(&opened).map_err(|_| SealError::Broken)?;
+        Ok(SecretString::from(text))
+    }
+}
+
+/// What is authenticated with a secret: each part behind its length, so that no two places give the same bytes.
+fn sealed_text(place: &Place, key: KeyId) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut part = |bytes: &[u8]| {
+        // A length fits 64 bits on every platform Rust knows.
+        text.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        text.extend_from_slice(bytes);
+    };
+    part(SEAL_CONTEXT);
+    part(place.table.as_bytes());
+    for id in &place.row {
+        part(&id.to_be_bytes());
+    }
+    part(place.column.as_bytes());
+    part(&key.0.to_be_bytes());
+    text
+}
+
+/// What is authenticated with a data key.
+fn wrapped_text(id: KeyId) -> Vec<u8> {
+    let place = Place {
+        table: "vault_keys",
+        row: Vec::from([id.0]),
+        column: "wrapped",
+    };
+    sealed_text(&place, id)
+}
+
+/// Format, nonce, ciphertext with its tag.
+fn close(key: &[u8; KEY_BYTES], text: &[u8], secret: &[u8]) -> Result<Vec<u8>, SealError> {
+    let nonce: [u8; NONCE_BYTES] = rand::random();
+    let payload = Payload {
+        msg: secret,
+        aad: text,
+    };
+    let sealed = cipher(key)
+        .encrypt(&XNonce::from(nonce), payload)
+        .map_err(|_| SealError::Broken)?;
+    let mut bytes = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&nonce);
+    bytes.extend_from_slice(&sealed);
+    Ok(bytes)
+}
+
+fn open(key: &[u8; KEY_BYTES], text: &[u8], bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let (format, rest) = bytes.split_first().ok_or(SealError::Broken)?;
+    let (nonce, sealed) = rest
+        .split_first_chunk::<NONCE_BYTES>()
+        .ok_or(SealError::Broken)?;
+    if *format != FORMAT {
+        return Err(SealError::Broken);
+    }
+    let payload = Payload {
+        msg: sealed,
+        aad: text,
+    };
+    cipher(key)
+        .decrypt(&XNonce::from(*nonce), payload)
+        .map(Zeroizing::new)
+        .map_err(|_| SealError::Broken)
+}
+
+fn cipher(key: &[u8; KEY_BYTES]) -> XChaCha20Poly1305 {
+    let mut key = Key::from(*key);
+    let cipher = XChaCha20Poly1305::new(&key);
+    key.as_mut_slice().zeroize();
+    cipher
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(row: i64) -> Place {
+        Place {
+            table: "secret_versions",
+            row: Vec::from([row, 1]),
+            column: "sealed",
+        }
+    }
+
+    fn wrapping(byte: u8) -> Wrapping {
+        Wrapping(SecretBox::new(Box::new([byte; KEY_BYTES])))
+    }
+
+    fn ring(keys: i64) -> KeyRing {
+        let wrapping = wrapping(7);
+        let wrapped: Vec<_> = (1..=keys)
+            .map(|id| (KeyId(id), wrapping.make(KeyId(id)).unwrap()))
+            .collect();
+        let wrapped = wrapped.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
+        wrapping.ring(wrapped).unwrap()
+    }
+
+    #[test]
+    fn the_cipher_is_that_of_the_draft() {
+        // draft-irtf-cfrg-xchacha-03, A.3.1.
+        let key: [u8; 32] = std::array::from_fn(|i| 0x80 + u8::try_from(i).unwrap());
+        let nonce: [u8; 24] = std::array::from_fn(|i| 0x40 + u8::try_from(i).unwrap());
+        let aad = [
+            0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7,
+        ];
+        let msg: &[u8] = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
+        let sealed = cipher(&key)
+            .encrypt(&XNonce::from(nonce), Payload { msg, aad: &aad })
+            .unwrap();
+        let (text, tag) = sealed.split_at(sealed.len() - 16);
+        assert_eq!(text.first_chunk::<4>().unwrap(), &[0xbd, 0x6d, 0x17, 0x9d]);
+        assert_eq!(
+            tag,
+            [
+                0xc0, 0x87, 0x59, 0x24, 0xc1, 0xc7, 0x98, 0x79, 0x47, 0xde, 0xaf, 0xd8, 0x78, 0x0a,
+                0xcf, 0x49
+            ]
+        );
+    }
+
+    #[test]
+    fn a_seal_opens_at_its_place_only() {
+        let ring = ring(2);
+        let secret = SecretString::from("correct horse");
+        let sealed = ring.seal(&place(1), &secret).unwrap();
+        assert_eq!(sealed.key, KeyId(2));
+        assert_eq!(
+            ring.open(&place(1), &sealed).unwrap().expose_secret(),
+            "correct horse"
+        );
+        for other in [
+            place(2),
+            Place {
+                table: "others",
+                ..place(1)
+            },
+            Place {
+                column: "others",
+                ..place(1)
+            },
+        ] {
+            assert_eq!(ring.open(&other, &sealed).unwrap_err(), SealError::Broken);
+        }
+        let under = |key| Sealed {
+            key: KeyId(key),
+            ..sealed.clone()
+        };
+        assert_eq!(
+            ring.open(&place(1), &under(1)).unwrap_err(),
+            SealError::Broken
+        );
+        assert_eq!(
+            ring.open(&place(1), &under(9)).unwrap_err(),
+            SealError::UnknownKey(KeyId(9))
+        );
+    }
+
+    #[test]
+    fn data_keys_open_under_their_master_key_and_id_only() {
+        let bytes = wrapping(7).make(KeyId(1)).unwrap();
+        assert!(wrapping(7).ring([(KeyId(1), bytes.as_slice())]).is_ok());
+        for (byte, id) in [(8, 1), (7, 2)] {
+            let error = wrapping(byte).ring([(KeyId(id), bytes.as_slice())]);
+            assert_eq!(error.unwrap_err(), SealError::Broken, "{byte} {id}");
+        }
+        assert_eq!(
+            ring(0)
+                .seal(&place(1), &SecretString::from("x"))
+                .unwrap_err(),
+            SealError::NoKey
+        );
+    }
+
+    #[test]
+    fn keys_are_never_shown() {
+        assert_eq!(format!("{:?}", ring(2)), "KeyRing([1, 2])");
+        assert_eq!(format!("{:?}", wrapping(7)), "Wrapping(..)");
+    }
+
+    proptest! {
+        #[test]
+        fn no_changed_byte_is_let_through(text in ".{0,40}", at: prop::sample::Index, bit in 0..8_u32) {
+            let ring = ring(1);
+            let sealed = ring.seal(&place(1), &SecretString::from(text.as_str())).unwrap();
+            let opened = ring.open(&place(1), &sealed).unwrap();
+            prop_assert_eq!(opened.expose_secret(), text.as_str());
+            let mut bytes = sealed.bytes.clone();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            let changed = Sealed { bytes, ..sealed.clone() };
+            prop_assert_eq!(ring.open(&place(1), &changed).unwrap_err(), SealError::Broken);
+            let cut = Sealed { bytes: sealed.bytes[..at].to_vec(), ..sealed };
+            prop_assert_eq!(ring.open(&place(1), &cut).unwrap_err(), SealError::Broken);
+        }
+    }
+}

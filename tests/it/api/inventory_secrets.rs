@@ -1,0 +1,184 @@
+//! Secrets over HTTP: taken, viewed on the record, and in nothing else that is answered.
+
+use actix_web::test::TestRequest;
+use robotd::api::routes;
+use robotd::domain::access::Role;
+use serde_json::{Value, json};
+
+use super::app::{Answer, Api};
+
+const SECRET: &str = "first-secret-4f1b\u{e9}";
+const NEXT: &str = "next-secret-98aa";
+
+/// A credential with [`SECRET`]; its path.
+async fn credential(api: &Api) -> String {
+    let device = api
+        .post("/api/v1/devices", &json!({"hostname": "h", "address": "a"}))
+        .await
+        .json();
+    let body = json!({"device": device["id"], "username": "root", "automatic_change": true, "secret": SECRET});
+    let made = api.post("/api/v1/credentials", &body).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert!(!made.text().contains(SECRET));
+    assert_eq!(made.json()["secret_version"], 1);
+    made.header("location").to_owned()
+}
+
+async fn view(api: &Api, role: Role, path: &str, body: &Value) -> Answer {
+    let request = TestRequest::post()
+        .uri(&format!("{path}/view"))
+        .insert_header(("authorization", format!("Bearer {}", api.token(role))))
+        .set_json(body);
+    api.send(request).await
+}
+
+#[actix_web::test]
+async fn a_view_is_on_the_record() {
+    let api = Api::start().await;
+    let path = credential(&api).await;
+    view(&api, Role::Viewer, &path, &json!({}))
+        .await
+        .problem(403, "forbidden");
+    let reason = "r".repeat(501);
+    let long = view(&api, Role::Operator, &path, &json!({"reason": reason})).await;
+    assert_eq!(long.problem(422, "invalid"), ["reason"]);
+    let shown = view(&api, Role::Operator, &path, &json!({"reason": "ticket 7"})).await;
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    assert_eq!(shown.header("cache-control"), "no-store");
+    assert_eq!(
+        (&shown.json()["secret"], &shown.json()["secret_version"]),
+        (&json!(SECRET), &json!(1))
+    );
+    // No body is no reason.
+    let bare = api.raw("POST", &format!("{path}/view"), "", "").await;
+    assert_eq!(bare.json()["secret"], SECRET);
+    let id = path.rsplit('/').next().unwrap();
+    let trail = api
+        .get(&format!("/api/v1/audit?object=credential:{id}"))
+        .await
+        .json();
+    let viewed = &trail["items"][1];
+    assert_eq!(
+        (&viewed["action"], &viewed["actor"]),
+        (&json!("credential.view"), &json!("operator"))
+    );
+    assert_eq!(viewed["after"]["reason"], "ticket 7");
+    let events = api
+        .get("/api/v1/events?type=credential.viewed")
+        .await
+        .json();
+    assert_eq!(events["items"].as_array().unwrap().len(), 2);
+    assert_ne!(api.get(&path).await.json()["last_viewed_at"], Value::Null);
+    view(&api, Role::Admin, "/api/v1/credentials/999999", &json!({}))
+        .await
+        .problem(404, "not-found");
+}
+
+#[actix_web::test]
+async fn a_secret_is_replaced_but_not_removed() {
+    let api = Api::start().await;
+    let path = credential(&api).await;
+    let patch = |body: Value| api.raw("PATCH", &path, "application/json", body.to_string());
+    for bad in [
+        json!(null),
+        json!(""),
+        json!(7),
+        json!({"a": 1}),
+        json!("x".repeat(16_385)),
+    ] {
+        let refused = patch(json!({"secret": bad})).await;
+        assert_eq!(refused.problem(422, "invalid"), ["secret"]);
+    }
+    let changed = patch(json!({"secret": NEXT, "username": "toor"}))
+        .await
+        .json();
+    assert_eq!(
+        (&changed["secret_version"], &changed["revision"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(
+        view(&api, Role::Admin, &path, &json!({})).await.json()["secret"],
+        NEXT
+    );
+    for kind in ["credential.changed", "credential.password_changed"] {
+        let told = api.get(&format!("/api/v1/events?type={kind}")).await.json();
+        assert_eq!(told["items"].as_array().unwrap().len(), 1, "{kind}");
+    }
+}
+
+#[actix_web::test]
+async fn no_answer_but_a_view_holds_a_secret() {
+    let api = Api::start().await;
+    let path = credential(&api).await;
+    let patched = api
+        .raw(
+            "PATCH",
+            &path,
+            "application/json",
+            json!({"secret": NEXT}).to_string(),
+        )
+        .await;
+    let viewed = view(&api, Role::Admin, &path, &json!({"reason": "look"})).await;
+    assert!(viewed.text().contains(NEXT));
+    let mut texts = vec![
+        patched.text().to_owned(),
+        api.get(&path).await.text().to_owned(),
+    ];
+    // Refusals of a body that holds a secret.
+    for body in [
+        json!({"secret": NEXT, "username": ""}),
+        json!({"secret": NEXT, "device": "x"}),
+        json!({"secret": NEXT, "device": "999999"}),
+        json!({"secret": [NEXT]}),
+    ] {
+        let refused = api
+            .raw("PATCH", &path, "application/json", body.to_string())
+            .await;
+        assert!(refused.status.is_client_error());
+        texts.push(refused.text().to_owned());
+    }
+    for (method, route) in routes() {
+        let streams = route.ends_with("/stream") || route.contains("/docs");
+        if method != "GET" || streams {
+            continue;
+        }
+        let id = path.rsplit('/').next().unwrap();
+        let concrete = route
+            .replace("{id}", id)
+            .replace("{name}", super::app::IDLE);
+        for accept in ["application/json", "text/csv"] {
+            let request = TestRequest::get()
+                .uri(&concrete)
+                .insert_header(("accept", accept));
+            texts.push(api.admin(request).await.text().to_owned());
+        }
+    }
+    for text in texts {
+        for secret in [SECRET, NEXT] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_secret_that_was_tampered_with_is_a_problem() {
+    let api = Api::start().await;
+    let path = credential(&api).await;
+    let id = path.rsplit('/').next().unwrap();
+    api.sql(
+        "UPDATE secret_versions SET sealed = substr(sealed, 1, 30) || x'00' || substr(sealed, 32)",
+    );
+    let shown = view(&api, Role::Admin, &path, &json!({})).await;
+    assert!(shown.problem(500, "damaged").is_empty());
+    assert!(!shown.text().contains("sealed"), "{}", shown.text());
+    let trail = api
+        .get(&format!("/api/v1/audit?object=credential:{id}"))
+        .await
+        .json();
+    assert_eq!(trail["items"][0]["action"], "credential.damaged");
+    let events = api
+        .get("/api/v1/events?type=credential.viewed")
+        .await
+        .json();
+    assert!(events["items"].as_array().unwrap().is_empty());
+}
