@@ -8,7 +8,9 @@ pub mod command;
 pub mod error;
 pub mod host;
 pub mod smtp;
+pub mod ssh;
 pub mod syslog;
+pub mod target;
 pub mod tls;
 pub mod webhook;
 

@@ -3,5 +3,6 @@
 mod command;
 mod host;
 mod smtp;
+mod ssh;
 mod syslog;
 mod webhook;

@@ -9,6 +9,7 @@ pub mod postgres_server;
 pub mod rsyslog;
 pub mod sink;
 pub mod smtp_server;
+pub mod sshd;
 
 /// Makes ring the process's TLS provider; a second call changes nothing.
 pub fn install_tls_provider() {
