@@ -2,6 +2,7 @@
 
 mod command;
 mod host;
+mod postgres;
 mod smtp;
 mod ssh;
 mod syslog;
