@@ -7,6 +7,7 @@
 pub mod command;
 pub mod error;
 pub mod host;
+pub mod ldap;
 pub mod postgres;
 pub mod smtp;
 pub mod ssh;

@@ -2,6 +2,7 @@
 
 mod command;
 mod host;
+mod ldap;
 mod postgres;
 mod smtp;
 mod ssh;

@@ -8,6 +8,7 @@ pub mod node;
 pub mod postgres_server;
 pub mod rsyslog;
 pub mod sink;
+pub mod slapd;
 pub mod smtp_server;
 pub mod sshd;
 
