@@ -8,6 +8,7 @@ pub mod command;
 pub mod error;
 pub mod host;
 pub mod ldap;
+pub mod local;
 pub mod postgres;
 pub mod smtp;
 pub mod ssh;
@@ -15,5 +16,6 @@ pub mod syslog;
 pub mod target;
 pub mod tls;
 pub mod webhook;
+pub mod windows;
 
 pub use error::ConnectError;

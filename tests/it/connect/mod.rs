@@ -3,8 +3,10 @@
 mod command;
 mod host;
 mod ldap;
+mod local;
 mod postgres;
 mod smtp;
 mod ssh;
 mod syslog;
 mod webhook;
+mod windows;

@@ -9,6 +9,7 @@ pub mod postgres_server;
 pub mod rsyslog;
 pub mod sink;
 pub mod slapd;
+pub mod smbd;
 pub mod smtp_server;
 pub mod sshd;
 
