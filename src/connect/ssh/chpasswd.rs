@@ -38,12 +38,7 @@ pub(super) async fn change(
         Privilege::SudoFreely => (sudo("-n"), entry),
         Privilege::SudoBy(password) => (sudo("-S"), after(password, entry.expose_secret())),
     };
-    attempt.effect_begins();
-    let run = Exec {
-        line: &line,
-        stdin: Some(&input),
-    };
-    let ended = exec(session, attempt, run).await?;
+    let ended = exec(session, attempt, Exec::act(&line, &input)).await?;
     if ended.succeeded() {
         Ok(())
     } else {
@@ -68,7 +63,7 @@ async fn privilege<'a>(
     attempt: &Attempt<'_>,
     change: &'a PasswordChange,
 ) -> Result<Privilege<'a>, Failure> {
-    let try_out = async |line: &str, stdin| exec(session, attempt, Exec { line, stdin }).await;
+    let try_out = async |line: &str, stdin| exec(session, attempt, Exec::look(line, stdin)).await;
     let id = try_out("id -u", None).await?;
     if id.is_expiry_notice() {
         let reason = "the password of the administrator must be changed first";
@@ -153,11 +148,7 @@ async fn refused(
     }
     // PAM has one text for an account that is not there and for much else.
     let line = format!("id -u -- {}", shell_word(account));
-    let look = Exec {
-        line: &line,
-        stdin: None,
-    };
-    let is_there = match exec(session, attempt, look).await {
+    let is_there = match exec(session, attempt, Exec::look(&line, None)).await {
         Ok(look) => look.succeeded(),
         Err(_) => true,
     };

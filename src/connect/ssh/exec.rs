@@ -22,8 +22,37 @@ const EXPIRY_TIME_MAX: Duration = Duration::from_secs(5);
 /// A line for the account's login shell, and what it reads.
 #[derive(Clone, Copy)]
 pub(super) struct Exec<'a> {
-    pub(super) line: &'a str,
-    pub(super) stdin: Option<&'a SecretString>,
+    line: &'a str,
+    stdin: Option<&'a SecretString>,
+    purpose: Purpose,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Look,
+    Act,
+}
+
+impl<'a> Exec<'a> {
+    /// A command that changes nothing.
+    pub(super) fn look(line: &'a str, stdin: Option<&'a SecretString>) -> Self {
+        let purpose = Purpose::Look;
+        Self {
+            line,
+            stdin,
+            purpose,
+        }
+    }
+
+    /// A command whose effect is what the operation is about: it may have happened as soon as the
+    /// line is on its way.
+    pub(super) fn act(line: &'a str, stdin: &'a SecretString) -> Self {
+        Self {
+            line,
+            stdin: Some(stdin),
+            purpose: Purpose::Act,
+        }
+    }
 }
 
 /// How a command ended.
@@ -71,6 +100,9 @@ pub(super) async fn exec(
 ) -> Result<Ended, Failure> {
     let lost = |error: Error| session.lost(attempt, STEP, &error);
     let mut channel = session.handle.channel_open_session().await.map_err(lost)?;
+    if run.purpose == Purpose::Act {
+        attempt.effect_begins();
+    }
     channel.exec(true, run.line).await.map_err(lost)?;
     let mut ended = Ended {
         status: None,
@@ -124,11 +156,8 @@ pub(super) async fn refuse_expired(
     session: &Session,
     attempt: &Attempt<'_>,
 ) -> Result<(), Failure> {
-    let look = Exec {
-        line: "exit 0",
-        stdin: None,
-    };
-    match timeout(EXPIRY_TIME_MAX, exec(session, attempt, look)).await {
+    let look = exec(session, attempt, Exec::look("exit 0", None));
+    match timeout(EXPIRY_TIME_MAX, look).await {
         Ok(Ok(ended)) if ended.is_expiry_notice() => Err(attempt.fail(
             FailureClass::PasswordExpired,
             "sign in at",

@@ -93,12 +93,7 @@ impl SshTarget {
         sign_in(&mut session, attempt, login, None).await?;
         let words = command.words().iter().map(|word| shell_word(word));
         let line = words.collect::<Vec<_>>().join(" ");
-        attempt.effect_begins();
-        let run = Exec {
-            line: &line,
-            stdin: Some(command.stdin()),
-        };
-        let ended = exec(&session, attempt, run).await?;
+        let ended = exec(&session, attempt, Exec::act(&line, command.stdin())).await?;
         session.leave().await;
         if ended.is_expiry_notice() {
             attempt.effect_refused();

@@ -36,6 +36,8 @@ struct Seen {
     host_key: Option<HostKey>,
     verdict: Option<Verdict>,
     banner: String,
+    /// So much of the banner greets everybody, whoever signs in and by whatever secret.
+    greeting: usize,
     flooded: bool,
 }
 
@@ -115,9 +117,19 @@ impl Session {
         self.seen().host_key.clone()
     }
 
-    /// What the server has shown before it let us in.
-    pub(super) fn banner(&self) -> String {
-        self.seen().banner.clone()
+    /// Takes what the server has shown so far for its greeting: it came before any secret.
+    pub(super) fn greeted(&self) {
+        let mut seen = self.seen();
+        seen.greeting = seen.banner.len();
+    }
+
+    /// What the server has shown since its greeting: what it says of this sign-in.
+    pub(super) fn remarks(&self) -> String {
+        let seen = self.seen();
+        seen.banner
+            .get(seen.greeting..)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// What an error of the library means once the keys are agreed on.

@@ -47,6 +47,7 @@ pub(super) async fn sign_in(
             remaining_methods, ..
         } => remaining_methods,
     };
+    session.greeted();
     let offers = |method| offered.contains(&method);
     match &login.credential {
         Credential::PrivateKey { key, passphrase } if offers(MethodKind::PublicKey) => {
@@ -138,7 +139,7 @@ fn judge(
         AuthResult::Success => Ok(SignedIn::AsBefore),
         AuthResult::Failure {
             partial_success, ..
-        } => Err(refused(attempt, partial_success, &session.banner())),
+        } => Err(refused(attempt, partial_success, &session.remarks())),
     }
 }
 
@@ -161,7 +162,7 @@ async fn by_questions(
             Round::Failure {
                 partial_success, ..
             } => {
-                let shown = talk.shown + &session.banner();
+                let shown = talk.shown + &session.remarks();
                 return Err(match talk.dialogue {
                     Some(_) => unchanged(attempt, &shown),
                     None => refused(attempt, partial_success, &shown),
@@ -304,7 +305,7 @@ fn refused(attempt: &Attempt<'_>, partial: bool, shown: &str) -> Failure {
 
 /// sshd cuts an account off that may not sign in, after it has shown why.
 fn cut_off(session: &Session, attempt: &Attempt<'_>, error: &Error) -> Failure {
-    let shown = session.banner();
+    let shown = session.remarks();
     match refusal(&shown) {
         FailureClass::AuthFailed => session.lost(attempt, STEP, error),
         class => attempt.fail(class, STEP, shown),

@@ -233,8 +233,8 @@ pub struct Ran {
 /// How long an operation may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// To reach the target and agree on how to talk; not the signing in, which some targets
-    /// slow down on purpose.
+    /// To reach the target, with SSH and LDAP also to agree on keys; not the signing in, which
+    /// some targets slow down on purpose.
     pub connect: Duration,
     /// The operation as a whole, `connect` included.
     pub whole: Duration,

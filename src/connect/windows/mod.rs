@@ -64,7 +64,13 @@ impl WindowsTarget {
         let share = format!("//{}/IPC$", self.host);
         let words = ["smbclient", &share, "-c", "exit"];
         let ended = self
-            .talk(attempt, login, words, &SecretString::default())
+            .talk(
+                attempt,
+                login,
+                words,
+                &SecretString::default(),
+                Moment::SignIn,
+            )
             .await?;
         if ended.end == CommandEnd::Exited(0) {
             return Ok(());
@@ -79,9 +85,9 @@ impl WindowsTarget {
             Some(old) if change.is_own() => script::change(name, old, &change.secret),
             _ => script::set(name, &change.secret),
         };
-        attempt.effect_begins();
         let words = ["rpcclient", &self.host];
-        let ended = self.talk(attempt, &change.login, words, &line).await?;
+        let talk = self.talk(attempt, &change.login, words, &line, Moment::Change);
+        let ended = talk.await?;
         let said = ended.stdout.so_far() + &ended.stderr.so_far();
         // It exits with 0 whatever comes of a line that it reads, and is silent when all is well.
         if ended.end == CommandEnd::Exited(0) && said.trim().is_empty() {
@@ -101,6 +107,7 @@ impl WindowsTarget {
         login: &Login,
         words: [&str; N],
         stdin: &SecretString,
+        moment: Moment,
     ) -> Result<ProgramEnd, Failure> {
         check_login(attempt, login)?;
         check_host(attempt, &self.host)?;
@@ -134,6 +141,9 @@ impl WindowsTarget {
             current_dir: None,
             env: vec![("LC_ALL".to_owned(), "C".to_owned())],
         };
+        if moment == Moment::Change {
+            attempt.effect_begins();
+        }
         run_program(attempt, &self.guard, &spec, stdin).await
     }
 

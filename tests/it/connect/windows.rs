@@ -168,6 +168,13 @@ async fn a_machine_that_is_not_there_is_told_apart() {
     ] {
         let failure = refusal(&at(host, port), &login("games", OLD)).await;
         assert_eq!(failure.class, class, "{host}: {failure}");
+        let order = change(login("games", OLD), "games", NEW);
+        let failure = at(host, port).change_password(&order).await.unwrap_err();
+        assert_eq!(
+            (failure.class, failure.effect),
+            (class, Effect::None),
+            "{host}"
+        );
     }
 }
 

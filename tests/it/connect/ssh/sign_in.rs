@@ -106,6 +106,21 @@ async fn a_locked_account_is_known_and_the_secret_is_kept_from_it() {
 }
 
 #[tokio::test]
+async fn what_a_machine_tells_everybody_says_nothing_about_this_account() {
+    for way in WAYS {
+        let Some(sshd) = Sshd::start_with(&format!("{way}\nBanner /etc/greeting")) else {
+            return;
+        };
+        let greeting = "Accounts are locked after three tries, or disabled.\n";
+        sshd.must(&["tee", "/etc/greeting"], greeting);
+        sshd.add_account("ana", PASSWORD);
+        target(&sshd).probe(&login("ana", PASSWORD)).await.unwrap();
+        let failure = refusal(&sshd, &login("ana", "wrong-horse")).await;
+        assert_eq!(failure.class, FailureClass::AuthFailed, "{way}: {failure}");
+    }
+}
+
+#[tokio::test]
 async fn a_right_password_at_its_end_is_told_from_a_wrong_one() {
     for way in WAYS {
         let Some(sshd) = Sshd::start_with(way) else {
@@ -142,7 +157,6 @@ async fn an_account_past_its_time_is_not_let_in() {
             ),
             "{way}: {failure}"
         );
-        println!("{way}: {failure:?}");
     }
 }
 
