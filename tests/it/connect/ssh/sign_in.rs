@@ -90,7 +90,7 @@ async fn a_second_factor_is_told_from_a_wrong_secret() {
 }
 
 #[tokio::test]
-async fn a_locked_account_is_known_and_the_secret_is_kept_from_it() {
+async fn a_locked_account_is_known_even_by_the_right_secret() {
     let Some(sshd) = Sshd::start() else { return };
     sshd.add_account("ana", PASSWORD);
     for _ in 0..3 {
