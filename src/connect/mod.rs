@@ -7,9 +7,15 @@
 pub mod command;
 pub mod error;
 pub mod host;
+pub mod ldap;
+pub mod local;
+pub mod postgres;
 pub mod smtp;
+pub mod ssh;
 pub mod syslog;
+pub mod target;
 pub mod tls;
 pub mod webhook;
+pub mod windows;
 
 pub use error::ConnectError;

@@ -28,8 +28,8 @@ impl Store {
         now: Timestamp,
     ) -> StoreResult<()> {
         let ids = self.publication_ids(&events, now).await?;
-        let published = write!(self, alert::apply(&states, &mails, &events, ids, now))?;
-        self.tell_published(published, None);
+        let published = write!(self, alert::apply(&states, &mails, &events, &ids, now))?;
+        self.tell_published(published);
         Ok(())
     }
 }

@@ -57,13 +57,15 @@ pub struct EventFilter {
     pub to: Option<Timestamp>,
 }
 
-/// Ids for what a publication writes.
-#[derive(Debug, Clone, Copy)]
+/// What a publication writes with: ids, and instances for the tasks.
+#[derive(Debug)]
 pub(super) struct Publication {
     /// The first event's; the others follow.
     pub(super) first_event: i64,
     /// The first task's; the others follow.
     pub(super) first_task: i64,
+    /// What is started of them.
+    pub(super) start: Option<Arc<Start>>,
 }
 
 /// What a publication came to, and what is to be told after the commit.
@@ -87,15 +89,8 @@ impl Store {
     ) -> StoreResult<Appended> {
         bounded("events", events.len(), BATCH_EVENTS_MAX)?;
         let ids = self.publication_ids(&events, now).await?;
-        let woken = events.iter().flat_map(|event| &event.wakes);
-        let start = self.start_of(woken.map(|wake| wake.robot), now);
-        let start = start.map(Arc::new);
-        let sent = start.clone();
-        let published = write!(
-            self,
-            event::insert_events(&events, ids, now, sent.as_deref())
-        )?;
-        Ok(self.tell_published(published, start))
+        let published = write!(self, event::insert_events(&events, &ids, now))?;
+        Ok(self.tell_published(published))
     }
 
     /// The report, newest first (keyset by id).
@@ -107,26 +102,24 @@ impl Store {
         read!(self, event::list(&filter, page))
     }
 
-    /// Ids for events and for as many tasks as they can make.
+    /// Ids for events and for as many tasks as they can make, and instances for those tasks that can start.
     pub(super) async fn publication_ids(
         &self,
         events: &[NewEvent],
         now: Timestamp,
     ) -> StoreResult<Publication> {
         let tasks = events.iter().map(|event| event.wakes.len()).sum();
+        let woken = events.iter().flat_map(|event| &event.wakes);
         Ok(Publication {
             first_event: self.ids(Series::Event, events.len(), now).await?,
             first_task: self.ids(Series::Task, tasks, now).await?,
+            start: self.start_of(woken.map(|wake| wake.robot), now),
         })
     }
 
     /// Tells what events made; hands the answer on.
-    pub(super) fn tell_published(
-        &self,
-        published: Published,
-        start: Option<Arc<Start>>,
-    ) -> Appended {
-        self.tell_registered(published.registered, start);
+    pub(super) fn tell_published(&self, published: Published) -> Appended {
+        self.tell_registered(published.registered);
         if !published.served.is_empty() {
             // Their waiting tasks were held for a moment: whoever looked then passed them over.
             self.tell(Signal::TasksReady(published.served));

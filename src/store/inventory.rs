@@ -188,7 +188,7 @@ impl Store {
             .collect();
         let ids = self.publication_ids(&events, now).await?;
         let (written, published): (Written, Published) =
-            write!(self, inventory::write(spec, &orders, &events, ids, now))?;
+            write!(self, inventory::write(spec, &orders, &events, &ids, now))?;
         if matches!(written, Written::Done(_)) {
             self.tell(Signal::Syslog);
             self.tell_published(published);

@@ -154,8 +154,8 @@ impl Store {
         now: Timestamp,
     ) -> StoreResult<()> {
         let ids = self.publication_ids(&events, now).await?;
-        let published = write!(self, mail::record(process, &attempts, &events, ids, now))?;
-        self.tell_published(published, None);
+        let published = write!(self, mail::record(process, &attempts, &events, &ids, now))?;
+        self.tell_published(published);
         Ok(())
     }
 

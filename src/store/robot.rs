@@ -66,10 +66,10 @@ impl Store {
     /// Applies a change; audit entry, syslog message and event are in the same transaction. `Conflict` on a stale revision.
     pub async fn robot_change(&self, change: RobotChange, now: Timestamp) -> StoreResult<RobotRow> {
         let ids = self.publication_ids(change.event.as_slice(), now).await?;
-        let (row, published) = write!(self, robot::change(&change, ids, now))?;
+        let (row, published) = write!(self, robot::change(&change, &ids, now))?;
         self.tell(Signal::Robot(row.id));
         self.tell(Signal::Syslog);
-        self.tell_published(published, None);
+        self.tell_published(published);
         Ok(row)
     }
 }

@@ -154,7 +154,7 @@ impl Store {
         now: Timestamp,
     ) -> StoreResult<()> {
         let ids = self.publication_ids(&commit.events, now).await?;
-        let published = write!(self, secret::candidate_commit(&commit, ids, now))?;
+        let published = write!(self, secret::candidate_commit(&commit, &ids, now))?;
         self.tell(Signal::Syslog);
         self.tell_published(published);
         Ok(())
@@ -173,7 +173,7 @@ impl Store {
     pub async fn credential_view(&self, view: SecretView, now: Timestamp) -> StoreResult<bool> {
         let event = std::slice::from_ref(&view.event);
         let ids = self.publication_ids(event, now).await?;
-        let published = write!(self, secret::view(&view, ids, now))?;
+        let published = write!(self, secret::view(&view, &ids, now))?;
         let Some(published) = published else {
             return Ok(false);
         };

@@ -269,12 +269,8 @@ impl Store {
     }
 
     /// Tells what was registered and what was started of it, and hands the answer on.
-    pub(super) fn tell_registered(
-        &self,
-        registered: Registered,
-        start: Option<Arc<Start>>,
-    ) -> Vec<Added> {
-        if let Some(start) = start {
+    pub(super) fn tell_registered(&self, registered: Registered) -> Vec<Added> {
+        if let Some(start) = registered.start {
             start.done(registered.started);
         }
         self.tell_waiting(registered.ready, registered.scheduled);

@@ -1,7 +1,5 @@
 //! The ledger of planned instants: why each one fired or did not.
 
-use std::sync::Arc;
-
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::task::BATCH_TASKS_MAX;
 use crate::domain::tick::Decision;
@@ -78,13 +76,9 @@ impl Store {
         let first = self.ids(Series::Task, runs, now).await?;
         let runs = ticks.iter().filter_map(|tick| tick.task.as_ref());
         let start = self.start_of(runs.map(|task| task.robot), now);
-        let start = start.map(Arc::new);
-        let sent = start.clone();
-        let (new, registered) = write!(
-            self,
-            tick::record(node, &ticks, first, now, sent.as_deref())
-        )?;
-        self.tell_registered(registered, start);
+        let (new, registered) =
+            write!(self, tick::record(node, &ticks, first, now, start.as_ref()))?;
+        self.tell_registered(registered);
         Ok(new)
     }
 

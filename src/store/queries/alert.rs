@@ -108,12 +108,12 @@ pub(in crate::store) fn apply(
     states: &[AlertState],
     mails: &[NewMail],
     events: &[NewEvent],
-    ids: Publication,
+    ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<Published> {
     put(conn, states)?;
     mail::queue(conn, mails, now)?;
-    event::insert_events(conn, events, ids, now, None)
+    event::insert_events(conn, events, ids, now)
 }
 
 /// Forgets things that have been well for [`KEPT_MICROS`], at most `limit`: most of them are gone, and one

@@ -18,7 +18,7 @@ use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::{EventFilter, NewEvent, Publication, Published, Wake};
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::events;
-use crate::store::task::{NewTask, Start};
+use crate::store::task::NewTask;
 
 /// In the order of the identities, so that two batches cannot wait for each other.
 struct Insert;
@@ -49,9 +49,8 @@ impl Statement for Served {
 pub(in crate::store) fn insert_events(
     conn: &mut Conn,
     new: &[NewEvent],
-    ids: Publication,
+    ids: &Publication,
     now: Timestamp,
-    start: Option<&Start>,
 ) -> QueryResult<Published> {
     let accepted = insert_new(conn, new, ids.first_event, now)?;
     let mut served: HashMap<RobotId, bool> = HashMap::new();
@@ -79,7 +78,7 @@ pub(in crate::store) fn insert_events(
         .zip(&tasks)
         .map(|(id, task)| Numbered { id, task, now })
         .collect();
-    published.registered = task_add::add(conn, &numbered, start)?;
+    published.registered = task_add::add(conn, &numbered, ids.start.as_ref())?;
     published.appended.tasks = published
         .registered
         .added

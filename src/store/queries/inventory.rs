@@ -22,7 +22,7 @@ pub(in crate::store) fn write(
     spec: &NounSpec,
     orders: &[Order],
     events: &[NewEvent],
-    ids: Publication,
+    ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<(Written, Published)> {
     let refused = inventory_check::refusals(conn, spec, orders)?;

@@ -134,7 +134,7 @@ pub(in crate::store) fn record(
     process: ProcessId,
     attempts: &[MailAttempt],
     events: &[NewEvent],
-    ids: Publication,
+    ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<Published> {
     let mut passed_over = HashSet::new();
@@ -150,7 +150,7 @@ pub(in crate::store) fn record(
             .is_none_or(|subject| !passed_over.contains(subject))
     };
     let events: Vec<NewEvent> = events.iter().filter(is_ours).cloned().collect();
-    event::insert_events(conn, &events, ids, now, None)
+    event::insert_events(conn, &events, ids, now)
 }
 
 fn record_one(

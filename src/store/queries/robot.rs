@@ -104,7 +104,7 @@ impl Statement for SetAnchor {
 pub(in crate::store) fn change(
     conn: &mut Conn,
     change: &RobotChange,
-    ids: Publication,
+    ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<(RobotRow, crate::store::event::Published)> {
     let id = change.id.0;
@@ -132,7 +132,7 @@ pub(in crate::store) fn change(
         bind(SetAnchor, &[to_micros(anchor), id].map(Bind::Int)).execute(conn)?;
     }
     audit::append(conn, &change.audit, now)?;
-    let published = insert_events(conn, change.event.as_slice(), ids, now, None)?;
+    let published = insert_events(conn, change.event.as_slice(), ids, now)?;
     let row: Row = robots::table
         .find(id)
         .select(Row::as_select())

@@ -198,7 +198,7 @@ fn candidate_of(conn: &mut Conn, credential: InventoryId) -> QueryResult<Option<
 pub(in crate::store) fn candidate_commit(
     conn: &mut Conn,
     commit: &CandidateCommit,
-    ids: Publication,
+    ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<Published> {
     let credential = commit.credential;
@@ -251,7 +251,7 @@ pub(in crate::store) fn candidate_drop(
 pub(in crate::store) fn view(
     conn: &mut Conn,
     view: &SecretView,
-    ids: Publication,
+    ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<Option<Published>> {
     let viewed = credentials::table

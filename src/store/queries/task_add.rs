@@ -97,7 +97,7 @@ pub(in crate::store) struct Numbered<'a> {
 pub(in crate::store) fn add_orders(
     conn: &mut Conn,
     orders: &[Arc<Order>],
-    start: Option<&Start>,
+    start: Option<&Arc<Start>>,
 ) -> QueryResult<Registered> {
     let tasks: Vec<_> = orders
         .iter()
@@ -118,13 +118,13 @@ pub(in crate::store) fn add_orders(
 pub(in crate::store) fn add(
     conn: &mut Conn,
     tasks: &[Numbered<'_>],
-    start: Option<&Start>,
+    start: Option<&Arc<Start>>,
 ) -> QueryResult<Registered> {
     let owners = take_keys(conn, tasks)?;
     let mut registered = Registered::default();
     let mut ready = BTreeSet::new();
     let mut rows = Rows::default();
-    let mut instances = start.map(Start::instances);
+    let mut instances = start.map(|start| start.instances());
     for &Numbered { id, task, now } in tasks {
         let owner = key_of(task)
             .and_then(|key| owners.get(&key))
@@ -174,6 +174,7 @@ pub(in crate::store) fn add(
         registered.started.extend(claimed);
     }
     insert(conn, &rows, &registered.started)?;
+    registered.start = start.cloned();
     registered.ready = ready.into_iter().collect();
     Ok(registered)
 }

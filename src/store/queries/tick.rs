@@ -1,6 +1,7 @@
 //! The ledger of planned instants.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -51,7 +52,7 @@ pub(in crate::store) fn record(
     new: &[NewTick],
     first: i64,
     now: Timestamp,
-    start: Option<&Start>,
+    start: Option<&Arc<Start>>,
 ) -> QueryResult<(u32, Registered)> {
     // The first of an instant in the batch wins, as the first in the table does.
     let mut wanted: BTreeMap<(i64, i64), &NewTick> = BTreeMap::new();
@@ -98,7 +99,7 @@ fn start_runs(
     numbers: &HashMap<(i64, i64), i64>,
     fresh: &[(i64, i64)],
     now: Timestamp,
-    start: Option<&Start>,
+    start: Option<&Arc<Start>>,
 ) -> QueryResult<Registered> {
     let runs: Vec<_> = fresh
         .iter()

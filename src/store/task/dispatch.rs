@@ -78,7 +78,7 @@ impl Store {
         &self,
         robots: impl IntoIterator<Item = RobotId>,
         at: Timestamp,
-    ) -> Option<Start> {
+    ) -> Option<Arc<Start>> {
         let (node, starter) = self.dispatch().starter()?;
         let mut wanted: BTreeMap<RobotId, u32> = BTreeMap::new();
         for robot in robots {
@@ -106,7 +106,7 @@ impl Store {
         }
         // Without ids at hand the tasks wait for a claim, which reserves more.
         start.processes = self.process_ids_at_hand(START_MAX - left, at)?;
-        Some(start)
+        Some(Arc::new(start))
     }
 
     /// Tasks that run on `node` since a transaction whose end was not heard of: nobody else takes care of them.

@@ -1,12 +1,13 @@
 //! What the task queries hand to the methods of `Store`: the answer, and what is to be told after the commit.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::Timestamp;
 
-use super::{Added, Claimed, Floor};
+use super::{Added, Claimed, Floor, Start};
 
 /// What registering came to, and what is to be told after the commit.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(in crate::store) struct Registered {
     pub(in crate::store) ready: Vec<RobotId>,
     /// When the first of those for later is due.
     pub(in crate::store) scheduled: Option<Timestamp>,
+    /// What it was to be started with, and is to be told of that.
+    pub(in crate::store) start: Option<Arc<Start>>,
     /// What was started at once.
     pub(in crate::store) started: Vec<Claimed>,
 }

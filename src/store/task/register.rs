@@ -91,7 +91,7 @@ impl Batch {
         let mut batch = self.lock();
         if batch.waiting.is_empty() {
             batch.waiting = mem::take(&mut store.orders().lock().waiting);
-            batch.start = start_of(store, &batch.waiting).map(Arc::new);
+            batch.start = start_of(store, &batch.waiting);
         }
         let orders = batch.waiting.iter().map(|own| Arc::clone(&own.order));
         (orders.collect(), batch.start.clone())
@@ -99,7 +99,7 @@ impl Batch {
 }
 
 /// What can be started of orders.
-fn start_of(store: &Store, waiting: &[Waiting]) -> Option<Start> {
+fn start_of(store: &Store, waiting: &[Waiting]) -> Option<Arc<Start>> {
     let orders = waiting.iter().map(|own| &own.order);
     let at = orders.clone().map(|order| order.now).max()?;
     let at_once = orders.flat_map(|order| {
@@ -165,7 +165,7 @@ impl Store {
                 || Extent::Transaction,
                 move |conn| {
                     let (orders, start) = batch.orders(&store);
-                    sqlite::queries::task_add::add_orders(conn, &orders, start.as_deref())
+                    sqlite::queries::task_add::add_orders(conn, &orders, start.as_ref())
                 },
                 tell,
             ),
@@ -175,7 +175,7 @@ impl Store {
                     move || extent(&all.orders(&of).0),
                     move |conn| {
                         let (orders, start) = batch.orders(&store);
-                        postgres::queries::task_add::add_orders(conn, &orders, start.as_deref())
+                        postgres::queries::task_add::add_orders(conn, &orders, start.as_ref())
                     },
                     tell,
                 )
@@ -189,7 +189,7 @@ impl Turn {
     /// committed, so that no caller's absence keeps it from others.
     fn answer(mut self, result: StoreResult<Registered>) {
         self.answered = true;
-        let Taken { waiting, start } = mem::take(&mut *self.batch.lock());
+        let Taken { waiting, .. } = mem::take(&mut *self.batch.lock());
         let waiting = if waiting.is_empty() {
             // A database that cannot be reached has not even begun: those who wait are to know.
             mem::take(&mut self.store.orders().lock().waiting)
@@ -197,7 +197,7 @@ impl Turn {
             waiting
         };
         let refused = matches!(result, Err(StoreError::Other(_))) && waiting.len() > 1;
-        let result = result.map(|registered| self.store.tell_registered(registered, start));
+        let result = result.map(|registered| self.store.tell_registered(registered));
         let mut added = result.as_ref().map(|added| added.iter());
         for own in waiting {
             let told = match &mut added {

@@ -2,6 +2,11 @@
 
 mod command;
 mod host;
+mod ldap;
+mod local;
+mod postgres;
 mod smtp;
+mod ssh;
 mod syslog;
 mod webhook;
+mod windows;

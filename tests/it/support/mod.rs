@@ -8,7 +8,10 @@ pub mod node;
 pub mod postgres_server;
 pub mod rsyslog;
 pub mod sink;
+pub mod slapd;
+pub mod smbd;
 pub mod smtp_server;
+pub mod sshd;
 
 /// Makes ring the process's TLS provider; a second call changes nothing.
 pub fn install_tls_provider() {

@@ -1,6 +1,6 @@
 //! A PostgreSQL server of a test's own, to be stopped and started again.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -67,6 +67,55 @@ impl PostgresServer {
             "pg_ctl",
             &["start", "--wait", "--log", log.to_str().unwrap()],
         );
+    }
+
+    /// Port of loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Adds settings, puts other rules of who may sign in how in place, gives it files, and
+    /// starts it again.
+    pub fn reconfigure(&self, settings: &str, rules: &str, files: &[(&str, &Path)]) {
+        self.crash();
+        let path = self.data().join("postgresql.conf");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + settings).unwrap();
+        std::fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+        for (name, from) in files {
+            let copy = self.data().join(name);
+            std::fs::copy(from, &copy).unwrap();
+            // The server insists on a key that is its own and nobody else's.
+            std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o600)).unwrap();
+            let owner = std::fs::metadata(self.data()).unwrap();
+            std::os::unix::fs::chown(&copy, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        self.resume();
+    }
+
+    /// Whether PostgreSQL's own client signs in by a password.
+    pub fn lets_in(&self, role: &str, password: &str) -> bool {
+        // A version's own programs may have no client among them.
+        let beside = self.programs.join("psql");
+        let program = if beside.is_file() {
+            beside
+        } else {
+            "psql".into()
+        };
+        let ran = Command::new(program)
+            .args(["-X", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-d", "postgres", "-c", "SELECT 1", "-w", "-U", role])
+            .env("PGPASSWORD", password)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        ran.status.success()
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.data().join("server.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn data(&self) -> PathBuf {
