@@ -15,10 +15,12 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use robotd::clock::{Clock as _, SystemClock};
 use robotd::domain::event::CloudEvent;
 use robotd::domain::robot::FieldError;
+use robotd::robot::safe::Safe;
 use robotd::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use robotd::runtime::{self, Runtime, RuntimeConfig};
 use robotd::store::upkeep::Retention;
 use robotd::store::{Store, StoreConfig};
+use robotd::vault::MasterKey;
 use tokio::sync::mpsc;
 
 /// Pause between events, so that each meets an idle node.
@@ -53,7 +55,10 @@ async fn start(
     folder: &std::path::Path,
 ) -> Runtime {
     let day = Duration::from_secs(86_400);
+    let master = MasterKey::create(folder).unwrap();
+    let safe = Safe::open(store.clone(), &master, SystemClock.now()).await;
     runtime::start(RuntimeConfig {
+        safe: safe.unwrap(),
         store,
         clock: Arc::new(SystemClock),
         robots: vec![Arc::new(TellStart(started))],

@@ -8,6 +8,7 @@
 )]
 
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,11 +21,13 @@ use robotd::domain::pool::{PoolEffect, PoolEvent, PoolState};
 use robotd::domain::robot::{FieldError, Sharding};
 use robotd::domain::task::{PRIORITY_DEFAULT, Trigger};
 use robotd::robot::context::Tools;
+use robotd::robot::safe::Safe;
 use robotd::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use robotd::runtime::{self, RuntimeConfig};
 use robotd::store::task::NewTask;
 use robotd::store::upkeep::Retention;
 use robotd::store::{Store, StoreConfig};
+use robotd::vault::MasterKey;
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
@@ -107,12 +110,20 @@ fn run_and_restart(criterion: &mut Criterion) {
     });
 }
 
+async fn safe(store: &Store, folder: &Path) -> Safe {
+    let master = MasterKey::create(folder).unwrap();
+    let now = SystemClock.now();
+    Safe::open(store.clone(), &master, now).await.unwrap()
+}
+
 fn looped(robot: Arc<dyn Robot>, runs: u64) -> Duration {
     actix::System::new().block_on(async move {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("robotd.db");
+        let store = Store::open(StoreConfig::Sqlite { path }).await.unwrap();
         let tools = Tools {
-            store: Store::open(StoreConfig::Sqlite { path }).await.unwrap(),
+            safe: safe(&store, folder.path()).await,
+            store,
             clock: Arc::new(SystemClock),
             registry: Arc::default(),
             node: NodeId(1),
@@ -180,6 +191,7 @@ fn drain(tasks: u64) -> Duration {
         let started = Instant::now();
         let day = Duration::from_secs(86_400);
         let runtime = runtime::start(RuntimeConfig {
+            safe: safe(&store, folder.path()).await,
             store,
             clock: Arc::new(SystemClock),
             robots: vec![Arc::new(CountRuns)],

@@ -81,6 +81,7 @@ pub async fn serve(
     let admin_token = first_token(&config.data_dir, &store, &clock).await?;
     let runtime = runtime::start(RuntimeConfig {
         store: store.clone(),
+        safe: safe.clone(),
         clock: Arc::clone(&clock),
         robots,
         node_name: config.node_name,

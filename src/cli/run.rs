@@ -95,8 +95,10 @@ async fn prepare(config: Config) -> Result<(Arc<Tools>, Robots), Failure> {
     let node = store
         .node_start(&config.node_name, version, pid, now)
         .await?;
+    let safe = app::open_safe(&config.data_dir, &store, clock.as_ref()).await?;
     let tools = Tools {
         store,
+        safe,
         clock,
         registry,
         node,

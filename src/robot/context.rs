@@ -10,9 +10,11 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::inventory::Inventory;
 use super::journal::{Journal, Journals, LogLevel};
 use super::outcome::RobotError;
 use super::registry::{Entry, Registry};
+use super::safe::Safe;
 use crate::clock::{Clock, SharedClock};
 use crate::connect::smtp::SmtpAccount;
 use crate::domain::id::NodeId;
@@ -26,6 +28,8 @@ use crate::store::task::Claimed;
 pub struct Tools {
     /// The database.
     pub store: Store,
+    /// The vault's keys, for that database.
+    pub safe: Safe,
     /// The time of day.
     pub clock: SharedClock,
     /// All robots.
@@ -99,6 +103,14 @@ impl Context {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.tools.store
+    }
+
+    /// The things that robots work on, and their secrets.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        let tools = &self.0.tools;
+        let (store, safe) = (tools.store.clone(), tools.safe.clone());
+        Inventory::new(store, safe, Arc::clone(&tools.registry))
     }
 
     /// The time of day.

@@ -27,6 +27,7 @@ use crate::domain::schedule::Schedule;
 use crate::domain::time::Timestamp;
 use crate::robot::context::Tools;
 use crate::robot::registry::{Entry, PoolHealth, Registry, effective};
+use crate::robot::safe::Safe;
 use crate::robot::{Definition, Robot};
 use crate::store::Store;
 use crate::store::robot::RobotRow;
@@ -36,6 +37,8 @@ use crate::store::upkeep::Retention;
 pub struct RuntimeConfig {
     /// The database.
     pub store: Store,
+    /// The vault's keys, for that database.
+    pub safe: Safe,
     /// The time of day.
     pub clock: SharedClock,
     /// All robots, of the catalogue and of the operator.
@@ -106,6 +109,7 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         .await?;
     let tools = Arc::new(Tools {
         store: config.store,
+        safe: config.safe,
         clock: config.clock,
         registry,
         node,

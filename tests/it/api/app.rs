@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::safe;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
@@ -16,12 +17,10 @@ use robotd::clock::{Clock, SystemClock};
 use robotd::domain::access::{Role, token_hash, token_text};
 use robotd::domain::category::Category;
 use robotd::domain::robot::{FieldError, Sharding};
-use robotd::robot::safe::Safe;
 use robotd::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use robotd::runtime::start::{Runtime, RuntimeConfig, start};
 use robotd::store::upkeep::Retention;
 use robotd::store::{Store, StoreConfig};
-use robotd::vault::MasterKey;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -144,8 +143,10 @@ impl Api {
         let path = dir.path().join("robotd.db");
         let store = Store::open(StoreConfig::Sqlite { path }).await.unwrap();
         let day = Duration::from_secs(86_400);
+        let safe = safe(&store, dir.path()).await;
         let runtime = start(RuntimeConfig {
             store: store.clone(),
+            safe: safe.clone(),
             clock: Arc::new(SystemClock),
             robots: vec![Arc::new(Idle), Arc::new(Waiter)],
             node_name: "test".to_owned(),
@@ -162,10 +163,6 @@ impl Api {
         .await
         .unwrap();
         let tokens = tokens(&store).await;
-        let master = MasterKey::create(dir.path()).unwrap();
-        let safe = Safe::open(store.clone(), &master, SystemClock.now())
-            .await
-            .unwrap();
         let state = ApiState::new(
             store.clone(),
             safe,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::safe;
 use robotd::clock::SystemClock;
 use robotd::config::{Config, Flags};
 use robotd::connect::command::GuardProgram;
@@ -40,8 +41,11 @@ async fn run(
     let guard = GuardProgram::at(env!("CARGO_BIN_EXE_robotd"));
     let robot = declared.robot(guard).unwrap();
     let path = dir.path().join("robotd.db");
+    let store = Store::open(StoreConfig::Sqlite { path }).await.unwrap();
+    let safe = safe(&store, dir.path()).await;
     let tools = Tools {
-        store: Store::open(StoreConfig::Sqlite { path }).await.unwrap(),
+        store,
+        safe,
         clock: Arc::new(SystemClock),
         registry: Arc::new(Registry::default()),
         node: NodeId(1),

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::support::database::Database;
+use crate::support::safe;
 
 /// 2027-01-15, 08:00 UTC.
 pub const START: i64 = 1_800_000_000_000_000;
@@ -43,6 +44,7 @@ impl<'a> Rig<'a> {
         let clock = Arc::new(ManualClock::new(from_micros(START)));
         let tools = Tools {
             store: database.store.clone(),
+            safe: safe(&database.store, data_dir.path()).await,
             clock: clock.clone(),
             registry: Arc::new(Registry::default()),
             node: NodeId(1),

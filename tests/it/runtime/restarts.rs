@@ -12,6 +12,7 @@ use robotd::runtime::bench::{PoolSizes, run_loop};
 use robotd::store::{Store, StoreConfig};
 
 use super::rig::{Made, Work};
+use crate::support::safe;
 
 /// Runs `work` so often, by one worker.
 fn looped(work: Work, runs: u32) -> (u64, PoolSizes, usize) {
@@ -19,8 +20,10 @@ fn looped(work: Work, runs: u32) -> (u64, PoolSizes, usize) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("robotd.db");
         let store = Store::open(StoreConfig::Sqlite { path }).await.unwrap();
+        let safe = safe(&store, folder.path()).await;
         let tools = Tools {
             store,
+            safe,
             clock: Arc::new(SystemClock),
             registry: Arc::new(Registry::default()),
             node: NodeId(1),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::safe;
 use async_trait::async_trait;
 use robotd::clock::SystemClock;
 use robotd::domain::id::{ProcessId, RobotId, TaskId};
@@ -81,6 +82,7 @@ pub async fn start(robots: Vec<Made>, folder: &TempDir) -> (Store, anyhow::Resul
     store.hold_exclusively().await.unwrap();
     let started = runtime::start(RuntimeConfig {
         store: store.clone(),
+        safe: safe(&store, folder.path()).await,
         clock: Arc::new(SystemClock),
         robots: robots
             .into_iter()

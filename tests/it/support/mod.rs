@@ -13,6 +13,21 @@ pub mod smbd;
 pub mod smtp_server;
 pub mod sshd;
 
+use std::path::Path;
+
+use robotd::clock::{Clock as _, SystemClock};
+use robotd::robot::safe::Safe;
+use robotd::store::Store;
+use robotd::vault::MasterKey;
+
+/// The vault of a test's database, with a master key of its own in `folder`.
+pub async fn safe(store: &Store, folder: &Path) -> Safe {
+    let master = MasterKey::create(folder).unwrap();
+    Safe::open(store.clone(), &master, SystemClock.now())
+        .await
+        .unwrap()
+}
+
 /// Makes ring the process's TLS provider; a second call changes nothing.
 pub fn install_tls_provider() {
     let _installed_before = rustls::crypto::ring::default_provider().install_default();
