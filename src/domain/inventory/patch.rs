@@ -28,6 +28,23 @@ pub fn merge_patch(target: &mut Fields, patch: &Fields) {
     }
 }
 
+/// The members that `patch` removes, and `target`, which has every member that there is, does not have.
+#[must_use]
+pub fn unknown_removals(target: &Fields, patch: &Fields) -> Vec<String> {
+    let mut unknown = Vec::new();
+    for (name, value) in patch {
+        match (target.get(name), value) {
+            (None, Value::Null) => unknown.push(name.clone()),
+            (Some(Value::Object(target)), Value::Object(inner)) => {
+                let within = unknown_removals(target, inner).into_iter();
+                unknown.extend(within.map(|inner| format!("{name}.{inner}")));
+            }
+            _ => {}
+        }
+    }
+    unknown
+}
+
 /// The members that differ, before and after.
 #[must_use]
 pub fn difference(before: &Fields, after: &Fields) -> (Fields, Fields) {
@@ -115,6 +132,17 @@ mod tests {
     fn members(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Fields> {
         proptest::collection::vec(("[a-d]", value), 0..4)
             .prop_map(|members| members.into_iter().collect())
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_removed() {
+        let target = fields(json!({"a": null, "b": {"c": 1}}));
+        let unknown = |patch| unknown_removals(&target, &fields(patch));
+        assert_eq!(unknown(json!({"a": null, "b": {"c": null}})), [""; 0]);
+        assert_eq!(
+            unknown(json!({"": null, "b": {"x": null, "c": 2}, "y": 1})),
+            ["", "b.x"]
+        );
     }
 
     proptest! {

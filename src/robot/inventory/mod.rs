@@ -18,7 +18,7 @@ use self::plan::{Plan, deleted, refused};
 use super::registry::Registry;
 use super::safe::Safe;
 use crate::domain::id::InventoryId;
-use crate::domain::inventory::patch::{Fields, difference, merge_patch};
+use crate::domain::inventory::patch::{Fields, difference, merge_patch, unknown_removals};
 use crate::domain::inventory::{
     BATCH_ITEMS_MAX, Checked, Happening, Noun, NounSpec, SECRET_BYTES_MAX,
 };
@@ -331,6 +331,9 @@ fn patched(spec: &NounSpec, item: &Item, patch: &NewItem) -> Result<Checked, Vec
             ));
         }
     }
+    // The reader of the merged fields would not see them any more.
+    let unknown = unknown_removals(&item.body, &patch.fields).into_iter();
+    errors.extend(unknown.map(|field| FieldError::new(field, "is not known; remove it")));
     if !errors.is_empty() {
         return Err(errors);
     }

@@ -179,6 +179,7 @@ async fn bad_bodies_and_parameters_are_named() {
     for (body, field) in [
         (json!({"hostname": null}), "hostname"),
         (json!({"id": "7"}), "id"),
+        (json!({"colour": null}), "colour"),
         (json!({"connectivities": {"port": 1}}), "connectivities"),
     ] {
         let answer = patch(&api, &one, body.clone()).await;
