@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod nodes;
 pub mod observe;
 pub mod openapi;
+pub mod operations;
 pub mod paging;
 pub mod path;
 pub mod preview;
@@ -77,6 +78,11 @@ fn table() -> Vec<Endpoint> {
         at("/api/v1/processes/{id}/log").get(process_log::read),
         at("/api/v1/executions").get(executions::list),
         at("/api/v1/executions/{id}/cancel").post(executions::cancel),
+        at("/api/v1/operations")
+            .get(operations::list)
+            .post(operations::create),
+        at("/api/v1/operations/{id}").get(operations::get),
+        at("/api/v1/operations/{id}/cancel").post(operations::cancel),
         at("/api/v1/ticks").get(ticks::list),
         at("/api/v1/audit").get(audit::list),
         at("/api/v1/nodes").get(nodes::list),

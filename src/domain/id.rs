@@ -71,6 +71,10 @@ id!(
     InventoryId
 );
 id!(
+    /// Something to be done to a credential's account.
+    OperationId
+);
+id!(
     /// One start of robotd. Every start takes a new one, so that a node that was declared dead can
     /// never be mistaken for the living one on the same host.
     NodeId

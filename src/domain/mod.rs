@@ -12,6 +12,7 @@ pub mod id;
 pub mod inventory;
 pub mod iso_duration;
 pub mod mail;
+pub mod operation;
 pub mod password;
 pub mod pool;
 pub mod retry;

@@ -59,6 +59,8 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 /// A word outside a fixed list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is not one of {known}")]

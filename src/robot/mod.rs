@@ -3,6 +3,7 @@
 pub mod context;
 pub mod inventory;
 pub mod journal;
+pub mod operation;
 pub mod outcome;
 pub mod registry;
 pub mod safe;

@@ -3,14 +3,18 @@
 //! A robot is one file here, named like the robot, and two lines in its category's `mod.rs`. It may
 //! use `robot` (its contract), `store`, `connect` and `domain`, and never another robot: robots speak
 //! by events and through the database. What several of them share stands beside the categories:
-//! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings.
+//! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows how a
+//! credential's account is reached, [`password_change`] changes a password so that none is ever lost.
 
 mod alerts;
 pub mod custom;
 mod mail;
 mod notifications;
+mod operations;
+pub mod password_change;
 mod settings;
 mod system_monitors;
+mod targets;
 mod task_manager;
 
 use std::sync::Arc;
@@ -23,6 +27,7 @@ const ALL: &[&[&'static dyn Robot]] = &[
     mail::ROBOTS,
     system_monitors::ROBOTS,
     task_manager::ROBOTS,
+    operations::ROBOTS,
 ];
 
 /// Every robot of the catalogue.

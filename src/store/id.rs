@@ -26,6 +26,8 @@ pub(super) enum Series {
     Event,
     /// Things of the inventory, and views of their secrets.
     Inventory,
+    /// Operations.
+    Operation,
 }
 
 /// The parts of the reserved blocks that are not used yet.
@@ -35,6 +37,7 @@ pub(super) struct Ids {
     process: Mutex<Block>,
     event: Mutex<Block>,
     inventory: Mutex<Block>,
+    operation: Mutex<Block>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +62,7 @@ impl Series {
             Self::Process => "process",
             Self::Event => "event",
             Self::Inventory => "inventory",
+            Self::Operation => "operation",
         }
     }
 
@@ -82,6 +86,7 @@ impl Store {
             Series::Process => &self.ids_ref().process,
             Series::Event => &self.ids_ref().event,
             Series::Inventory => &self.ids_ref().inventory,
+            Series::Operation => &self.ids_ref().operation,
         };
         let mut block = block.lock().await;
         if count > 0 && !block.serves(count, now) {

@@ -14,6 +14,7 @@ mod id;
 pub mod inventory;
 pub mod mail;
 pub mod node;
+pub mod operation;
 pub mod page;
 pub mod process;
 pub mod report;

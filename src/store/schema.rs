@@ -308,3 +308,38 @@ diesel::table! {
         value -> Text,
     }
 }
+
+diesel::table! {
+    operations (id) {
+        id -> BigInt,
+        kind -> SmallInt,
+        credential_id -> BigInt,
+        state -> SmallInt,
+        error_class -> Nullable<Text>,
+        attempts -> Integer,
+        run_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        candidate -> Nullable<BigInt>,
+        requested_by -> Text,
+        process_id -> Nullable<BigInt>,
+        lease_until -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    operation_attempts (operation_id, number) {
+        operation_id -> BigInt,
+        number -> Integer,
+        credential_id -> BigInt,
+        process_id -> BigInt,
+        started_at -> BigInt,
+        ended_at -> BigInt,
+        state -> SmallInt,
+        error_class -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        refused -> Integer,
+    }
+}

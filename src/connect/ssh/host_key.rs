@@ -25,7 +25,35 @@ pub(super) enum Verdict {
     Unknown,
 }
 
+/// The kinds that a fingerprint without a kind may be of.
+const KINDS: [&str; 5] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+];
+
 impl HostKeyPolicy {
+    /// Takes the key that `text` says for the machine's, and no other: a public key in OpenSSH's form, `KIND SHA256:…`, or
+    /// a fingerprint alone, which must then be that of the key that the machine shows first. `None` for any other text.
+    #[must_use]
+    pub fn pinned(text: &str) -> Option<Self> {
+        let key = |kind: &str, fingerprint: &str| HostKey {
+            algorithm: kind.to_owned(),
+            fingerprint: fingerprint.to_owned(),
+        };
+        let keys = match text.split_once(' ') {
+            Some((kind, rest)) if rest.starts_with("SHA256:") => Vec::from([key(kind, rest)]),
+            Some(_) => Vec::from([describe(&PublicKey::from_openssh(text).ok()?)]),
+            None if text.starts_with("SHA256:") => {
+                KINDS.iter().map(|kind| key(kind, text)).collect()
+            }
+            None => return None,
+        };
+        Some(Self::Pinned(keys))
+    }
+
     pub(super) fn judge(&self, seen: &HostKey) -> Verdict {
         match self {
             Self::Pinned(keys) if keys.contains(seen) => Verdict::Trusted,
@@ -77,6 +105,30 @@ mod tests {
         HostKey {
             algorithm: algorithm.to_owned(),
             fingerprint: fingerprint.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_pinned_key_is_read_in_each_of_its_forms() {
+        let public =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+        let Some(HostKeyPolicy::Pinned(keys)) = HostKeyPolicy::pinned(public) else {
+            panic!("a public key is a key");
+        };
+        let fingerprint = &keys[0].fingerprint;
+        assert_eq!(keys, [key("ssh-ed25519", fingerprint)]);
+        let named = HostKeyPolicy::pinned(&format!("ssh-ed25519 {fingerprint}"));
+        assert_eq!(named, Some(HostKeyPolicy::Pinned(keys.clone())));
+        let alone = HostKeyPolicy::pinned(fingerprint).unwrap();
+        assert_eq!(alone.judge(&keys[0]), Verdict::Trusted);
+        assert_eq!(alone.judge(&key("ssh-rsa", "SHA256:b")), Verdict::Mismatch);
+        for none in [
+            "",
+            "trust_on_first_use",
+            "ssh-ed25519 AAAA",
+            &"a".repeat(64),
+        ] {
+            assert_eq!(HostKeyPolicy::pinned(none), None, "{none}");
         }
     }
 

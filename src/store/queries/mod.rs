@@ -20,6 +20,8 @@ pub(in crate::store) mod load;
 pub(in crate::store) mod log;
 pub(in crate::store) mod mail;
 pub(in crate::store) mod node;
+pub(in crate::store) mod operation;
+pub(in crate::store) mod operation_report;
 pub(in crate::store) mod process;
 pub(in crate::store) mod process_report;
 pub(in crate::store) mod report;

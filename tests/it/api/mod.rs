@@ -7,6 +7,7 @@ mod events;
 mod inventory;
 mod inventory_secrets;
 mod openapi;
+mod operations;
 mod reports;
 mod robots;
 mod stream;

@@ -89,6 +89,16 @@ const MISFITS: &[(&str, &str, &str)] = &[
         "settings.reminder_interval",
     ),
     (
+        "operations.operation_executor",
+        r#"{"lock_window": "PT1S"}"#,
+        "settings.lock_window",
+    ),
+    (
+        "operations.expired_password",
+        r#"{"quota": 501}"#,
+        "settings.quota",
+    ),
+    (
         "system_monitors.primary_key_monitor",
         r#"{"warn_percent": -1}"#,
         "settings.warn_percent",

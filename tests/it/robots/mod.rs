@@ -4,6 +4,7 @@ mod catalog;
 mod custom;
 mod mail;
 mod notifications;
+mod operations;
 mod rig;
 mod system_monitors;
 mod task_manager;

@@ -13,6 +13,8 @@ mod key_survey;
 mod mail;
 mod make;
 mod node;
+mod operation;
+mod operation_report;
 mod process;
 mod report;
 mod sample;

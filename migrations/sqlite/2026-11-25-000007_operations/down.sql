@@ -1,0 +1,2 @@
+DROP TABLE operation_attempts;
+DROP TABLE operations;

@@ -1,0 +1,179 @@
+//! Operations on the accounts of credentials: what follows from an attempt, and how often an account may be asked.
+//!
+//! An attempt that failed is repeated where repeating can help. What must not happen on the way is a locked account: most
+//! targets lock after three or five refused sign-ins, and then refuse the right secret as well. So refused sign-ins are
+//! counted, over all operations of a credential, and [`Allowance`] gives out no more than [`TRIES_MAX`] in any window
+//! (the robots' specification, robots 44 to 46).
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::FailureClass;
+use super::retry::RetryPolicy;
+use super::task::{UnknownWord, words};
+use super::time::Timestamp;
+
+/// Refused sign-ins of one credential in one window. Two are what a change needs that must find out which of two secrets
+/// is in force, and fewer than any sound lock allows.
+pub const TRIES_MAX: u32 = 2;
+
+words! {
+    /// What is to be done.
+    OperationKind {
+        /// A new secret, made by the credential's policy.
+        ChangePassword = ("change_password", 0);
+        /// Find out which of the recorded secrets opens the account, and record that.
+        Reconcile = ("reconcile", 1);
+        /// Sign in with the recorded secret, once.
+        Test = ("test", 2);
+    }
+}
+
+words! {
+    /// Where an operation stands.
+    OperationState {
+        /// Waits for its time, or for an executor.
+        Queued = ("queued", 0);
+        /// An executor has it in hand.
+        Running = ("running", 1);
+        /// Failed without effect, and waits for its next attempt.
+        Retrying = ("retrying", 2);
+        /// It may have had an effect. It waits for an attempt that finds out, unless it has ended.
+        Unverified = ("unverified", 3);
+        /// Done, and verified.
+        Succeeded = ("succeeded", 4);
+        /// Ended without effect.
+        Failed = ("failed", 5);
+        /// Its time was over before it was done.
+        Expired = ("expired", 6);
+        /// Ended by a person.
+        Cancelled = ("cancelled", 7);
+    }
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// Done, and verified.
+    Done,
+    /// The target was certainly not changed, or refuses all that we know.
+    Failed(FailureClass),
+    /// The target may have been changed; the candidate is kept.
+    Unverified(FailureClass),
+}
+
+/// What follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Nothing more: the operation has ended in this state.
+    Finished(OperationState),
+    /// Another attempt.
+    Again {
+        /// [`OperationState::Retrying`] or [`OperationState::Unverified`].
+        state: OperationState,
+        /// Not before this.
+        at: Timestamp,
+    },
+}
+
+/// How operations are repeated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttemptPolicy {
+    /// Attempts and the delays between them.
+    pub retry: RetryPolicy,
+    /// For how long a refused sign-in counts.
+    pub window: Duration,
+}
+
+impl AttemptPolicy {
+    /// Decides what follows from the attempt number `attempts` (1 is the first) that ended at `now`. `jitter` is 0 to 1.
+    ///
+    /// Temporary failures without effect are repeated. So is whatever may have had one, because only another look says
+    /// which secret is in force; after a refused sign-in that look waits until the refusal no longer counts. All else
+    /// would fail again.
+    #[must_use]
+    pub fn after(&self, end: AttemptEnd, attempts: u32, now: Timestamp, jitter: f64) -> After {
+        let left = attempts < self.retry.max_attempts;
+        let delay = self.retry.delay(attempts, jitter);
+        match end {
+            AttemptEnd::Done => After::Finished(OperationState::Succeeded),
+            AttemptEnd::Failed(class) if class.is_temporary() && left => After::Again {
+                state: OperationState::Retrying,
+                at: later(now, delay),
+            },
+            AttemptEnd::Failed(_) => After::Finished(OperationState::Failed),
+            AttemptEnd::Unverified(class) if left => After::Again {
+                state: OperationState::Unverified,
+                at: later(
+                    now,
+                    if is_refusal(class) {
+                        delay.max(self.window)
+                    } else {
+                        delay
+                    },
+                ),
+            },
+            AttemptEnd::Unverified(_) => After::Finished(OperationState::Unverified),
+        }
+    }
+}
+
+/// Whether the target counts this failure against the account.
+#[must_use]
+pub const fn is_refusal(class: FailureClass) -> bool {
+    matches!(
+        class,
+        FailureClass::AuthFailed | FailureClass::AccountLocked
+    )
+}
+
+/// `now` and a delay; the end of time where that cannot be said.
+fn later(now: Timestamp, delay: Duration) -> Timestamp {
+    chrono::TimeDelta::from_std(delay)
+        .ok()
+        .and_then(|delay| now.checked_add_signed(delay))
+        .unwrap_or(Timestamp::MAX_UTC)
+}
+
+/// Refused sign-ins of one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusals {
+    /// When the attempt ended.
+    pub at: Timestamp,
+    /// How many.
+    pub count: u32,
+}
+
+/// How many sign-ins of an attempt may be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    /// So many, one at least.
+    Tries(u32),
+    /// None before this instant.
+    Wait(Timestamp),
+}
+
+impl Allowance {
+    /// What is left of [`TRIES_MAX`] at `now`, after what was refused in the window before it. What lies in the future, by
+    /// a clock that was set back, counts.
+    #[must_use]
+    pub fn after(past: &[Refusals], window: Duration, now: Timestamp) -> Self {
+        let counts = past
+            .iter()
+            .filter(|refusals| refusals.count > 0 && later(refusals.at, window) > now);
+        let used = counts
+            .clone()
+            .fold(0_u32, |sum, refusals| sum.saturating_add(refusals.count));
+        match (TRIES_MAX.checked_sub(used), counts.map(|one| one.at).max()) {
+            (Some(left @ 1..), _) => Self::Tries(left),
+            (_, Some(last)) => Self::Wait(later(last, window)),
+            (_, None) => Self::Tries(TRIES_MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! Robots that work on the accounts of credentials.
+//!
+//! What is to be done stands in `operations`: people, other programs and robots order it there, and only the executor touches
+//! a target.
+
+mod expired_operation_cancellation;
+mod expired_password;
+mod operation_executor;
+mod operation_executor_retry;
+
+use crate::robot::Robot;
+
+pub(super) const ROBOTS: &[&'static dyn Robot] = &[
+    &operation_executor::ExecuteOperations,
+    &operation_executor_retry::RetryOperations,
+    &expired_operation_cancellation::CancelExpiredOperations,
+    &expired_password::ChangeExpiredPasswords,
+];

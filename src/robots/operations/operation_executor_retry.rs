@@ -1,0 +1,224 @@
+//! Puts operations back in the queue whose next attempt is due, and those whose executor is gone.
+//!
+//! - **Looks at**: at most 500 operations that wait for another attempt and are due, and as many that are running and whose
+//!   lease is over.
+//! - **Changes**: queues the first ones, with `operation.retry_scheduled`; of a device that does not answer, one alone, and
+//!   the others wait for it. Those of a dead executor become `unverified`, because the target may have been changed.
+//! - **Safe to repeat**: yes: an operation is moved only where it still stands as it was seen.
+//! - **If it stops**: operations that failed once stay where they are; new ones are carried out.
+//!
+//! Number 46 of the catalogue. When the next attempt is due was decided with the last one (`domain::operation`).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::category::Category;
+use crate::domain::failure::FailureClass;
+use crate::domain::id::{InventoryId, ProcessId};
+use crate::domain::operation::{OperationKind, OperationState, TRIES_MAX};
+use crate::domain::robot::FieldError;
+use crate::domain::time::Timestamp;
+use crate::robot::operation::Told;
+use crate::robot::registry::Registry;
+use crate::robot::spec::Wakes;
+use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use crate::store::operation::{Move, Operation, OperationAttempt, Waiting};
+
+/// Operations of one run, of each sort.
+const BATCH_ROWS: u32 = 500;
+/// A device with so many operations that did not reach it is down, and not they are.
+const SILENT_MIN: usize = 3;
+/// How long the others wait for the one that tries.
+const PAUSE: Duration = Duration::from_mins(2);
+
+pub(super) struct RetryOperations;
+
+#[async_trait]
+impl Robot for RetryOperations {
+    fn definition(&self) -> Result<Definition, FieldError> {
+        RobotSpec {
+            name: "operations.operation_executor_retry",
+            title: "Operation executor: Retry",
+            category: Category::Operations,
+            summary: "Puts operations back in the queue whose next attempt is due or whose executor is gone",
+            wakes: Wakes::Every(Duration::from_mins(1)),
+            events: &["operation.failed"],
+            ..RobotSpec::DEFAULT
+        }
+        .definition()
+    }
+
+    async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
+        let (store, now) = (ctx.store(), ctx.clock().now());
+        let stale = store.operation_stale(now, BATCH_ROWS).await?;
+        let lost = stale
+            .into_iter()
+            .map(|(operation, process)| taken_from_the_dead(operation, process, now));
+        let lost = store.operation_move(lost.collect(), now).await?;
+        let waiting = store.operation_waiting(now, BATCH_ROWS).await?;
+        let moves = released(waiting, now, &ctx.tools().registry);
+        let held: usize = moves
+            .iter()
+            .filter(|one| one.state != OperationState::Queued)
+            .count();
+        let moved = store.operation_move(moves, now).await?;
+        if lost.is_empty() && moved.is_empty() {
+            return Ok(Outcome::nothing());
+        }
+        Ok(
+            Outcome::counted("operations_queued", moved.len().saturating_sub(held))
+                .and("operations_held", held.min(moved.len()))
+                .and("operations_lost", lost.len()),
+        )
+    }
+}
+
+/// Nobody knows how far the executor came, nor how many of its sign-ins were refused: as many as may be.
+fn taken_from_the_dead(operation: Operation, process: ProcessId, now: Timestamp) -> Move {
+    let state = if operation.kind == OperationKind::Test {
+        OperationState::Retrying
+    } else {
+        OperationState::Unverified
+    };
+    Move {
+        attempt: Some(OperationAttempt {
+            number: operation.attempts,
+            process,
+            started_at: operation.updated_at,
+            ended_at: now,
+            state,
+            error_class: Some(FailureClass::Unavailable.as_str().to_owned()),
+            detail: Some("the executor did not come back".to_owned()),
+            refused: TRIES_MAX,
+        }),
+        seen: operation,
+        state,
+        run_at: Some(now),
+        ends: false,
+        event: None,
+    }
+}
+
+/// What becomes of operations that are due, longest due first.
+fn released(waiting: Vec<Waiting>, now: Timestamp, registry: &Registry) -> Vec<Move> {
+    let mut silent: HashMap<InventoryId, usize> = HashMap::new();
+    for device in waiting.iter().filter_map(silent_device) {
+        *silent.entry(device).or_default() += 1;
+    }
+    silent.retain(|_, count| *count >= SILENT_MIN);
+    let mut tried: Vec<InventoryId> = Vec::new();
+    let mut moves = Vec::with_capacity(waiting.len());
+    for one in waiting {
+        let down = silent_device(&one).filter(|device| silent.contains_key(device));
+        let held = down.is_some_and(|device| tried.contains(&device));
+        tried.extend(down);
+        moves.push(if held {
+            hold(one.operation, now + PAUSE)
+        } else {
+            queue(one.operation, registry)
+        });
+    }
+    moves
+}
+
+/// The device that an operation did not reach the last time.
+fn silent_device(waiting: &Waiting) -> Option<InventoryId> {
+    let class = waiting.operation.error_class.as_deref()?;
+    let class = FailureClass::from_name(class)?;
+    waiting.device.filter(|_| class.is_temporary())
+}
+
+fn queue(operation: Operation, registry: &Registry) -> Move {
+    Move {
+        event: Some(Told::of(&operation).event("operation.retry_scheduled", registry)),
+        seen: operation,
+        state: OperationState::Queued,
+        run_at: None,
+        ends: false,
+        attempt: None,
+    }
+}
+
+fn hold(operation: Operation, until: Timestamp) -> Move {
+    Move {
+        state: operation.state,
+        seen: operation,
+        run_at: Some(until),
+        ends: false,
+        attempt: None,
+        event: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::id::OperationId;
+
+    fn waiting(id: i64, device: i64, class: FailureClass) -> Waiting {
+        let at = DateTime::UNIX_EPOCH;
+        Waiting {
+            operation: Operation {
+                id: OperationId(id),
+                kind: OperationKind::ChangePassword,
+                credential: InventoryId(id),
+                state: OperationState::Retrying,
+                error_class: Some(class.as_str().to_owned()),
+                attempts: 1,
+                run_at: at,
+                expires_at: None,
+                candidate: None,
+                requested_by: "ana".to_owned(),
+                created_at: at,
+                updated_at: at,
+                finished_at: None,
+            },
+            device: Some(InventoryId(device)),
+        }
+    }
+
+    #[test]
+    fn one_operation_tries_a_device_that_does_not_answer() {
+        use FailureClass::{AuthFailed, Timeout};
+        let now = DateTime::UNIX_EPOCH;
+        let cases = [
+            (1, 7, Timeout),
+            (2, 7, Timeout),
+            (3, 7, Timeout),
+            (4, 8, Timeout),
+            (5, 8, Timeout),
+            (6, 7, AuthFailed),
+        ];
+        let all = cases.map(|(id, device, class)| waiting(id, device, class));
+        let moves = released(Vec::from(all), now, &Registry::default());
+        let queued: Vec<i64> = moves
+            .iter()
+            .filter(|one| one.state == OperationState::Queued)
+            .map(|one| one.seen.id.0)
+            .collect();
+        assert_eq!(queued, [1, 4, 5, 6], "two are no outage, nor is a refusal");
+        for held in moves.iter().filter(|one| !queued.contains(&one.seen.id.0)) {
+            assert_eq!(held.state, OperationState::Retrying);
+            assert_eq!(held.run_at, Some(now + PAUSE));
+        }
+    }
+
+    #[test]
+    fn what_a_dead_executor_did_is_open() {
+        let now = DateTime::UNIX_EPOCH;
+        let operation = waiting(1, 7, FailureClass::Timeout).operation;
+        let test = Operation {
+            kind: OperationKind::Test,
+            ..operation.clone()
+        };
+        let lost = |operation| taken_from_the_dead(operation, ProcessId(3), now);
+        assert_eq!(lost(operation).state, OperationState::Unverified);
+        let lost = lost(test);
+        assert_eq!(lost.state, OperationState::Retrying);
+        assert_eq!(lost.attempt.unwrap().refused, TRIES_MAX);
+    }
+}

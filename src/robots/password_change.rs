@@ -1,0 +1,306 @@
+//! The change of a password at its target, so that the recorded secret opens the account whenever it is cut off.
+//!
+//! 1. A candidate is made and kept, sealed, before the target is touched.
+//! 2. The target is told.
+//! 3. The candidate is tried on a fresh connection.
+//! 4. The candidate takes the current secret's place.
+//!
+//! Whoever is cut off leaves the candidate beside the current secret, and one of the two opens the account. So a change that
+//! finds a candidate first finds out which: the candidate, then the current one. It goes on with the same candidate, and
+//! drops it only where the target certainly did not get it (the robots' specification, section 0, points 5 and 6).
+//!
+//! Each refused sign-in brings the account nearer to its lock: there are only as many as [`Tries`] allows.
+
+use secrecy::SecretString;
+
+use crate::clock::Clock;
+use crate::connect::target::{Credential, Failure, Login, PasswordChange, Target};
+use crate::domain::failure::{Effect, FailureClass};
+use crate::domain::id::InventoryId;
+use crate::domain::operation::{AttemptEnd, is_refusal};
+use crate::domain::password::PasswordPolicy;
+use crate::robot::inventory::{By, Inventory, InventoryError, Revealed, Secrets};
+
+/// Sign-ins that may still be refused, and those that were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tries {
+    left: u32,
+    refused: u32,
+}
+
+impl Tries {
+    /// So many may be refused.
+    #[must_use]
+    pub const fn new(left: u32) -> Self {
+        Self { left, refused: 0 }
+    }
+
+    /// How many were refused.
+    #[must_use]
+    pub const fn refused(self) -> u32 {
+        self.refused
+    }
+
+    /// Counts a failed sign-in, where it was refused.
+    pub(super) fn note(&mut self, failure: &Failure) {
+        if is_refusal(failure.class) {
+            self.left = self.left.saturating_sub(1);
+            self.refused += 1;
+        }
+    }
+
+    const fn are_left(self) -> bool {
+        self.left > 0
+    }
+}
+
+/// Whose secret, and how it is reached.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Where secrets are kept.
+    pub inventory: &'a Inventory,
+    /// The time of day.
+    pub clock: &'a dyn Clock,
+    /// Where the account is.
+    pub target: &'a dyn Target,
+    /// The credential.
+    pub credential: InventoryId,
+    /// The account's name as the target knows it.
+    pub account: &'a str,
+    /// The actor in the audit trail.
+    pub actor: &'a str,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// For `domain::operation`.
+    pub end: AttemptEnd,
+    /// The version that was put in force, or that the target may know.
+    pub candidate: Option<i64>,
+    /// What went wrong, for people; holds no secret.
+    pub detail: Option<String>,
+}
+
+impl Ended {
+    fn done(version: Option<i64>) -> Self {
+        Self {
+            end: AttemptEnd::Done,
+            candidate: version,
+            detail: None,
+        }
+    }
+
+    /// The target was certainly not changed.
+    pub(super) fn failed(class: FailureClass, detail: impl ToString) -> Self {
+        Self {
+            end: AttemptEnd::Failed(class),
+            candidate: None,
+            detail: Some(detail.to_string()),
+        }
+    }
+
+    fn unverified(candidate: i64, class: FailureClass, detail: impl ToString) -> Self {
+        Self {
+            end: AttemptEnd::Unverified(class),
+            candidate: Some(candidate),
+            detail: Some(detail.to_string()),
+        }
+    }
+}
+
+/// Which of two secrets the target believes.
+enum Believed {
+    Candidate,
+    Current,
+    /// Nobody knows yet, or it is neither.
+    Open(Ended),
+}
+
+impl Place<'_> {
+    /// Gives the account a new secret by `policy`, or brings a change to its end that was cut off.
+    ///
+    /// # Errors
+    /// The inventory's. Whatever the target knows by then is recorded, as current or as candidate.
+    pub async fn change(
+        &self,
+        policy: &PasswordPolicy,
+        tries: &mut Tries,
+    ) -> Result<Ended, InventoryError> {
+        let Secrets {
+            current, candidate, ..
+        } = self.inventory.secrets(self.credential).await?;
+        let Some(current) = current else {
+            let reason = "no secret is in force; set the one that opens the account";
+            return Ok(Ended::failed(FailureClass::Invalid, reason));
+        };
+        let reused = candidate.is_some();
+        let candidate = match candidate {
+            Some(candidate) => match self.find_out(&current, &candidate, tries).await {
+                Believed::Candidate => return self.commit(&candidate, &current).await,
+                Believed::Current => candidate,
+                Believed::Open(ended) => return Ok(ended),
+            },
+            None => {
+                // The generator belongs to its thread: it is gone before we wait.
+                let made = policy.generate(&mut rand::rng());
+                match made {
+                    Ok(secret) => self.keep(secret).await?,
+                    Err(error) => return Ok(Ended::failed(FailureClass::Invalid, error)),
+                }
+            }
+        };
+        let order = PasswordChange {
+            login: self.login(&current.secret),
+            account: self.account.to_owned(),
+            secret: candidate.secret.clone(),
+        };
+        if let Err(failure) = self.target.change_password(&order).await {
+            tries.note(&failure);
+            return self.not_changed(&candidate, reused, &failure).await;
+        }
+        match self.opens(&candidate.secret, tries).await {
+            Ok(()) => self.commit(&candidate, &current).await,
+            Err(failure) => Ok(Ended::unverified(candidate.version, failure.class, failure)),
+        }
+    }
+
+    /// Finds out which recorded secret opens the account, and records that: a candidate is put in force, or dropped.
+    ///
+    /// # Errors
+    /// The inventory's.
+    pub async fn reconcile(&self, tries: &mut Tries) -> Result<Ended, InventoryError> {
+        let Secrets {
+            current, candidate, ..
+        } = self.inventory.secrets(self.credential).await?;
+        let (Some(current), Some(candidate)) = (current, candidate) else {
+            return self.test(tries).await;
+        };
+        match self.find_out(&current, &candidate, tries).await {
+            Believed::Candidate => self.commit(&candidate, &current).await,
+            Believed::Current => {
+                let version = candidate.version;
+                self.inventory
+                    .candidate_drop(self.credential, version)
+                    .await?;
+                Ok(Ended::done(None))
+            }
+            Believed::Open(ended) => Ok(ended),
+        }
+    }
+
+    /// Signs in with the secret in force, once.
+    ///
+    /// # Errors
+    /// The inventory's.
+    pub async fn test(&self, tries: &mut Tries) -> Result<Ended, InventoryError> {
+        let secrets = self.inventory.secrets(self.credential).await?;
+        let Some(current) = secrets.current else {
+            return Ok(Ended::failed(
+                FailureClass::Invalid,
+                "no secret is in force",
+            ));
+        };
+        Ok(match self.opens(&current.secret, tries).await {
+            Ok(()) => Ended::done(None),
+            Err(failure) => Ended::failed(failure.class, failure),
+        })
+    }
+
+    async fn find_out(
+        &self,
+        current: &Revealed,
+        candidate: &Revealed,
+        tries: &mut Tries,
+    ) -> Believed {
+        let open = |failure: &Failure| {
+            Believed::Open(Ended::unverified(candidate.version, failure.class, failure))
+        };
+        match self.opens(&candidate.secret, tries).await {
+            Ok(()) => return Believed::Candidate,
+            // An account that is locked refuses the right secret too: this says nothing of the candidate.
+            Err(failure) if failure.class != FailureClass::AuthFailed || !tries.are_left() => {
+                return open(&failure);
+            }
+            Err(_) => {}
+        }
+        match self.opens(&current.secret, tries).await {
+            Ok(()) => Believed::Current,
+            Err(failure) if failure.class == FailureClass::AuthFailed => {
+                // Somebody else has changed it. The candidate is kept all the same: it was never proven false alone.
+                Believed::Open(Ended {
+                    end: AttemptEnd::Failed(FailureClass::AuthFailed),
+                    candidate: Some(candidate.version),
+                    detail: Some(format!(
+                        "neither the candidate nor the secret in force opens the account: {failure}"
+                    )),
+                })
+            }
+            Err(failure) => open(&failure),
+        }
+    }
+
+    /// Whether a secret signs in. One that must be changed first is the right one.
+    async fn opens(&self, secret: &SecretString, tries: &mut Tries) -> Result<(), Failure> {
+        match self.target.probe(&self.login(secret)).await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.class == FailureClass::PasswordExpired => Ok(()),
+            Err(failure) => {
+                tries.note(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    fn login(&self, secret: &SecretString) -> Login {
+        Login {
+            account: self.account.to_owned(),
+            credential: Credential::Password(secret.clone()),
+        }
+    }
+
+    async fn keep(&self, secret: SecretString) -> Result<Revealed, InventoryError> {
+        let kept = self
+            .inventory
+            .candidate_set(self.credential, &secret, self.by());
+        let version = kept.await?;
+        Ok(Revealed { version, secret })
+    }
+
+    /// The target gave no yes. A new candidate that it certainly did not get goes; one of an earlier attempt stays, for
+    /// what that attempt sent may still arrive.
+    async fn not_changed(
+        &self,
+        candidate: &Revealed,
+        reused: bool,
+        failure: &Failure,
+    ) -> Result<Ended, InventoryError> {
+        let version = candidate.version;
+        if failure.effect == Effect::Possible || reused {
+            return Ok(Ended::unverified(version, failure.class, failure));
+        }
+        self.inventory
+            .candidate_drop(self.credential, version)
+            .await?;
+        Ok(Ended::failed(failure.class, failure))
+    }
+
+    async fn commit(
+        &self,
+        candidate: &Revealed,
+        current: &Revealed,
+    ) -> Result<Ended, InventoryError> {
+        let (id, version) = (self.credential, candidate.version);
+        self.inventory
+            .candidate_commit(id, version, Some(current.version), self.by())
+            .await?;
+        Ok(Ended::done(Some(version)))
+    }
+
+    fn by(&self) -> By<'_> {
+        By {
+            actor: self.actor,
+            now: self.clock.now(),
+        }
+    }
+}

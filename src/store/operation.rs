@@ -1,0 +1,285 @@
+//! Operations on the accounts of credentials, and their attempts.
+//!
+//! Of each kind a credential has one open operation at most, and of all kinds one that is running. Whoever runs one holds
+//! it by his process: what he records is taken only while it is still his.
+
+use crate::domain::id::{InventoryId, OperationId, ProcessId};
+use crate::domain::operation::{OperationKind, OperationState, Refusals};
+use crate::domain::time::Timestamp;
+
+use super::backend::{read, write};
+use super::event::NewEvent;
+use super::id::Series;
+use super::page::{Page, PageRequest};
+use super::task::bounded;
+use super::{Store, StoreResult};
+
+/// Bound on the operations of one call.
+pub const OPERATIONS_MAX: usize = 500;
+
+/// Bound on the kept text of an attempt, in characters.
+pub const DETAIL_CHARS_MAX: usize = 512;
+
+/// An operation about to be ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOperation {
+    /// What to do.
+    pub kind: OperationKind,
+    /// To whose account.
+    pub credential: InventoryId,
+    /// Not before this; at once when absent.
+    pub run_at: Option<Timestamp>,
+    /// Not begun after this.
+    pub expires_at: Option<Timestamp>,
+    /// A token's name, or a robot's.
+    pub requested_by: String,
+}
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// What is to be done.
+    pub kind: OperationKind,
+    /// To whose account.
+    pub credential: InventoryId,
+    /// Where it stands.
+    pub state: OperationState,
+    /// Class of the last failure.
+    pub error_class: Option<String>,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When it was, or will be, due.
+    pub run_at: Timestamp,
+    /// Not begun after this.
+    pub expires_at: Option<Timestamp>,
+    /// The version of the new secret; while it is open, one that the target may know.
+    pub candidate: Option<i64>,
+    /// Who ordered it.
+    pub requested_by: String,
+    /// When it was ordered.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it ended; none while it is open.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// An attempt that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationAttempt {
+    /// 1 is the first.
+    pub number: u32,
+    /// Who made it.
+    pub process: ProcessId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Where it left the operation.
+    pub state: OperationState,
+    /// Class of the failure.
+    pub error_class: Option<String>,
+    /// The failure for people, without secrets; at most [`DETAIL_CHARS_MAX`] characters are kept.
+    pub detail: Option<String>,
+    /// Sign-ins that the target refused.
+    pub refused: u32,
+}
+
+/// An operation of which an order changes the state, as its caller saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Move {
+    /// The operation as it was seen: changed meanwhile, it is left alone.
+    pub seen: Operation,
+    /// Its new state.
+    pub state: OperationState,
+    /// When it is due; unchanged where absent.
+    pub run_at: Option<Timestamp>,
+    /// Whether it ends.
+    pub ends: bool,
+    /// An attempt whose executor is gone, to be written down with it.
+    pub attempt: Option<OperationAttempt>,
+    /// Published with it; its subject is the operation's id.
+    pub event: Option<NewEvent>,
+}
+
+/// What the executor of an operation records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationEnd {
+    /// Which.
+    pub id: OperationId,
+    /// The attempt, with the state it leads to.
+    pub attempt: OperationAttempt,
+    /// When the next one is due; none where the operation has ended.
+    pub run_at: Option<Timestamp>,
+    /// The version of the new secret, where there is one.
+    pub candidate: Option<i64>,
+    /// Published with it.
+    pub events: Vec<NewEvent>,
+}
+
+/// Filters of the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OperationFilter {
+    /// Only in this state.
+    pub state: Option<OperationState>,
+    /// Only of this kind.
+    pub kind: Option<OperationKind>,
+    /// Only of this credential.
+    pub credential: Option<InventoryId>,
+}
+
+/// An operation that waits for its next attempt, and the device it is for; none where its credential is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The operation.
+    pub operation: Operation,
+    /// The device.
+    pub device: Option<InventoryId>,
+}
+
+/// Which credentials' secrets are at their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// Now.
+    pub at: Timestamp,
+    /// Credentials whose last change failed after this are left alone.
+    pub failed_before: Timestamp,
+}
+
+impl Store {
+    /// Takes `count` ids for new operations; answers the first, the others follow.
+    pub async fn operation_ids(&self, count: usize, now: Timestamp) -> StoreResult<OperationId> {
+        Ok(OperationId(self.ids(Series::Operation, count, now).await?))
+    }
+
+    /// Orders up to 500 operations with their events, the first under the id `first`. Answers those that were made: left
+    /// out are those whose credential is not there, or has an open one of the kind. An event belongs to the operation
+    /// whose id is its subject, and is published only with it.
+    pub async fn operation_order(
+        &self,
+        first: OperationId,
+        orders: Vec<NewOperation>,
+        events: Vec<NewEvent>,
+        now: Timestamp,
+    ) -> StoreResult<Vec<OperationId>> {
+        bounded("operations", orders.len(), OPERATIONS_MAX)?;
+        let ids = self.publication_ids(&events, now).await?;
+        let (made, published) = write!(self, operation::order(first, &orders, &events, &ids, now))?;
+        self.tell_published(published);
+        Ok(made)
+    }
+
+    /// One operation. `NotFound`.
+    pub async fn operation_get(&self, id: OperationId) -> StoreResult<Operation> {
+        read!(self, operation_report::get(id))
+    }
+
+    /// Its attempts that are over, the first one first.
+    pub async fn operation_attempts(&self, id: OperationId) -> StoreResult<Vec<OperationAttempt>> {
+        read!(self, operation_report::attempts(id))
+    }
+
+    /// The report, newest first (keyset by id).
+    pub async fn operation_list(
+        &self,
+        filter: OperationFilter,
+        page: PageRequest,
+    ) -> StoreResult<Page<Operation>> {
+        read!(self, operation_report::list(&filter, page))
+    }
+
+    /// Takes the queued operation that is longest due, unless another one of its credential is running: it is `process`'s
+    /// until `lease_until`. Its attempt is counted before anything is done. An expired one is taken only where the target
+    /// may know its candidate.
+    pub async fn operation_claim(
+        &self,
+        process: ProcessId,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<Option<Operation>> {
+        write!(self, operation::claim(process, lease_until, now))
+    }
+
+    /// Records what an attempt came to, with its events; answers `false`, and records nothing, where the operation is no
+    /// longer the attempt's process's.
+    pub async fn operation_end(&self, end: OperationEnd, now: Timestamp) -> StoreResult<bool> {
+        let ids = self.publication_ids(&end.events, now).await?;
+        let published = write!(self, operation::end(&end, &ids, now))?;
+        let Some(published) = published else {
+            return Ok(false);
+        };
+        self.tell_published(published);
+        Ok(true)
+    }
+
+    /// Gives an operation back that was not begun: it waits in `state` until `run_at`, and its attempt does not count.
+    pub async fn operation_put_back(
+        &self,
+        id: OperationId,
+        process: ProcessId,
+        state: OperationState,
+        run_at: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        write!(self, operation::put_back(id, process, state, run_at, now))
+    }
+
+    /// Moves up to 500 operations that still are as they were seen, with their events; answers which were moved.
+    pub async fn operation_move(
+        &self,
+        moves: Vec<Move>,
+        now: Timestamp,
+    ) -> StoreResult<Vec<OperationId>> {
+        bounded("operations", moves.len(), OPERATIONS_MAX)?;
+        let events: Vec<NewEvent> = moves.iter().filter_map(|one| one.event.clone()).collect();
+        let ids = self.publication_ids(&events, now).await?;
+        let (moved, published) = write!(self, operation::apply(&moves, &events, &ids, now))?;
+        self.tell_published(published);
+        Ok(moved)
+    }
+
+    /// Operations whose next attempt is due, longest due first, at most `limit`.
+    pub async fn operation_waiting(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Waiting>> {
+        read!(self, operation_report::waiting(now, limit))
+    }
+
+    /// Running operations whose lease is over, with who held them, at most `limit`.
+    pub async fn operation_stale(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<(Operation, ProcessId)>> {
+        read!(self, operation_report::stale(now, limit))
+    }
+
+    /// Operations that wait, have no candidate that a target may know, and whose time is over; at most `limit`.
+    pub async fn operation_overdue(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<Operation>> {
+        read!(self, operation_report::overdue(now, limit))
+    }
+
+    /// Refused sign-ins of a credential since an instant, attempt by attempt, at most 1,000.
+    pub async fn operation_refusals(
+        &self,
+        credential: InventoryId,
+        since: Timestamp,
+    ) -> StoreResult<Vec<Refusals>> {
+        read!(self, operation_report::refusals(credential, since))
+    }
+
+    /// Credentials whose password robots change and whose time is over, without an open change, longest over first, at
+    /// most `limit`. A password's time is over at `expires_at`, at its policy's `max_age`, or `expires_after_view` after
+    /// somebody saw it; one that was changed since is a new one.
+    pub async fn credential_expired(
+        &self,
+        expiry: Expiry,
+        limit: u32,
+    ) -> StoreResult<Vec<InventoryId>> {
+        read!(self, operation_report::expired_credentials(expiry, limit))
+    }
+}

@@ -1,0 +1,286 @@
+//! Operations: ordered, claimed, ended, moved. See `store::operation`.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::Conn;
+use super::event::insert_events;
+use super::operation_report::get;
+use super::rows::{Rows, storable};
+use super::sql::raced;
+use super::statement::{Bind, Statement, bind, find};
+use crate::domain::id::{OperationId, ProcessId};
+use crate::domain::operation::OperationState;
+use crate::domain::time::{Timestamp, to_micros};
+use crate::store::backend::QueryResult;
+use crate::store::event::{NewEvent, Publication, Published};
+use crate::store::operation::{
+    DETAIL_CHARS_MAX, Move, NewOperation, Operation, OperationAttempt, OperationEnd,
+};
+use crate::store::schema::{operation_attempts, operations};
+
+/// Makes what has a credential and no open operation of its kind.
+struct Order;
+
+impl Statement for Order {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        INSERT INTO operations (id, kind, credential_id, state, attempts, run_at, expires_at, requested_by,
+            created_at, updated_at)
+        SELECT x.operation, x.what, x.credential, 0, 0, x.due, x.expires, x.requested, x.now, x.now
+        FROM {rows operation int, what int, credential int, due int, expires int, requested text, now int}
+        JOIN credentials c ON c.id = x.credential WHERE TRUE
+        ON CONFLICT (credential_id, kind) WHERE finished_at IS NULL DO NOTHING
+        RETURNING id";
+}
+
+/// Whether a target may know a candidate, the vault says: an executor that died has not told.
+/// Materialized: PostgreSQL must not run the locking part more than once.
+struct Claim;
+
+impl Statement for Claim {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        WITH due AS MATERIALIZED (
+            SELECT o.id FROM operations o
+            WHERE o.finished_at IS NULL AND o.state = 0 AND o.run_at <= ?
+                AND (o.expires_at IS NULL OR o.expires_at > ? OR EXISTS (
+                    SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0))
+                AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.state = 1 AND r.credential_id = o.credential_id)
+            ORDER BY o.run_at, o.id LIMIT 1 {skip locked})
+        UPDATE operations SET state = 1, attempts = attempts + 1, process_id = ?, lease_until = ?, updated_at = ?,
+            candidate = (SELECT v.version FROM secret_versions v
+                WHERE v.credential_id = operations.credential_id AND v.state = 0)
+        WHERE id IN (SELECT due.id FROM due)
+        RETURNING id";
+}
+
+struct Apply;
+
+impl Statement for Apply {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        UPDATE operations SET state = x.into_state, run_at = COALESCE(x.due, run_at), finished_at = x.ended,
+            error_class = COALESCE(x.class, error_class), process_id = NULL, lease_until = NULL, updated_at = x.now
+        FROM {rows operation int, was int, made int, into_state int, due int, ended int, class text, now int}
+        WHERE operations.id = x.operation AND state = x.was AND attempts = x.made AND finished_at IS NULL
+        RETURNING id";
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = operation_attempts, treat_none_as_default_value = false)]
+struct AttemptRow {
+    operation_id: i64,
+    number: i32,
+    credential_id: i64,
+    process_id: i64,
+    started_at: i64,
+    ended_at: i64,
+    state: i16,
+    error_class: Option<String>,
+    detail: Option<String>,
+    refused: i32,
+}
+
+fn attempt_row(id: OperationId, credential: i64, attempt: &OperationAttempt) -> AttemptRow {
+    let detail = attempt.detail.as_ref();
+    AttemptRow {
+        operation_id: id.0,
+        number: i32::try_from(attempt.number).unwrap_or(i32::MAX),
+        credential_id: credential,
+        process_id: attempt.process.0,
+        started_at: to_micros(attempt.started_at),
+        ended_at: to_micros(attempt.ended_at),
+        state: attempt.state.code(),
+        error_class: attempt.error_class.clone().map(storable),
+        detail: detail.map(|text| storable(text.chars().take(DETAIL_CHARS_MAX).collect())),
+        refused: i32::try_from(attempt.refused).unwrap_or(i32::MAX),
+    }
+}
+
+/// The events whose subject is one of these operations.
+fn of_these(events: &[NewEvent], made: &[OperationId]) -> Vec<NewEvent> {
+    let made: HashSet<String> = made.iter().map(ToString::to_string).collect();
+    let ours = |new: &&NewEvent| {
+        let subject = new.event.subject.as_ref();
+        subject.is_some_and(|subject| made.contains(subject))
+    };
+    events.iter().filter(ours).cloned().collect()
+}
+
+/// Orders operations.
+pub(in crate::store) fn order(
+    conn: &mut Conn,
+    first: OperationId,
+    orders: &[NewOperation],
+    events: &[NewEvent],
+    ids: &Publication,
+    now: Timestamp,
+) -> QueryResult<(Vec<OperationId>, Published)> {
+    let mut rows = Rows::default();
+    for (order, id) in orders.iter().zip(first.0..) {
+        rows.push([
+            id.into(),
+            order.kind.code().into(),
+            order.credential.0.into(),
+            to_micros(order.run_at.unwrap_or(now)).into(),
+            order.expires_at.map(to_micros).into(),
+            order.requested_by.as_str().into(),
+            to_micros(now).into(),
+        ]);
+    }
+    let mut made: Vec<OperationId> = find(conn, Order, &rows, &[])?
+        .into_iter()
+        .map(|(id,)| OperationId(id))
+        .collect();
+    made.sort_unstable();
+    let published = insert_events(conn, &of_these(events, &made), ids, now)?;
+    Ok((made, published))
+}
+
+/// Takes the operation that is longest due.
+pub(in crate::store) fn claim(
+    conn: &mut Conn,
+    process: ProcessId,
+    lease_until: Timestamp,
+    now: Timestamp,
+) -> QueryResult<Option<Operation>> {
+    let binds = [
+        Bind::Int(to_micros(now)),
+        Bind::Int(to_micros(now)),
+        Bind::Int(process.0),
+        Bind::Int(to_micros(lease_until)),
+        Bind::Int(to_micros(now)),
+    ];
+    // Two claims may see two operations of one credential at once: the second one looks again.
+    let taken: Option<(i64,)> = bind(Claim, &binds)
+        .get_result(conn)
+        .optional()
+        .map_err(raced)?;
+    taken.map(|(id,)| get(conn, OperationId(id))).transpose()
+}
+
+/// Records what an attempt came to; none where the operation is somebody else's.
+pub(in crate::store) fn end(
+    conn: &mut Conn,
+    end: &OperationEnd,
+    ids: &Publication,
+    now: Timestamp,
+) -> QueryResult<Option<Published>> {
+    let attempt = &end.attempt;
+    let held = operations::table
+        .filter(operations::id.eq(end.id.0))
+        .filter(operations::state.eq(OperationState::Running.code()))
+        .filter(operations::process_id.eq(attempt.process.0));
+    let credential: Option<i64> = diesel::update(held)
+        .set((
+            operations::state.eq(attempt.state.code()),
+            operations::error_class.eq(attempt.error_class.clone().map(storable)),
+            end.run_at.map(|at| operations::run_at.eq(to_micros(at))),
+            operations::candidate.eq(end.candidate),
+            operations::process_id.eq(None::<i64>),
+            operations::lease_until.eq(None::<i64>),
+            operations::updated_at.eq(to_micros(now)),
+            operations::finished_at.eq(end.run_at.is_none().then(|| to_micros(now))),
+        ))
+        .returning(operations::credential_id)
+        .get_result(conn)
+        .optional()?;
+    let Some(credential) = credential else {
+        return Ok(None);
+    };
+    diesel::insert_into(operation_attempts::table)
+        .values(attempt_row(end.id, credential, attempt))
+        .execute(conn)?;
+    insert_events(conn, &end.events, ids, now).map(Some)
+}
+
+/// Gives back what was not begun.
+pub(in crate::store) fn put_back(
+    conn: &mut Conn,
+    id: OperationId,
+    process: ProcessId,
+    state: OperationState,
+    run_at: Timestamp,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let held = operations::table
+        .filter(operations::id.eq(id.0))
+        .filter(operations::state.eq(OperationState::Running.code()))
+        .filter(operations::process_id.eq(process.0));
+    let given = diesel::update(held)
+        .set((
+            operations::state.eq(state.code()),
+            operations::attempts.eq(operations::attempts - 1),
+            operations::run_at.eq(to_micros(run_at)),
+            operations::process_id.eq(None::<i64>),
+            operations::lease_until.eq(None::<i64>),
+            operations::updated_at.eq(to_micros(now)),
+        ))
+        .execute(conn)?;
+    Ok(given == 1)
+}
+
+/// Moves operations that are as they were seen.
+pub(in crate::store) fn apply(
+    conn: &mut Conn,
+    moves: &[Move],
+    events: &[NewEvent],
+    ids: &Publication,
+    now: Timestamp,
+) -> QueryResult<(Vec<OperationId>, Published)> {
+    let mut rows = Rows::default();
+    for one in moves {
+        let class = one.attempt.as_ref().and_then(|it| it.error_class.clone());
+        rows.push([
+            one.seen.id.0.into(),
+            one.seen.state.code().into(),
+            one.seen.attempts.into(),
+            one.state.code().into(),
+            one.run_at.map(to_micros).into(),
+            one.ends.then(|| to_micros(now)).into(),
+            class.into(),
+            to_micros(now).into(),
+        ]);
+    }
+    let moved: Vec<OperationId> = find(conn, Apply, &rows, &[])?
+        .into_iter()
+        .map(|(id,)| OperationId(id))
+        .collect();
+    let attempts: Vec<AttemptRow> = moves
+        .iter()
+        .filter(|one| moved.contains(&one.seen.id))
+        .filter_map(|one| {
+            let attempt = one.attempt.as_ref()?;
+            Some(attempt_row(one.seen.id, one.seen.credential.0, attempt))
+        })
+        .collect();
+    if !attempts.is_empty() {
+        diesel::insert_into(operation_attempts::table)
+            .values(attempts)
+            .execute(conn)?;
+    }
+    let published = insert_events(conn, &of_these(events, &moved), ids, now)?;
+    Ok((moved, published))
+}
+
+struct Old;
+
+impl Statement for Old {
+    type Row = ();
+    const SQL: &'static str = "
+        DELETE FROM operations WHERE id IN (
+            SELECT id FROM operations WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?)";
+}
+
+/// Removes operations that ended before an instant, with their attempts, at most `limit`.
+pub(in crate::store) fn prune_operations(
+    conn: &mut Conn,
+    before: i64,
+    limit: u32,
+) -> QueryResult<usize> {
+    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
+    Ok(bind(Old, &binds).execute(conn)?)
+}

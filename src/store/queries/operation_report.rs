@@ -1,0 +1,297 @@
+//! Reading operations, and credentials that need one. See `store::operation`.
+
+use std::collections::HashMap;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+
+use super::statement::{Bind, Statement, bind};
+use super::{Conn, Db};
+use crate::domain::id::{InventoryId, OperationId, ProcessId};
+use crate::domain::operation::{OperationKind, OperationState, Refusals};
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::{QueryError, QueryResult};
+use crate::store::operation::{Expiry, Operation, OperationAttempt, OperationFilter, Waiting};
+use crate::store::page::{Page, PageRequest, page_of};
+use crate::store::schema::inventory::credentials;
+use crate::store::schema::{operation_attempts, operations};
+
+/// Bound on the attempts of one answer: more than an operation, or a window, has.
+const ATTEMPTS_MAX: i64 = 1_000;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = operations, check_for_backend(Db))]
+struct Row {
+    id: i64,
+    kind: i16,
+    credential_id: i64,
+    state: i16,
+    error_class: Option<String>,
+    attempts: i32,
+    run_at: i64,
+    expires_at: Option<i64>,
+    candidate: Option<i64>,
+    requested_by: String,
+    process_id: Option<i64>,
+    created_at: i64,
+    updated_at: i64,
+    finished_at: Option<i64>,
+}
+
+impl Row {
+    fn into_operation(self) -> QueryResult<Operation> {
+        let id = self.id;
+        let kind = OperationKind::from_code(self.kind);
+        let defect = |what: &str| QueryError::Defect(format!("{what} of operation `{id}`"));
+        Ok(Operation {
+            id: OperationId(id),
+            kind: kind.ok_or_else(|| defect("kind"))?,
+            credential: InventoryId(self.credential_id),
+            state: state_of(self.state).ok_or_else(|| defect("state"))?,
+            error_class: self.error_class,
+            attempts: count_of(self.attempts),
+            run_at: from_micros(self.run_at),
+            expires_at: self.expires_at.map(from_micros),
+            candidate: self.candidate,
+            requested_by: self.requested_by,
+            created_at: from_micros(self.created_at),
+            updated_at: from_micros(self.updated_at),
+            finished_at: self.finished_at.map(from_micros),
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = operation_attempts, check_for_backend(Db))]
+struct AttemptRow {
+    number: i32,
+    process_id: i64,
+    started_at: i64,
+    ended_at: i64,
+    state: i16,
+    error_class: Option<String>,
+    detail: Option<String>,
+    refused: i32,
+}
+
+fn state_of(code: i16) -> Option<OperationState> {
+    OperationState::from_code(code)
+}
+
+fn count_of(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}
+
+fn all(rows: Vec<Row>) -> QueryResult<Vec<Operation>> {
+    rows.into_iter().map(Row::into_operation).collect()
+}
+
+/// One operation.
+pub(in crate::store) fn get(conn: &mut Conn, id: OperationId) -> QueryResult<Operation> {
+    let row: Option<Row> = operations::table
+        .find(id.0)
+        .select(Row::as_select())
+        .first(conn)
+        .optional()?;
+    row.ok_or_else(|| QueryError::not_found(format!("operation `{id}`")))?
+        .into_operation()
+}
+
+/// Its attempts.
+pub(in crate::store) fn attempts(
+    conn: &mut Conn,
+    id: OperationId,
+) -> QueryResult<Vec<OperationAttempt>> {
+    let rows: Vec<AttemptRow> = operation_attempts::table
+        .filter(operation_attempts::operation_id.eq(id.0))
+        .order(operation_attempts::number)
+        .limit(ATTEMPTS_MAX)
+        .select(AttemptRow::as_select())
+        .load(conn)?;
+    let attempt = |row: AttemptRow| {
+        let state = state_of(row.state);
+        Ok(OperationAttempt {
+            number: count_of(row.number),
+            process: ProcessId(row.process_id),
+            started_at: from_micros(row.started_at),
+            ended_at: from_micros(row.ended_at),
+            state: state
+                .ok_or_else(|| QueryError::Defect(format!("attempt of operation `{id}`")))?,
+            error_class: row.error_class,
+            detail: row.detail,
+            refused: count_of(row.refused),
+        })
+    };
+    rows.into_iter().map(attempt).collect()
+}
+
+/// A page of the report.
+pub(in crate::store) fn list(
+    conn: &mut Conn,
+    filter: &OperationFilter,
+    page: PageRequest,
+) -> QueryResult<Page<Operation>> {
+    let mut query = operations::table
+        .select(Row::as_select())
+        .order(operations::id.desc())
+        .limit(page.rows())
+        .into_boxed();
+    if let Some(state) = filter.state {
+        query = query.filter(operations::state.eq(state.code()));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(operations::kind.eq(kind.code()));
+    }
+    if let Some(credential) = filter.credential {
+        query = query.filter(operations::credential_id.eq(credential.0));
+    }
+    if let Some(after) = page.after {
+        query = query.filter(operations::id.lt(after));
+    }
+    let found = all(query.load(conn)?)?;
+    Ok(page_of(found, page, |operation| operation.id.0))
+}
+
+/// Operations whose next attempt is due.
+pub(in crate::store) fn waiting(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<Waiting>> {
+    let states = [
+        OperationState::Retrying.code(),
+        OperationState::Unverified.code(),
+    ];
+    let rows: Vec<Row> = operations::table
+        .filter(operations::finished_at.is_null())
+        .filter(operations::state.eq_any(states))
+        .filter(operations::run_at.le(to_micros(now)))
+        .order((operations::run_at, operations::id))
+        .limit(i64::from(limit))
+        .select(Row::as_select())
+        .load(conn)?;
+    let whose = rows.iter().map(|row| row.credential_id);
+    let devices: HashMap<i64, i64> = credentials::table
+        .filter(credentials::id.eq_any(whose))
+        .select((credentials::id, credentials::device_id))
+        .load::<(i64, i64)>(conn)?
+        .into_iter()
+        .collect();
+    let waiting = |row: Row| {
+        let device = devices.get(&row.credential_id).copied();
+        Ok(Waiting {
+            operation: row.into_operation()?,
+            device: device.map(InventoryId),
+        })
+    };
+    rows.into_iter().map(waiting).collect()
+}
+
+/// Running operations whose lease is over.
+pub(in crate::store) fn stale(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<(Operation, ProcessId)>> {
+    let rows: Vec<Row> = operations::table
+        .filter(operations::finished_at.is_null())
+        .filter(operations::state.eq(OperationState::Running.code()))
+        .filter(operations::lease_until.lt(to_micros(now)))
+        .order((operations::run_at, operations::id))
+        .limit(i64::from(limit))
+        .select(Row::as_select())
+        .load(conn)?;
+    let held = |row: Row| {
+        let process = ProcessId(row.process_id.unwrap_or_default());
+        Ok((row.into_operation()?, process))
+    };
+    rows.into_iter().map(held).collect()
+}
+
+/// No candidate of the credential that its target may know.
+const NO_CANDIDATE: &str = "NOT EXISTS (SELECT 1 FROM secret_versions v \
+    WHERE v.credential_id = operations.credential_id AND v.state = 0)";
+
+/// Operations that wait and whose time is over.
+pub(in crate::store) fn overdue(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<Operation>> {
+    let states = [
+        OperationState::Queued.code(),
+        OperationState::Retrying.code(),
+    ];
+    let rows: Vec<Row> = operations::table
+        .filter(operations::finished_at.is_null())
+        .filter(operations::state.eq_any(states))
+        .filter(sql::<Bool>(NO_CANDIDATE))
+        .filter(operations::expires_at.le(to_micros(now)))
+        .order((operations::expires_at, operations::id))
+        .limit(i64::from(limit))
+        .select(Row::as_select())
+        .load(conn)?;
+    all(rows)
+}
+
+/// Refused sign-ins since an instant.
+pub(in crate::store) fn refusals(
+    conn: &mut Conn,
+    credential: InventoryId,
+    since: Timestamp,
+) -> QueryResult<Vec<Refusals>> {
+    let rows: Vec<(i64, i32)> = operation_attempts::table
+        .filter(operation_attempts::credential_id.eq(credential.0))
+        .filter(operation_attempts::ended_at.gt(to_micros(since)))
+        .filter(operation_attempts::refused.gt(0))
+        .order(operation_attempts::ended_at.desc())
+        .limit(ATTEMPTS_MAX)
+        .select((operation_attempts::ended_at, operation_attempts::refused))
+        .load(conn)?;
+    let refusals = |(at, count)| Refusals {
+        at: from_micros(at),
+        count: count_of(count),
+    };
+    Ok(rows.into_iter().map(refusals).collect())
+}
+
+/// The ages are seconds, the instants microseconds.
+struct Expired;
+
+impl Statement for Expired {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT e.id FROM (
+            SELECT c.id, CASE
+                WHEN c.expires_at > COALESCE(c.secret_changed_at, 0) THEN c.expires_at END AS by_date,
+                c.secret_changed_at + p.max_age * 1000000 AS by_age, CASE
+                WHEN c.last_viewed_at >= COALESCE(c.secret_changed_at, 0)
+                THEN c.last_viewed_at + p.expires_after_view * 1000000 END AS by_view
+            FROM credentials c
+            JOIN devices d ON d.id = c.device_id AND d.enabled
+            LEFT JOIN credential_policies p ON p.id = c.policy_id AND p.enabled
+            WHERE c.enabled AND c.automatic_change AND c.kind = 'password' AND c.secret_version IS NOT NULL) AS e
+        WHERE (e.by_date <= ? OR e.by_age <= ? OR e.by_view <= ?) AND NOT EXISTS (
+            SELECT 1 FROM operations o WHERE o.credential_id = e.id AND o.kind = 0
+                AND (o.finished_at IS NULL OR (o.state <> 4 AND o.finished_at >= ?)))
+        ORDER BY COALESCE(e.by_date, e.by_age, e.by_view), e.id LIMIT ?";
+}
+
+/// Credentials whose secret is at its end.
+pub(in crate::store) fn expired_credentials(
+    conn: &mut Conn,
+    expiry: Expiry,
+    limit: u32,
+) -> QueryResult<Vec<InventoryId>> {
+    let at = || Bind::Int(to_micros(expiry.at));
+    let binds = [
+        at(),
+        at(),
+        at(),
+        Bind::Int(to_micros(expiry.failed_before)),
+        Bind::Int(i64::from(limit)),
+    ];
+    let rows: Vec<(i64,)> = bind(Expired, &binds).load(conn)?;
+    Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
+}

@@ -1,0 +1,108 @@
+//! Operations over HTTP: ordered, read, cancelled.
+
+use actix_web::test::TestRequest;
+use robotd::domain::access::Role;
+use serde_json::{Value, json};
+
+use super::app::Api;
+
+async fn credential(api: &Api) -> Value {
+    let device = json!({"hostname": "h", "address": "a"});
+    let device = api.post("/api/v1/devices", &device).await.json();
+    let body = json!({"device": device["id"], "username": "root", "automatic_change": true, "secret": "s3cret-8f"});
+    api.post("/api/v1/credentials", &body).await.json()["id"].clone()
+}
+
+#[actix_web::test]
+async fn an_operation_is_ordered_once_and_cancelled() {
+    let api = Api::start().await;
+    let credential = credential(&api).await;
+    let order = json!({"kind": "change_password", "credential": credential});
+    let made = api.post("/api/v1/operations", &order).await;
+    assert_eq!(made.status, 202, "{}", made.text());
+    let view = made.json();
+    assert_eq!(
+        (&view["state"], &view["attempts"], &view["requested_by"]),
+        (&json!("queued"), &json!(0), &json!("admin"))
+    );
+    let path = made.header("location").to_owned();
+    let detail = api.get(&path).await.json();
+    assert_eq!(
+        (&detail["id"], &detail["history"], &detail["error_class"]),
+        (&view["id"], &json!([]), &Value::Null)
+    );
+    api.post("/api/v1/operations", &order)
+        .await
+        .problem(409, "conflict");
+    let test = json!({"kind": "test", "credential": credential, "run_at": "2999-01-01T00:00:00Z"});
+    assert_eq!(api.post("/api/v1/operations", &test).await.status, 202);
+    let listed = api
+        .get("/api/v1/operations?kind=change_password&state=queued")
+        .await
+        .json();
+    assert_eq!(listed["items"], json!([view]));
+    let told = api
+        .get("/api/v1/events?type=operation.requested")
+        .await
+        .json();
+    assert_eq!(told["items"].as_array().unwrap().len(), 2);
+    let cancelled = api.raw("POST", &format!("{path}/cancel"), "", "").await;
+    assert_eq!(
+        (cancelled.status.as_u16(), &cancelled.json()["state"]),
+        (200, &json!("cancelled"))
+    );
+    api.raw("POST", &format!("{path}/cancel"), "", "")
+        .await
+        .problem(409, "conflict");
+    assert_eq!(
+        api.post("/api/v1/operations", &order).await.status,
+        202,
+        "there may be another one"
+    );
+}
+
+#[actix_web::test]
+async fn a_bad_order_names_its_fields_and_a_viewer_gives_none() {
+    let api = Api::start().await;
+    let credential = credential(&api).await;
+    let order = |field: &str, value: Value| {
+        let mut order = json!({"kind": "test", "credential": credential});
+        order[field] = value;
+        order
+    };
+    for (field, value) in [
+        ("kind", json!("activate")),
+        ("credential", json!("999999")),
+        ("credential", json!(17)),
+        ("run_at", json!("tomorrow")),
+        ("run_at", json!("1969-12-31T23:59:59Z")),
+        ("expires_at", json!("2000-01-01T00:00:00Z")),
+        ("priority", json!(1)),
+    ] {
+        let bad = order(field, value);
+        let refused = api.post("/api/v1/operations", &bad).await;
+        assert_eq!(refused.problem(422, "invalid"), [field], "{bad}");
+    }
+    for (path, field) in [
+        ("/api/v1/operations?state=open", "state"),
+        ("/api/v1/operations?kind=x", "kind"),
+        ("/api/v1/operations?credential=0", "credential"),
+    ] {
+        assert_eq!(api.get(path).await.problem(400, "malformed"), [field]);
+    }
+    for path in ["/api/v1/operations/7", "/api/v1/operations/007"] {
+        api.get(path).await.problem(404, "not-found");
+    }
+    let request = TestRequest::post()
+        .uri("/api/v1/operations")
+        .insert_header((
+            "authorization",
+            format!("Bearer {}", api.token(Role::Viewer)),
+        ))
+        .set_json(order("kind", json!("test")));
+    api.send(request).await.problem(403, "forbidden");
+    assert_eq!(
+        api.get("/api/v1/operations").await.json()["items"],
+        json!([])
+    );
+}

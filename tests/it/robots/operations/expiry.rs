@@ -1,0 +1,87 @@
+//! Passwords whose time is over are changed, each once.
+
+use robotd::domain::operation::OperationState;
+use robotd::robot::outcome::Verdict;
+use robotd::store::operation::OperationFilter;
+use robotd::store::page::PageRequest;
+use serde_json::json;
+
+use super::{EXECUTOR, OLD, credential, current, device, machine, opens};
+use crate::robots::rig::{Rig, count};
+use crate::support::database::{Database, on_both};
+use crate::support::sshd::Sshd;
+
+on_both!(
+    an_expired_password_becomes_another_one_once,
+    a_flood_is_ordered_by_quota_and_each_once,
+);
+
+const NAME: &str = "operations.expired_password";
+
+async fn expire(rig: &Rig<'_>) {
+    let sql = format!(
+        "UPDATE credentials SET expires_at = {}",
+        rig.micros() + 60_000_000
+    );
+    rig.database.sql(&sql).await;
+}
+
+async fn an_expired_password_becomes_another_one_once(database: &Database) {
+    let Some(sshd) = Sshd::start() else { return };
+    let rig = Rig::new(database, None).await;
+    sshd.add_account("ana", OLD);
+    let id = credential(&rig, machine(&rig, &sshd).await, "ana", OLD).await;
+    expire(&rig).await;
+    let early = rig.run(NAME, json!({})).await.unwrap();
+    assert_eq!(early.verdict, Verdict::Nothing);
+    rig.pass(61);
+    let due = rig.run(NAME, json!({})).await.unwrap();
+    assert_eq!(count(&due, "operations_ordered"), 1);
+    let open = rig.run(NAME, json!({})).await.unwrap();
+    assert_eq!(open.verdict, Verdict::Nothing, "one is open");
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let new = current(&rig, id).await;
+    assert!(new != OLD && opens(&sshd, "ana", &new), "{:?}", rig.log);
+    rig.pass(3_601);
+    let after = rig.run(NAME, json!({})).await.unwrap();
+    assert_eq!(after.verdict, Verdict::Nothing, "it was changed since");
+}
+
+async fn a_flood_is_ordered_by_quota_and_each_once(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "ssh", 22, json!(null)).await;
+    for number in 0..7 {
+        credential(&rig, at, &format!("u{number}"), OLD).await;
+    }
+    expire(&rig).await;
+    rig.pass(61);
+    let settings = json!({"quota": 4, "spread": "PT2M"});
+    let mut ordered = Vec::new();
+    for _ in 0..3 {
+        let outcome = rig.run(NAME, settings.clone()).await.unwrap();
+        ordered.push(count(&outcome, "operations_ordered"));
+    }
+    assert_eq!(ordered, [4, 3, 0]);
+    let page = PageRequest {
+        limit: 9,
+        after: None,
+    };
+    let all = database
+        .store
+        .operation_list(OperationFilter::default(), page)
+        .await
+        .unwrap();
+    assert!(
+        all.items
+            .iter()
+            .all(|one| one.state == OperationState::Queued)
+    );
+    let mut starts: Vec<i64> = all
+        .items
+        .iter()
+        .map(|one| (one.run_at - rig.now()).num_seconds())
+        .collect();
+    starts.sort_unstable();
+    assert_eq!(starts, [0, 0, 30, 40, 60, 80, 90]);
+    assert_eq!(rig.rows("events", "type = 'operation.requested'").await, 7);
+}

@@ -1,0 +1,132 @@
+//! Operations whose executor died, whose time is over, or that somebody cancels.
+
+use chrono::TimeDelta;
+use robotd::domain::failure::FailureClass;
+use robotd::domain::id::ProcessId;
+use robotd::domain::operation::{OperationKind, OperationState};
+use robotd::robot::operation::{cancel, order};
+use robotd::robot::outcome::Verdict;
+use robotd::store::StoreError;
+use robotd::store::operation::NewOperation;
+use serde_json::json;
+
+use super::{EXECUTOR, OLD, RETRY, credential, current, device, machine, opens, ordered, stands};
+use crate::robots::rig::{Rig, count};
+use crate::support::database::{Database, on_both};
+use crate::support::sshd::Sshd;
+
+on_both!(
+    a_dead_executors_operation_is_found_out_and_done,
+    what_is_late_expires_and_what_runs_does_not,
+    only_what_waits_is_cancelled,
+);
+
+const EXPIRY: &str = "operations.expired_operation_cancellation";
+
+async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
+    let Some(sshd) = Sshd::start() else { return };
+    let rig = Rig::new(database, None).await;
+    sshd.add_account("ana", OLD);
+    let id = credential(&rig, machine(&rig, &sshd).await, "ana", OLD).await;
+    let operation = ordered(&rig, OperationKind::ChangePassword, id).await;
+    let store = &rig.tools.store;
+    let lease = rig.now() + TimeDelta::minutes(15);
+    store
+        .operation_claim(ProcessId(1), lease, rig.now())
+        .await
+        .unwrap()
+        .unwrap();
+    let early = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(early.verdict, Verdict::Nothing, "it may still live");
+    rig.pass(901);
+    let found = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(count(&found, "operations_lost"), 1);
+    let lost = &store.operation_attempts(operation).await.unwrap()[0];
+    assert_eq!((lost.state, lost.refused), (OperationState::Unverified, 2));
+    assert_eq!(
+        lost.error_class.as_deref(),
+        Some(FailureClass::Unavailable.as_str())
+    );
+    // Its sign-ins may all have been refused: the account is left alone for a window.
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    assert!(stands(&rig, operation).await.run_at > rig.now() + TimeDelta::minutes(29));
+    rig.pass(1_801);
+    rig.run(RETRY, json!({})).await.unwrap();
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let done = stands(&rig, operation).await;
+    assert_eq!(
+        (done.state, done.attempts),
+        (OperationState::Succeeded, 2),
+        "{:?}",
+        rig.log
+    );
+    assert!(opens(&sshd, "ana", &current(&rig, id).await));
+}
+
+async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "ssh", 22, json!(null)).await;
+    let (store, registry) = (&rig.tools.store, &rig.tools.registry);
+    let mut orders = Vec::new();
+    for name in ["ana", "bob", "eve"] {
+        orders.push(NewOperation {
+            kind: OperationKind::ChangePassword,
+            credential: credential(&rig, at, name, OLD).await,
+            run_at: None,
+            expires_at: (name != "eve").then(|| rig.now() + TimeDelta::minutes(5)),
+            requested_by: "ana".to_owned(),
+        });
+    }
+    let made = order(store, registry, orders, rig.now()).await.unwrap();
+    let lease = rig.now() + TimeDelta::minutes(15);
+    let held = store
+        .operation_claim(ProcessId(1), lease, rig.now())
+        .await
+        .unwrap()
+        .unwrap();
+    let early = rig.run(EXPIRY, json!({})).await.unwrap();
+    assert_eq!(early.verdict, Verdict::Nothing);
+    rig.pass(301);
+    let outcome = rig.run(EXPIRY, json!({})).await.unwrap();
+    assert_eq!(count(&outcome, "operations_expired"), 1);
+    assert_eq!(
+        rig.run(EXPIRY, json!({})).await.unwrap().verdict,
+        Verdict::Nothing
+    );
+    let mut states = Vec::new();
+    for id in made {
+        states.push(stands(&rig, id).await.state);
+    }
+    assert_eq!(held.id, stands(&rig, held.id).await.id);
+    let [running, expired, queued] = [
+        OperationState::Running,
+        OperationState::Expired,
+        OperationState::Queued,
+    ];
+    assert_eq!(states, [running, expired, queued]);
+    assert_eq!(rig.rows("events", "type = 'operation.expired'").await, 1);
+}
+
+async fn only_what_waits_is_cancelled(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "ssh", 22, json!(null)).await;
+    let id = credential(&rig, at, "ana", OLD).await;
+    let store = &rig.tools.store;
+    let first = ordered(&rig, OperationKind::ChangePassword, id).await;
+    let gone = cancel(store, first, rig.now()).await.unwrap();
+    assert_eq!(
+        (gone.state, gone.finished_at),
+        (OperationState::Cancelled, Some(rig.now()))
+    );
+    let second = ordered(&rig, OperationKind::ChangePassword, id).await;
+    let lease = rig.now() + TimeDelta::minutes(15);
+    store
+        .operation_claim(ProcessId(1), lease, rig.now())
+        .await
+        .unwrap()
+        .unwrap();
+    for id in [first, second] {
+        let refused = cancel(store, id, rig.now()).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Conflict { .. }), "{refused}");
+    }
+}
