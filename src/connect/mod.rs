@@ -10,6 +10,7 @@ pub mod host;
 pub mod ldap;
 pub mod local;
 pub mod postgres;
+pub mod sheet;
 pub mod smtp;
 pub mod ssh;
 pub mod syslog;

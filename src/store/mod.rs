@@ -10,6 +10,7 @@ mod backend;
 pub mod bench;
 pub mod error;
 pub mod event;
+pub mod expiration;
 mod id;
 pub mod inventory;
 pub mod mail;

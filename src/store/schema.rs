@@ -280,6 +280,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    expiration_notices (kind, object, level, recipient) {
+        kind -> SmallInt,
+        object -> BigInt,
+        level -> BigInt,
+        recipient -> Text,
+        ends_at -> BigInt,
+        told_at -> BigInt,
+    }
+}
+
+diesel::table! {
     samples (resolution, series, node_name, at) {
         resolution -> SmallInt,
         series -> Text,

@@ -11,6 +11,7 @@ pub(in crate::store) mod audit;
 pub(in crate::store) mod bench;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod event;
+pub(in crate::store) mod expiration;
 pub(in crate::store) mod fact;
 pub(in crate::store) mod ids;
 pub(in crate::store) mod inventory;

@@ -5,6 +5,7 @@ mod host;
 mod ldap;
 mod local;
 mod postgres;
+mod sheet;
 mod smtp;
 mod ssh;
 mod syslog;

@@ -99,6 +99,26 @@ const MISFITS: &[(&str, &str, &str)] = &[
         "settings.quota",
     ),
     (
+        "notifications.expiration_notification",
+        r#"{"levels": []}"#,
+        "settings.levels",
+    ),
+    (
+        "notifications.expiration_notification",
+        r#"{"levels": [30, 7, 30]}"#,
+        "settings.levels[2]",
+    ),
+    (
+        "notifications.expiration_notification",
+        r#"{"levels": [3651]}"#,
+        "settings.levels[0]",
+    ),
+    (
+        "notifications.expiration_notification",
+        r#"{"timezone": "Mars/Base"}"#,
+        "settings.timezone",
+    ),
+    (
         "system_monitors.primary_key_monitor",
         r#"{"warn_percent": -1}"#,
         "settings.warn_percent",

@@ -52,7 +52,8 @@ impl Robot for ExecuteOperations {
             title: "Operation executor",
             category: Category::Operations,
             summary: "Carries out operations on accounts: changes passwords, tests them, finds out which one holds",
-            wakes: Wakes::Every(Duration::from_secs(2)),
+            // Orders wake it; a tick finds those that were for later.
+            wakes: Wakes::Every(Duration::from_secs(30)),
             events: &["operation.requested", "operation.retry_scheduled"],
             instances: 4,
             sharding: Sharding::Sharded,

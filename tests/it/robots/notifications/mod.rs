@@ -2,3 +2,4 @@
 
 mod cpu_and_memory_monitor;
 mod disk_space_monitors;
+mod expiration_notification;

@@ -1,0 +1,2 @@
+DROP INDEX certificates_by_subject;
+DROP TABLE expiration_notices;
