@@ -37,6 +37,14 @@ impl Statement for FillMarks {
         INSERT INTO id_marks (name, first, at) SELECT ?, ? + i, ? + i * ? FROM n WHERE TRUE ON CONFLICT DO NOTHING";
 }
 
+/// Marks that were made today would stand before those of the past: ids never did go back in time.
+struct ForgetMarks;
+
+impl Statement for ForgetMarks {
+    type Row = ();
+    const SQL: &'static str = "DELETE FROM id_marks WHERE name = ? AND first < ?";
+}
+
 /// Makes finished tasks and their processes; the ids are the first of each.
 pub(in crate::store) fn fill_finished(
     conn: &mut Conn,
@@ -54,6 +62,8 @@ pub(in crate::store) fn fill_finished(
     let every = ids::MARK_EVERY.num_microseconds().unwrap_or(i64::MAX);
     let apart = (every / step.max(1)).clamp(1, ids::MARK_IDS);
     for (series, first) in [(Series::Task, task), (Series::Process, process)] {
+        let before = [Bind::Text(series.name().to_owned()), Bind::Int(first)];
+        bind(ForgetMarks, &before).execute(conn)?;
         let mut binds = Vec::from([apart, apart, count].map(Bind::Int));
         binds.push(Bind::Text(series.name().to_owned()));
         binds.extend([first, at, step].map(Bind::Int));
