@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use robotd::connect::ldap::{DirectoryKind, LdapTarget, LdapTls};
-use robotd::connect::target::{Credential, Failure, Limits, Login, PasswordChange, Target as _};
+use robotd::connect::target::{Failure, Limits, Login, Target as _};
 use robotd::domain::failure::{Effect, FailureClass};
-use secrecy::SecretString;
 use tempfile::TempDir;
 
+use super::account::{change, login};
 use crate::support::authority::Authority;
 use crate::support::counterpart::free_port;
 use crate::support::slapd::{ADMIN, Slapd, dn};
@@ -39,21 +39,6 @@ fn targets(slapd: &Slapd) -> [LdapTarget; 3] {
         at(slapd.port, LdapTls::StartTls(ca)),
         at(slapd.port, LdapTls::None),
     ]
-}
-
-fn login(dn: &str, password: &str) -> Login {
-    Login {
-        account: dn.to_owned(),
-        credential: Credential::Password(SecretString::from(password)),
-    }
-}
-
-fn change(by: Login, account: &str, new: &str) -> PasswordChange {
-    PasswordChange {
-        login: by,
-        account: account.to_owned(),
-        secret: SecretString::from(new),
-    }
 }
 
 async fn refusal(target: &LdapTarget, login: &Login) -> Failure {

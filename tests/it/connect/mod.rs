@@ -1,5 +1,6 @@
 //! The outside world, against real counterparts.
 
+mod account;
 mod command;
 mod host;
 mod ldap;

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use robotd::connect::postgres::{PostgresTarget, PostgresTls};
-use robotd::connect::target::{Credential, Failure, Limits, Login, PasswordChange, Target as _};
+use robotd::connect::target::{Failure, Limits, Login, PasswordChange, Target as _};
 use robotd::domain::failure::{Effect, FailureClass};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
+use super::account::login;
 use crate::support::authority::Authority;
 use crate::support::counterpart::free_port;
 use crate::support::postgres_server::PostgresServer;
@@ -73,13 +74,6 @@ impl Lab {
 
     async fn sql(&self, statements: &str) {
         self.admin().await.batch_execute(statements).await.unwrap();
-    }
-}
-
-fn login(role: &str, password: &str) -> Login {
-    Login {
-        account: role.to_owned(),
-        credential: Credential::Password(SecretString::from(password)),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use robotd::connect::command::GuardProgram;
-use robotd::connect::target::{Credential, Failure, Limits, Login, PasswordChange, Target as _};
+use robotd::connect::target::{Failure, Limits, Login, Target as _};
 use robotd::connect::windows::WindowsTarget;
 use robotd::domain::failure::{Effect, FailureClass};
-use secrecy::SecretString;
 
+use super::account::{change, login};
 use crate::support::counterpart::free_port;
 use crate::support::smbd::Smbd;
 
@@ -30,21 +30,6 @@ fn at(host: &str, port: u16) -> WindowsTarget {
 
 fn target(smbd: &Smbd) -> WindowsTarget {
     at("127.0.0.1", smbd.port)
-}
-
-fn login(account: &str, password: &str) -> Login {
-    Login {
-        account: account.to_owned(),
-        credential: Credential::Password(SecretString::from(password)),
-    }
-}
-
-fn change(by: Login, account: &str, new: &str) -> PasswordChange {
-    PasswordChange {
-        login: by,
-        account: account.to_owned(),
-        secret: SecretString::from(new),
-    }
 }
 
 async fn refusal(target: &WindowsTarget, login: &Login) -> Failure {

@@ -3,7 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use robotd::connect::smtp::{SmtpAccount, SmtpTls};
 use tempfile::TempDir;
 
 use super::authority::Authority;
@@ -186,5 +188,20 @@ impl FaultySmtpServer {
     /// `accepted ADDRESS`.
     pub fn happened(&self) -> Vec<String> {
         self.process.said().lines().map(str::to_owned).collect()
+    }
+}
+
+/// The account of a node at a server on loopback, without TLS.
+pub fn account(port: u16) -> SmtpAccount {
+    SmtpAccount {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: SmtpTls::None,
+        username: None,
+        password: None,
+        from: "robotd <robotd@example.org>".to_owned(),
+        reply_to: None,
+        ca_file: None,
+        timeout: Duration::from_secs(5),
     }
 }

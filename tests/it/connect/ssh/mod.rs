@@ -8,9 +8,10 @@ mod sign_in;
 use std::time::Duration;
 
 use robotd::connect::ssh::{HostKeyPolicy, SshTarget};
-use robotd::connect::target::{Credential, Limits, Login, PasswordChange};
+use robotd::connect::target::{Credential, Limits, Login};
 use secrecy::SecretString;
 
+use super::account::{change, login};
 use crate::support::sshd::Sshd;
 
 /// Generous, because two busy cores run the whole suite.
@@ -25,13 +26,6 @@ fn target(sshd: &Sshd) -> SshTarget {
     SshTarget::new("127.0.0.1", sshd.port, pinned, LIMITS)
 }
 
-fn login(account: &str, password: &str) -> Login {
-    Login {
-        account: account.to_owned(),
-        credential: Credential::Password(SecretString::from(password)),
-    }
-}
-
 fn key_login(account: &str, key: &str, passphrase: Option<&str>) -> Login {
     Login {
         account: account.to_owned(),
@@ -39,13 +33,5 @@ fn key_login(account: &str, key: &str, passphrase: Option<&str>) -> Login {
             key: SecretString::from(key),
             passphrase: passphrase.map(SecretString::from),
         },
-    }
-}
-
-fn change(login: Login, account: &str, secret: &str) -> PasswordChange {
-    PasswordChange {
-        login,
-        account: account.to_owned(),
-        secret: SecretString::from(secret),
     }
 }

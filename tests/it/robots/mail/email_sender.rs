@@ -1,8 +1,5 @@
 //! The outbox against a server that delivers and one that misbehaves.
 
-use std::time::Duration;
-
-use robotd::connect::smtp::{SmtpAccount, SmtpTls};
 use robotd::robot::outcome::Verdict;
 use robotd::store::mail::{MailState, NewMail};
 use serde_json::json;
@@ -10,7 +7,7 @@ use serde_json::json;
 use crate::robots::rig::{Rig, count};
 use crate::support::counterpart::free_port;
 use crate::support::database::{Database, on_both};
-use crate::support::smtp_server::{FaultySmtpServer, SmtpServer};
+use crate::support::smtp_server::{FaultySmtpServer, SmtpServer, account};
 
 on_both!(
     mails_are_delivered_once,
@@ -21,20 +18,6 @@ on_both!(
 );
 
 const NAME: &str = "mail.email_sender";
-
-fn account(port: u16) -> SmtpAccount {
-    SmtpAccount {
-        host: "127.0.0.1".to_owned(),
-        port,
-        tls: SmtpTls::None,
-        username: None,
-        password: None,
-        from: "robotd <robotd@example.org>".to_owned(),
-        reply_to: None,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
-    }
-}
 
 async fn queue(rig: &Rig<'_>, recipients: &[&str]) {
     let mails = recipients

@@ -1,10 +1,8 @@
 //! Ends of credentials and certificates, told once to each and by real mail.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::TimeDelta;
-use robotd::connect::smtp::{SmtpAccount, SmtpTls};
 use robotd::domain::inventory::Noun;
 use robotd::domain::time::Timestamp;
 use robotd::robot::Outcome;
@@ -18,7 +16,7 @@ use serde_json::{Value, json};
 use crate::robots::rig::{Rig, count};
 use crate::support::certificates::Certificates;
 use crate::support::database::{Database, on_both};
-use crate::support::smtp_server::SmtpServer;
+use crate::support::smtp_server::{SmtpServer, account};
 
 on_both!(
     each_end_is_told_once_and_arrives,
@@ -31,20 +29,6 @@ on_both!(
 );
 
 const NAME: &str = "notifications.expiration_notification";
-
-fn account(port: u16) -> SmtpAccount {
-    SmtpAccount {
-        host: "127.0.0.1".to_owned(),
-        port,
-        tls: SmtpTls::None,
-        username: None,
-        password: None,
-        from: "robotd <robotd@example.org>".to_owned(),
-        reply_to: None,
-        ca_file: None,
-        timeout: Duration::from_secs(5),
-    }
-}
 
 fn inventory(rig: &Rig<'_>) -> Inventory {
     let tools = &rig.tools;
