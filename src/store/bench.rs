@@ -64,6 +64,9 @@ impl Store {
             let size = usize::try_from(rows).unwrap_or(usize::MAX);
             let task = self.ids(Series::Task, size, at).await?;
             let process = self.ids(Series::Process, size, at).await?;
+            if at == from {
+                write!(self, bench::forget_marks((task, process)))?;
+            }
             write!(
                 self,
                 bench::fill_finished(node, (task, process), rows, at, step_micros)

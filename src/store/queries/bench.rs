@@ -37,7 +37,7 @@ impl Statement for FillMarks {
         INSERT INTO id_marks (name, first, at) SELECT ?, ? + i, ? + i * ? FROM n WHERE TRUE ON CONFLICT DO NOTHING";
 }
 
-/// Marks that were made today would stand before those of the past: ids never did go back in time.
+/// See [`forget_marks`].
 struct ForgetMarks;
 
 impl Statement for ForgetMarks {
@@ -62,12 +62,23 @@ pub(in crate::store) fn fill_finished(
     let every = ids::MARK_EVERY.num_microseconds().unwrap_or(i64::MAX);
     let apart = (every / step.max(1)).clamp(1, ids::MARK_IDS);
     for (series, first) in [(Series::Task, task), (Series::Process, process)] {
-        let before = [Bind::Text(series.name().to_owned()), Bind::Int(first)];
-        bind(ForgetMarks, &before).execute(conn)?;
         let mut binds = Vec::from([apart, apart, count].map(Bind::Int));
         binds.push(Bind::Text(series.name().to_owned()));
         binds.extend([first, at, step].map(Bind::Int));
         bind(FillMarks, &binds).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Removes the marks of ids before the first that is filled in: made today, they would stand before those of the
+/// past, and ids never did go back in time.
+pub(in crate::store) fn forget_marks(
+    conn: &mut Conn,
+    (task, process): (i64, i64),
+) -> QueryResult<()> {
+    for (series, first) in [(Series::Task, task), (Series::Process, process)] {
+        let before = [Bind::Text(series.name().to_owned()), Bind::Int(first)];
+        bind(ForgetMarks, &before).execute(conn)?;
     }
     Ok(())
 }
