@@ -8,6 +8,7 @@ pub mod alert;
 pub mod audit;
 mod backend;
 pub mod bench;
+pub mod change_report;
 pub mod error;
 pub mod event;
 pub mod expiration;

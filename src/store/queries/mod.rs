@@ -9,6 +9,7 @@ pub(in crate::store) use super::{Conn, dialect};
 pub(in crate::store) mod alert;
 pub(in crate::store) mod audit;
 pub(in crate::store) mod bench;
+pub(in crate::store) mod change_report;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod event;
 pub(in crate::store) mod expiration;

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Bool};
 use super::statement::{Bind, Statement, bind};
 use super::{Conn, Db};
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
-use crate::domain::operation::{OperationKind, OperationState, Refusals};
+use crate::domain::operation::{ChangeCause, OperationKind, OperationState, Refusals};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::operation::{Expiry, Operation, OperationAttempt, OperationFilter, Waiting};
@@ -260,9 +260,9 @@ pub(in crate::store) fn refusals(
 struct Expired;
 
 impl Statement for Expired {
-    type Row = (BigInt,);
+    type Row = (BigInt, Bool);
     const SQL: &'static str = "
-        SELECT e.id FROM (
+        SELECT e.id, COALESCE(e.by_date <= ?, FALSE) OR COALESCE(e.by_age <= ?, FALSE) FROM (
             SELECT c.id, CASE
                 WHEN c.expires_at > COALESCE(c.secret_changed_at, 0) THEN c.expires_at END AS by_date,
                 c.secret_changed_at + p.max_age * 1000000 AS by_age, CASE
@@ -283,15 +283,25 @@ pub(in crate::store) fn expired_credentials(
     conn: &mut Conn,
     expiry: Expiry,
     limit: u32,
-) -> QueryResult<Vec<InventoryId>> {
+) -> QueryResult<Vec<(InventoryId, ChangeCause)>> {
     let at = || Bind::Int(to_micros(expiry.at));
     let binds = [
+        at(),
+        at(),
         at(),
         at(),
         at(),
         Bind::Int(to_micros(expiry.failed_before)),
         Bind::Int(i64::from(limit)),
     ];
-    let rows: Vec<(i64,)> = bind(Expired, &binds).load(conn)?;
-    Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
+    let rows: Vec<(i64, bool)> = bind(Expired, &binds).load(conn)?;
+    let due = |(id, by_time)| {
+        let cause = if by_time {
+            ChangeCause::Expired
+        } else {
+            ChangeCause::Viewed
+        };
+        (InventoryId(id), cause)
+    };
+    Ok(rows.into_iter().map(due).collect())
 }

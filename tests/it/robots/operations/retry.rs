@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use robotd::domain::failure::FailureClass;
 use robotd::domain::id::ProcessId;
-use robotd::domain::operation::{OperationKind, OperationState};
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
 use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
 use robotd::store::StoreError;
@@ -75,6 +75,7 @@ async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
             run_at: None,
             expires_at: (name != "eve").then(|| rig.now() + TimeDelta::minutes(5)),
             requested_by: "ana".to_owned(),
+            cause: ChangeCause::Ordered,
         });
     }
     let made = order(store, registry, orders, rig.now()).await.unwrap();
