@@ -4,6 +4,8 @@ mod audit;
 mod custom;
 mod database_loss;
 mod events;
+mod expired_flood;
+mod expired_passwords;
 mod first_start;
 mod flood;
 mod kill;
