@@ -59,9 +59,12 @@ impl Robot for ReportPasswordChanges {
             category: Category::Notifications,
             summary: "Tells people which passwords were changed, and which were not",
             wakes: Wakes::Cron("0 7 * * *"),
+            // A secret is in force a moment before its operation has ended: the end is what is told of.
             events: &[
                 "credential.password_changed",
                 "credential.password_change_failed",
+                "operation.succeeded",
+                "operation.unverified",
             ],
             timeout: Duration::from_mins(15),
             settings: settings_of::<Settings>,

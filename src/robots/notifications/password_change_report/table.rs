@@ -53,22 +53,24 @@ pub(super) fn write(
     if form == Form::None || changes.is_empty() {
         return Ok(Files::default());
     }
-    let rows: Vec<Vec<Cell>> = changes.iter().map(|change| row(change, zone)).collect();
-    let bytes: Vec<usize> = rows.iter().map(|row| row.iter().map(size).sum()).collect();
+    // Made twice, so that the rows of one file only are in memory at a time.
+    let bytes = |change: &Change| row(change, zone).iter().map(size).sum();
+    let bytes: Vec<usize> = changes.iter().map(bytes).collect();
     let ranges = files(&bytes, rows_per_file, FILE_BYTES_MAX, FILES_MAX);
     let written = ranges.last().map_or(0, |last| last.end);
     let beyond = total.saturating_sub(u64::try_from(written).unwrap_or(u64::MAX));
     let count = ranges.len();
     let mut made = Files::default();
     for (number, range) in (1_usize..).zip(ranges) {
-        let part = rows.get(range.clone()).unwrap_or_default();
+        let part = changes.get(range.clone()).unwrap_or_default();
+        let part: Vec<Vec<Cell>> = part.iter().map(|change| row(change, zone)).collect();
         let (content, ending, media_type) = match form {
             Form::Xlsx => (
-                xlsx("Password changes", &HEADER, part)?,
+                xlsx("Password changes", &HEADER, &part)?,
                 "xlsx",
                 "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             ),
-            Form::Csv | Form::None => (csv(&HEADER, part)?, "csv", "text/csv"),
+            Form::Csv | Form::None => (csv(&HEADER, &part)?, "csv", "text/csv"),
         };
         made.files.push(MailFile {
             name: format!("{name}-{number}.{ending}"),
