@@ -11,6 +11,7 @@ pub mod bench;
 pub mod change_report;
 pub mod error;
 pub mod event;
+pub mod execution;
 pub mod expiration;
 mod id;
 pub mod inventory;

@@ -3,6 +3,7 @@
 //! Portable types only: instants are microseconds (`BigInt`), JSON is `Text`.
 
 pub(super) mod change_report;
+pub(super) mod execution;
 pub(super) mod inventory;
 
 diesel::table! {

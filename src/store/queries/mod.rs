@@ -12,6 +12,7 @@ pub(in crate::store) mod bench;
 pub(in crate::store) mod change_report;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod event;
+pub(in crate::store) mod execution;
 pub(in crate::store) mod expiration;
 pub(in crate::store) mod fact;
 pub(in crate::store) mod ids;

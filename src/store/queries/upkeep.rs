@@ -5,7 +5,7 @@ use diesel::sql_types::BigInt;
 
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, alert, change_report, ids, mail, operation};
+use super::{Conn, alert, change_report, execution, ids, mail, operation};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::id::Series;
@@ -109,7 +109,8 @@ pub(in crate::store) fn prune(
     let notices =
         mail::prune_mails(conn, now, rows_max)? + alert::prune_alerts(conn, now, rows_max)?;
     let reports = change_report::prune_reports(conn, now, rows_max)?;
-    let operations = operation::prune_operations(conn, micros_before(retention.tasks), rows_max)?;
+    let operations = operation::prune_operations(conn, micros_before(retention.tasks), rows_max)?
+        + execution::prune_executions(conn, micros_before(retention.tasks), rows_max)?;
     Ok(u64::try_from(old.len() + events + ticks + operations)
         .unwrap_or(u64::MAX)
         .saturating_add(notices + reports))

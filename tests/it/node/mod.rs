@@ -13,6 +13,7 @@ mod lost_answers;
 mod low_disk;
 mod secrets;
 mod shutdown;
+mod task_cancel;
 mod ticks;
 mod vault;
 mod window;
