@@ -247,7 +247,8 @@ impl Store {
         read!(self, operation_report::waiting(now, limit))
     }
 
-    /// Running operations whose lease is over, with who held them, at most `limit`.
+    /// Running operations whose lease is over or whose process has ended, so that nobody has them in hand any more, with
+    /// who held them, at most `limit`.
     pub async fn operation_stale(
         &self,
         now: Timestamp,

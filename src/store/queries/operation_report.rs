@@ -188,7 +188,11 @@ pub(in crate::store) fn waiting(
     rows.into_iter().map(waiting).collect()
 }
 
-/// Running operations whose lease is over.
+/// The process that holds an operation has ended: `tasks_done` has the last one of a finished task, `processes` the others.
+const HOLDER_ENDED: &str = "(EXISTS (SELECT 1 FROM processes p WHERE p.id = operations.process_id) \
+    OR EXISTS (SELECT 1 FROM tasks_done t WHERE t.process_id = operations.process_id AND t.outcome IS NOT NULL))";
+
+/// Running operations whose lease is over, or whose process is.
 pub(in crate::store) fn stale(
     conn: &mut Conn,
     now: Timestamp,
@@ -197,7 +201,12 @@ pub(in crate::store) fn stale(
     let rows: Vec<Row> = operations::table
         .filter(operations::finished_at.is_null())
         .filter(operations::state.eq(OperationState::Running.code()))
-        .filter(operations::lease_until.lt(to_micros(now)))
+        .filter(
+            operations::lease_until
+                .assume_not_null()
+                .lt(to_micros(now))
+                .or(sql::<Bool>(HOLDER_ENDED)),
+        )
         .order((operations::run_at, operations::id))
         .limit(i64::from(limit))
         .select(Row::as_select())

@@ -42,21 +42,13 @@ struct Targets {
 impl Targets {
     /// `None` where they cannot run, which was said loudly.
     async fn start(accounts: usize) -> Option<Self> {
-        let (sshd, postgres) = (Sshd::start()?, PostgresServer::start()?);
         let names: Vec<String> = (0..accounts)
             .map(|number| format!("person{number}"))
             .collect();
-        let rules =
-            "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-        postgres.reconfigure("", rules, &[]);
-        let (client, connection) = tokio_postgres::connect(&postgres.url(), tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::runtime::Handle::current().spawn(connection);
+        let sshd = Sshd::start()?;
+        let postgres = PostgresServer::start_with_roles(&names, OLD).await?;
         for name in &names {
             sshd.add_account(name, OLD);
-            let role = format!("CREATE ROLE {name} LOGIN PASSWORD '{OLD}'");
-            client.batch_execute(&role).await.unwrap();
         }
         Some(Self {
             sshd,

@@ -4,6 +4,7 @@ mod audit;
 mod custom;
 mod database_loss;
 mod events;
+mod executor_death;
 mod expired_flood;
 mod expired_passwords;
 mod first_start;
