@@ -16,7 +16,7 @@ use super::state::ApiState;
 use super::time::check_time;
 use crate::domain::id::{InventoryId, OperationId};
 use crate::domain::inventory;
-use crate::domain::operation::{OperationKind, OperationState};
+use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::robot::FieldError;
 use crate::domain::time::Timestamp;
 use crate::robot::operation;
@@ -249,6 +249,7 @@ pub(super) async fn create(
         run_at: body.run_at,
         expires_at: body.expires_at,
         requested_by: caller.name.clone(),
+        cause: ChangeCause::Ordered,
     };
     let made = operation::order(&state.store, state.registry(), Vec::from([order]), now).await?;
     let Some(id) = made.first() else {

@@ -33,6 +33,20 @@ words! {
 }
 
 words! {
+    /// Why a secret is, or was, changed.
+    ChangeCause {
+        /// A person or a program asked for it.
+        Ordered = ("ordered", 0);
+        /// It was past its end, or older than its policy allows.
+        Expired = ("expired", 1);
+        /// Somebody had seen it.
+        Viewed = ("viewed", 2);
+        /// A person recorded a secret that was changed elsewhere: no operation did it.
+        Recorded = ("recorded", 3);
+    }
+}
+
+words! {
     /// Where an operation stands.
     OperationState {
         /// Waits for its time, or for an executor.

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::registry::Registry;
 use crate::domain::event::CloudEvent;
-use crate::domain::id::{InventoryId, OperationId};
+use crate::domain::id::{InventoryId, OperationId, TaskId};
 use crate::domain::operation::{OperationKind, OperationState};
 use crate::domain::time::Timestamp;
 use crate::store::event::NewEvent;
+use crate::store::execution::Execution;
 use crate::store::operation::{Move, NewOperation, Operation};
 use crate::store::{Store, StoreError, StoreResult};
 
@@ -23,7 +24,30 @@ pub async fn order(
     now: Timestamp,
 ) -> StoreResult<Vec<OperationId>> {
     let first = store.operation_ids(orders.len(), now).await?;
-    let events = orders.iter().zip(first.0..).map(|(order, id)| {
+    let events = requested(&orders, first, registry);
+    store.operation_order(first, orders, events, now).await
+}
+
+/// Begins the execution of a task: orders its operations as [`order`] does, once and for ever.
+///
+/// # Errors
+/// `Conflict` where the task has begun before, and the store's others.
+pub async fn begin(
+    store: &Store,
+    registry: &Registry,
+    task: TaskId,
+    orders: Vec<NewOperation>,
+    now: Timestamp,
+) -> StoreResult<Execution> {
+    let first = store.operation_ids(orders.len(), now).await?;
+    let events = requested(&orders, first, registry);
+    store
+        .execution_start(task, first, orders, events, now)
+        .await
+}
+
+fn requested(orders: &[NewOperation], first: OperationId, registry: &Registry) -> Vec<NewEvent> {
+    let told = orders.iter().zip(first.0..).map(|(order, id)| {
         let told = Told {
             id: OperationId(id),
             kind: order.kind,
@@ -33,8 +57,7 @@ pub async fn order(
         };
         told.event("operation.requested", registry)
     });
-    let events = events.collect();
-    store.operation_order(first, orders, events, now).await
+    told.collect()
 }
 
 /// Ends an operation that nobody has in hand. A candidate that the target may know is kept: the next operation of the

@@ -4,7 +4,7 @@
 //! it by his process: what he records is taken only while it is still his.
 
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
-use crate::domain::operation::{OperationKind, OperationState, Refusals};
+use crate::domain::operation::{ChangeCause, OperationKind, OperationState, Refusals};
 use crate::domain::time::Timestamp;
 
 use super::backend::{read, write};
@@ -33,6 +33,8 @@ pub struct NewOperation {
     pub expires_at: Option<Timestamp>,
     /// A token's name, or a robot's.
     pub requested_by: String,
+    /// Why.
+    pub cause: ChangeCause,
 }
 
 /// An operation.
@@ -245,7 +247,8 @@ impl Store {
         read!(self, operation_report::waiting(now, limit))
     }
 
-    /// Running operations whose lease is over, with who held them, at most `limit`.
+    /// Running operations whose lease is over or whose process has ended, so that nobody has them in hand any more, with
+    /// who held them, at most `limit`.
     pub async fn operation_stale(
         &self,
         now: Timestamp,
@@ -273,13 +276,13 @@ impl Store {
     }
 
     /// Credentials whose password robots change and whose time is over, without an open change, longest over first, at
-    /// most `limit`. A password's time is over at `expires_at`, at its policy's `max_age`, or `expires_after_view` after
+    /// most `limit`, each with its cause. A password's time is over at `expires_at`, at its policy's `max_age`, or `expires_after_view` after
     /// somebody saw it; one that was changed since is a new one.
     pub async fn credential_expired(
         &self,
         expiry: Expiry,
         limit: u32,
-    ) -> StoreResult<Vec<InventoryId>> {
+    ) -> StoreResult<Vec<(InventoryId, ChangeCause)>> {
         read!(self, operation_report::expired_credentials(expiry, limit))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Portable types only: instants are microseconds (`BigInt`), JSON is `Text`.
 
+pub(super) mod change_report;
+pub(super) mod execution;
 pub(super) mod inventory;
 
 diesel::table! {
@@ -254,6 +256,8 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        html -> Nullable<Text>,
+        file_id -> Nullable<BigInt>,
     }
 }
 
@@ -337,6 +341,8 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        cause -> SmallInt,
+        report_id -> Nullable<BigInt>,
     }
 }
 

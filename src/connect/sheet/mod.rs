@@ -7,10 +7,13 @@
 mod delimited;
 mod rows;
 mod workbook;
+mod writer;
 
 use std::fmt;
 
 use chrono::NaiveDateTime;
+
+pub use writer::{WriteError, delimited as csv, workbook as xlsx};
 
 /// What a ZIP archive begins with, and so XLSX and `OpenDocument`.
 const ZIP: &[u8] = b"PK\x03\x04";

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::category::Category;
 use crate::domain::id::InventoryId;
-use crate::domain::operation::OperationKind;
+use crate::domain::operation::{ChangeCause, OperationKind};
 use crate::domain::robot::FieldError;
 use crate::domain::time::Timestamp;
 use crate::robot::operation::order;
@@ -103,7 +103,7 @@ impl Robot for ChangeExpiredPasswords {
 
 /// A change for each, evenly from now on; the last one begins before `over` is past.
 fn spread(
-    due: Vec<InventoryId>,
+    due: Vec<(InventoryId, ChangeCause)>,
     over: Duration,
     now: Timestamp,
     requested_by: &str,
@@ -114,12 +114,13 @@ fn spread(
         .unwrap_or_default();
     (0_u32..)
         .zip(due)
-        .map(|(place, credential)| NewOperation {
+        .map(|(place, (credential, cause))| NewOperation {
             kind: OperationKind::ChangePassword,
             credential,
             run_at: Some(now + gap * place),
             expires_at: None,
             requested_by: requested_by.to_owned(),
+            cause,
         })
         .collect()
 }
@@ -134,7 +135,8 @@ mod tests {
     fn changes_are_spread_evenly() {
         let now = DateTime::UNIX_EPOCH;
         let starts = |count: i64| -> Vec<i64> {
-            let due = (1..=count).map(InventoryId).collect();
+            let due = |id| (InventoryId(id), ChangeCause::Expired);
+            let due = (1..=count).map(due).collect();
             let orders = spread(due, Duration::from_mins(2), now, "me");
             let after = |order: &NewOperation| order.run_at.unwrap() - now;
             orders.iter().map(|one| after(one).num_seconds()).collect()

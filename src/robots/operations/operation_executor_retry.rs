@@ -1,13 +1,14 @@
 //! Puts operations back in the queue whose next attempt is due, and those whose executor is gone.
 //!
 //! - **Looks at**: at most 500 operations that wait for another attempt and are due, and as many that are running and whose
-//!   lease is over.
+//!   process has ended without them, or whose lease is over.
 //! - **Changes**: queues the first ones, with `operation.retry_scheduled`; of a device that does not answer, one alone, and
 //!   the others wait for it. Those of a dead executor become `unverified`, because the target may have been changed.
 //! - **Safe to repeat**: yes: an operation is moved only where it still stands as it was seen.
 //! - **If it stops**: operations that failed once stay where they are; new ones are carried out.
 //!
-//! Number 46 of the catalogue. When the next attempt is due was decided with the last one (`domain::operation`).
+//! Number 46 of the catalogue. An executor that takes the place of one that died does the same before anything else
+//! (`operation_executor`). When the next attempt is due was decided with the last one (`domain::operation`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -75,7 +76,10 @@ impl Robot for RetryOperations {
     }
 }
 
-/// Nobody knows how far the executor came, nor how many of its sign-ins were refused: as many as may be.
+/// What is noted of an attempt whose executor is gone; no class of its target's, which may be well.
+const LOST: &str = "executor_lost";
+
+/// Nobody knows how far the executor came, nor whether its last sign-in was refused.
 fn taken_from_the_dead(operation: Operation, process: ProcessId, now: Timestamp) -> Move {
     let state = if operation.kind == OperationKind::Test {
         OperationState::Retrying
@@ -89,9 +93,9 @@ fn taken_from_the_dead(operation: Operation, process: ProcessId, now: Timestamp)
             started_at: operation.updated_at,
             ended_at: now,
             state,
-            error_class: Some(FailureClass::Unavailable.as_str().to_owned()),
+            error_class: Some(LOST.to_owned()),
             detail: Some("the executor did not come back".to_owned()),
-            refused: TRIES_MAX,
+            refused: refused_at_most(&operation),
         }),
         seen: operation,
         state,
@@ -99,6 +103,13 @@ fn taken_from_the_dead(operation: Operation, process: ProcessId, now: Timestamp)
         ends: false,
         event: None,
     }
+}
+
+/// Sign-ins of the attempt in hand that may have been refused. Only one that finds out which of two secrets is in force
+/// goes on after a refusal; every other attempt ends with its first.
+fn refused_at_most(operation: &Operation) -> u32 {
+    let finds_out = operation.kind != OperationKind::Test && operation.candidate.is_some();
+    if finds_out { TRIES_MAX } else { 1 }
 }
 
 /// What becomes of operations that are due, longest due first.
@@ -215,10 +226,15 @@ mod tests {
             kind: OperationKind::Test,
             ..operation.clone()
         };
+        let settling = Operation {
+            candidate: Some(2),
+            ..operation.clone()
+        };
         let lost = |operation| taken_from_the_dead(operation, ProcessId(3), now);
+        assert_eq!(lost(settling).attempt.unwrap().refused, TRIES_MAX);
         assert_eq!(lost(operation).state, OperationState::Unverified);
         let lost = lost(test);
         assert_eq!(lost.state, OperationState::Retrying);
-        assert_eq!(lost.attempt.unwrap().refused, TRIES_MAX);
+        assert_eq!(lost.attempt.unwrap().refused, 1);
     }
 }

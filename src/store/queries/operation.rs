@@ -28,9 +28,9 @@ impl Statement for Order {
     type Row = (BigInt,);
     const SQL: &'static str = "
         INSERT INTO operations (id, kind, credential_id, state, attempts, run_at, expires_at, requested_by,
-            created_at, updated_at)
-        SELECT x.operation, x.what, x.credential, 0, 0, x.due, x.expires, x.requested, x.now, x.now
-        FROM {rows operation int, what int, credential int, due int, expires int, requested text, now int}
+            created_at, updated_at, cause)
+        SELECT x.operation, x.what, x.credential, 0, 0, x.due, x.expires, x.requested, x.now, x.now, x.cause
+        FROM {rows operation int, what int, credential int, due int, expires int, requested text, now int, cause int}
         JOIN credentials c ON c.id = x.credential WHERE TRUE
         ON CONFLICT (credential_id, kind) WHERE finished_at IS NULL DO NOTHING
         RETURNING id";
@@ -129,6 +129,7 @@ pub(in crate::store) fn order(
             order.expires_at.map(to_micros).into(),
             order.requested_by.as_str().into(),
             to_micros(now).into(),
+            order.cause.code().into(),
         ]);
     }
     let mut made: Vec<OperationId> = find(conn, Order, &rows, &[])?

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Bool};
 use super::statement::{Bind, Statement, bind};
 use super::{Conn, Db};
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
-use crate::domain::operation::{OperationKind, OperationState, Refusals};
+use crate::domain::operation::{ChangeCause, OperationKind, OperationState, Refusals};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::operation::{Expiry, Operation, OperationAttempt, OperationFilter, Waiting};
@@ -188,7 +188,11 @@ pub(in crate::store) fn waiting(
     rows.into_iter().map(waiting).collect()
 }
 
-/// Running operations whose lease is over.
+/// The process that holds an operation has ended: `tasks_done` has the last one of a finished task, `processes` the others.
+const HOLDER_ENDED: &str = "(EXISTS (SELECT 1 FROM processes p WHERE p.id = operations.process_id) \
+    OR EXISTS (SELECT 1 FROM tasks_done t WHERE t.process_id = operations.process_id AND t.outcome IS NOT NULL))";
+
+/// Running operations whose lease is over, or whose process is.
 pub(in crate::store) fn stale(
     conn: &mut Conn,
     now: Timestamp,
@@ -197,7 +201,12 @@ pub(in crate::store) fn stale(
     let rows: Vec<Row> = operations::table
         .filter(operations::finished_at.is_null())
         .filter(operations::state.eq(OperationState::Running.code()))
-        .filter(operations::lease_until.lt(to_micros(now)))
+        .filter(
+            operations::lease_until
+                .assume_not_null()
+                .lt(to_micros(now))
+                .or(sql::<Bool>(HOLDER_ENDED)),
+        )
         .order((operations::run_at, operations::id))
         .limit(i64::from(limit))
         .select(Row::as_select())
@@ -260,9 +269,9 @@ pub(in crate::store) fn refusals(
 struct Expired;
 
 impl Statement for Expired {
-    type Row = (BigInt,);
+    type Row = (BigInt, Bool);
     const SQL: &'static str = "
-        SELECT e.id FROM (
+        SELECT e.id, COALESCE(e.by_date <= ?, FALSE) OR COALESCE(e.by_age <= ?, FALSE) FROM (
             SELECT c.id, CASE
                 WHEN c.expires_at > COALESCE(c.secret_changed_at, 0) THEN c.expires_at END AS by_date,
                 c.secret_changed_at + p.max_age * 1000000 AS by_age, CASE
@@ -283,15 +292,25 @@ pub(in crate::store) fn expired_credentials(
     conn: &mut Conn,
     expiry: Expiry,
     limit: u32,
-) -> QueryResult<Vec<InventoryId>> {
+) -> QueryResult<Vec<(InventoryId, ChangeCause)>> {
     let at = || Bind::Int(to_micros(expiry.at));
     let binds = [
+        at(),
+        at(),
         at(),
         at(),
         at(),
         Bind::Int(to_micros(expiry.failed_before)),
         Bind::Int(i64::from(limit)),
     ];
-    let rows: Vec<(i64,)> = bind(Expired, &binds).load(conn)?;
-    Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
+    let rows: Vec<(i64, bool)> = bind(Expired, &binds).load(conn)?;
+    let due = |(id, by_time)| {
+        let cause = if by_time {
+            ChangeCause::Expired
+        } else {
+            ChangeCause::Viewed
+        };
+        (InventoryId(id), cause)
+    };
+    Ok(rows.into_iter().map(due).collect())
 }

@@ -103,6 +103,17 @@ impl<'a> Rig<'a> {
         settings: Value,
         payload: Value,
     ) -> Result<Outcome, RobotError> {
+        self.run_by(Trigger::Tick, name, settings, payload).await
+    }
+
+    /// The same, woken by this.
+    pub async fn run_by(
+        &self,
+        trigger: Trigger,
+        name: &str,
+        settings: Value,
+        payload: Value,
+    ) -> Result<Outcome, RobotError> {
         let robots = robotd::robots::catalog();
         let robot = robots
             .iter()
@@ -117,7 +128,7 @@ impl<'a> Rig<'a> {
             process: ProcessId(number),
             robot: id,
             node: self.tools.node,
-            trigger: Trigger::Tick,
+            trigger,
             payload,
             attempt: 1,
             max_attempts: 5,
@@ -138,6 +149,11 @@ impl<'a> Rig<'a> {
             .map(|line| line.text);
         self.log.lock().unwrap().extend(lines);
         result
+    }
+
+    /// The next run is one more of the last one's task.
+    pub fn same_task_again(&self) {
+        self.next.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Now, as the robots see it.

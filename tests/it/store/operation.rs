@@ -3,7 +3,7 @@
 use robotd::domain::event::CloudEvent;
 use robotd::domain::id::{InventoryId, OperationId, ProcessId};
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{OperationKind, OperationState};
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
 use robotd::robot::inventory::{Inventory, NewItem};
 use robotd::store::Store;
 use robotd::store::event::{EventFilter, NewEvent};
@@ -52,6 +52,7 @@ pub fn change_of(credential: InventoryId) -> NewOperation {
         run_at: None,
         expires_at: None,
         requested_by: "ana".to_owned(),
+        cause: ChangeCause::Ordered,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is found of operations: refused sign-ins, and credentials that need one.
 
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{OperationKind, OperationState, Refusals};
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState, Refusals};
 use robotd::robot::inventory::NewItem;
 use robotd::store::operation::{Expiry, NewOperation};
 use secrecy::SecretString;
@@ -76,17 +76,20 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
             at: at(seconds),
             failed_before: at(seconds - 60),
         };
-        store.credential_expired(expiry, 9).await.unwrap()
+        let found = store.credential_expired(expiry, 9).await.unwrap();
+        found.into_iter().unzip::<_, _, Vec<_>, Vec<_>>()
     };
-    assert_eq!(found(14).await, []);
-    assert_eq!(found(15).await, [ids[4]], "ten seconds after the view");
-    let mut both = found(30).await;
+    let viewed = || (vec![ids[4]], vec![ChangeCause::Viewed]);
+    assert_eq!(found(14).await.0, []);
+    assert_eq!(found(15).await, viewed(), "ten seconds after the view");
+    let (mut both, causes) = found(30).await;
     both.sort_unstable();
     assert_eq!(both, [ids[0], ids[4]]);
-    assert_eq!(found(101).await.len(), 3, "and a hundred seconds old");
+    assert!(causes.contains(&ChangeCause::Expired) && causes.contains(&ChangeCause::Viewed));
+    assert_eq!(found(101).await.0.len(), 3, "and a hundred seconds old");
     // An open change, and one that failed a moment ago, are enough.
     order(store, vec![change_of(ids[0])], 31).await;
-    assert_eq!(found(32).await, [ids[4]]);
+    assert_eq!(found(32).await, viewed());
     let claimed = store
         .operation_claim(HOLDER, at(99), at(33))
         .await
@@ -96,8 +99,8 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
         .operation_end(end(&claimed, OperationState::Failed, None), at(34))
         .await
         .unwrap();
-    assert_eq!(found(93).await, [ids[4]]);
-    assert!(found(95).await.contains(&ids[0]));
+    assert_eq!(found(93).await, viewed());
+    assert!(found(95).await.0.contains(&ids[0]));
     // Changed after its time, it is a new one.
     let patch = NewItem {
         secret: Some(SecretString::from("two")),
@@ -107,5 +110,5 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
         .change(Noun::Credential, ids[0], None, &patch, by(40).into())
         .await
         .unwrap();
-    assert!(!found(95).await.contains(&ids[0]));
+    assert!(!found(95).await.0.contains(&ids[0]));
 }

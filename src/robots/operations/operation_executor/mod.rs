@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::settings::Settings;
+use super::operation_executor_retry::RetryOperations;
 use crate::connect::target::{Credential, HostKey, Login};
 use crate::domain::category::Category;
 use crate::domain::failure::FailureClass;
@@ -72,6 +73,10 @@ impl Robot for ExecuteOperations {
             ctx,
             settings: ctx.settings()?,
         };
+        if ctx.run().deaths > 0 {
+            // This run takes the place of one whose node died: what that one had in hand comes first, without a tick's delay.
+            RetryOperations.run(ctx).await?;
+        }
         let began = Instant::now();
         let mut tally = [0_usize; 4];
         for _ in 0..OPERATIONS_MAX {

@@ -1,9 +1,8 @@
 //! Operations whose executor died, whose time is over, or that somebody cancels.
 
 use chrono::TimeDelta;
-use robotd::domain::failure::FailureClass;
 use robotd::domain::id::ProcessId;
-use robotd::domain::operation::{OperationKind, OperationState};
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
 use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
 use robotd::store::StoreError;
@@ -38,20 +37,19 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
         .unwrap();
     let early = rig.run(RETRY, json!({})).await.unwrap();
     assert_eq!(early.verdict, Verdict::Nothing, "it may still live");
-    rig.pass(901);
+    // Its process is recorded as lost long before the lease is over.
+    rig.database
+        .sql(
+            "INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at, \
+             outcome, counters, cancel_requested) VALUES (1, 1, 1, 0, 1, 1, 0, 1, 7, '{}', FALSE)",
+        )
+        .await;
     let found = rig.run(RETRY, json!({})).await.unwrap();
     assert_eq!(count(&found, "operations_lost"), 1);
+    assert_eq!(count(&found, "operations_queued"), 1);
     let lost = &store.operation_attempts(operation).await.unwrap()[0];
-    assert_eq!((lost.state, lost.refused), (OperationState::Unverified, 2));
-    assert_eq!(
-        lost.error_class.as_deref(),
-        Some(FailureClass::Unavailable.as_str())
-    );
-    // Its sign-ins may all have been refused: the account is left alone for a window.
-    rig.run(EXECUTOR, json!({})).await.unwrap();
-    assert!(stands(&rig, operation).await.run_at > rig.now() + TimeDelta::minutes(29));
-    rig.pass(1_801);
-    rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!((lost.state, lost.refused), (OperationState::Unverified, 1));
+    assert_eq!(lost.error_class.as_deref(), Some("executor_lost"));
     rig.run(EXECUTOR, json!({})).await.unwrap();
     let done = stands(&rig, operation).await;
     assert_eq!(
@@ -61,6 +59,19 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
         rig.log
     );
     assert!(opens(&sshd, "ana", &current(&rig, id).await));
+    // Whose end nobody recorded is gone when its lease is over.
+    ordered(&rig, OperationKind::Test, id).await;
+    let lease = rig.now() + TimeDelta::minutes(15);
+    store
+        .operation_claim(ProcessId(2), lease, rig.now())
+        .await
+        .unwrap()
+        .unwrap();
+    let early = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(early.verdict, Verdict::Nothing);
+    rig.pass(901);
+    let found = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(count(&found, "operations_lost"), 1);
 }
 
 async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
@@ -75,6 +86,7 @@ async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
             run_at: None,
             expires_at: (name != "eve").then(|| rig.now() + TimeDelta::minutes(5)),
             requested_by: "ana".to_owned(),
+            cause: ChangeCause::Ordered,
         });
     }
     let made = order(store, registry, orders, rig.now()).await.unwrap();
