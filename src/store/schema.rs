@@ -337,6 +337,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        template_id -> Nullable<BigInt>,
     }
 }
 
@@ -352,5 +353,16 @@ diesel::table! {
         error_class -> Nullable<Text>,
         detail -> Nullable<Text>,
         refused -> Integer,
+    }
+}
+
+diesel::table! {
+    sign_in_tries (account, operation_id, attempt) {
+        account -> Text,
+        operation_id -> BigInt,
+        attempt -> Integer,
+        at -> BigInt,
+        count -> Integer,
+        settled -> Bool,
     }
 }
