@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod error;
+pub mod greeting;
 pub mod host;
 pub mod ldap;
 pub mod local;

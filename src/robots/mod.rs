@@ -3,8 +3,8 @@
 //! A robot is one file here, named like the robot, and two lines in its category's `mod.rs`. It may
 //! use `robot` (its contract), `store`, `connect` and `domain`, and never another robot: robots speak
 //! by events and through the database. What several of them share stands beside the categories:
-//! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows how a
-//! credential's account is reached, [`password_change`] changes a password so that none is ever lost.
+//! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
+//! credential's account, `ways` how it is reached, [`password_change`] changes a password so that none is ever lost.
 
 mod alerts;
 pub mod custom;
@@ -16,6 +16,7 @@ mod settings;
 mod system_monitors;
 mod targets;
 mod task_manager;
+mod ways;
 
 use std::sync::Arc;
 

@@ -19,6 +19,7 @@ use super::handle::Handle;
 use super::supervisor::{DrainAll, InterruptAll, Supervisor};
 use super::{courier, feeder, pruner, recorder, rescuer, scheduler, scribe, service};
 use crate::clock::SharedClock;
+use crate::connect::command::GuardProgram;
 use crate::connect::smtp::SmtpAccount;
 use crate::connect::syslog::SyslogTarget;
 use crate::domain::id::RobotId;
@@ -117,6 +118,7 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         node_started_at: now,
         data_dir: config.data_dir,
         mail: config.mail,
+        guard: GuardProgram::this_program(),
     });
     let (ends, inbox) = mpsc::unbounded_channel();
     let (crossing, piers) = Crossing::new();

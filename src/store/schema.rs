@@ -343,6 +343,7 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
         cause -> SmallInt,
         report_id -> Nullable<BigInt>,
+        template_id -> Nullable<BigInt>,
     }
 }
 
@@ -358,5 +359,16 @@ diesel::table! {
         error_class -> Nullable<Text>,
         detail -> Nullable<Text>,
         refused -> Integer,
+    }
+}
+
+diesel::table! {
+    sign_in_tries (account, operation_id, attempt) {
+        account -> Text,
+        operation_id -> BigInt,
+        attempt -> Integer,
+        at -> BigInt,
+        count -> Integer,
+        settled -> Bool,
     }
 }

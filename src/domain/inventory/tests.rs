@@ -221,3 +221,26 @@ fn others_are_told_of_what_they_wait_for() {
     );
     assert!(told(Noun::Certificate, Happening::Deleted).is_empty());
 }
+
+#[test]
+fn a_protocol_has_one_name() {
+    let of_all = [
+        Protocol::Ssh,
+        Protocol::WindowsRpc,
+        Protocol::Smb,
+        Protocol::Rdp,
+        Protocol::Postgresql,
+        Protocol::Mysql,
+        Protocol::Ldap,
+        Protocol::Ldaps,
+        Protocol::Http,
+        Protocol::Https,
+        Protocol::Tls,
+        Protocol::Telnet,
+        Protocol::Vnc,
+    ];
+    for protocol in of_all {
+        let name = serde_json::to_value(protocol).unwrap();
+        assert_eq!(name, protocol.as_str());
+    }
+}

@@ -3,14 +3,18 @@
 //! What is to be done stands in `operations`: people, other programs and robots order it there, and only the executor touches
 //! a target.
 
+mod connectivity_test;
 mod expired_operation_cancellation;
 mod expired_password;
 mod operation_executor;
 mod operation_executor_retry;
+mod password_reconciliation;
 
 use crate::robot::Robot;
 
 pub(super) const ROBOTS: &[&'static dyn Robot] = &[
+    &connectivity_test::TestConnectivity,
+    &password_reconciliation::ReconcilePasswords,
     &operation_executor::ExecuteOperations,
     &operation_executor_retry::RetryOperations,
     &expired_operation_cancellation::CancelExpiredOperations,

@@ -102,6 +102,10 @@ async fn start(ctx: &Context) -> Result<Execution, RobotError> {
     let refused = |text: String| RobotError::fail("payload", text);
     let order: Order = serde_path_to_error::deserialize(ctx.payload())
         .map_err(|error| refused(format!("payload.{}: {}", error.path(), error.inner())))?;
+    if order.kind == OperationKind::RunTemplate {
+        let text = "payload.kind: a template is run for one account, by `POST /operations`";
+        return Err(refused(text.to_owned()));
+    }
     let selection = selection(order.credentials).map_err(|text| refused(text.to_owned()))?;
     let store = ctx.store();
     let most = u32::try_from(OPERATIONS_MAX).unwrap_or(u32::MAX);
@@ -154,6 +158,7 @@ fn orders(
         credential,
         run_at: None,
         expires_at: deadline,
+        template: None,
         requested_by: requested_by.to_owned(),
         cause: ChangeCause::Ordered,
     };
@@ -231,9 +236,17 @@ async fn watch(ctx: &Context, execution: Execution) -> Result<Tally, RobotError>
 
 /// Cancels what waits. What is running is not stopped half-way.
 async fn stop(ctx: &Context, execution: Execution) -> Result<(), RobotError> {
-    let store = ctx.store();
+    let (store, registry) = (ctx.store(), &ctx.tools().registry);
     for operation in store.execution_waiting(execution).await? {
-        match cancel(store, operation.id, ctx.clock().now()).await {
+        match cancel(
+            store,
+            registry,
+            operation.id,
+            ctx.robot(),
+            ctx.clock().now(),
+        )
+        .await
+        {
             Ok(_) | Err(StoreError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }

@@ -63,6 +63,7 @@ change!(
     "DELETE FROM events WHERE id IN (
         SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?)"
 );
+change!(OldSignIns, "DELETE FROM sign_in_tries WHERE at < ?");
 change!(OldMarks, "DELETE FROM id_marks WHERE at < ?");
 change!(
     OldTicks,
@@ -104,6 +105,7 @@ pub(in crate::store) fn prune(
     run(conn, OldKeys, &rows)?;
     run(conn, OldDone, &rows)?;
     bind(OldMarks, &[before(retention.tasks)]).execute(conn)?;
+    bind(OldSignIns, &[before(retention.tasks)]).execute(conn)?;
     let events = bind(OldEvents, &[before(retention.events), limit()]).execute(conn)?;
     let ticks = bind(OldTicks, &[before(retention.ticks), limit()]).execute(conn)?;
     let notices =

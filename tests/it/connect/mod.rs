@@ -2,6 +2,7 @@
 
 mod account;
 mod command;
+mod greeting;
 mod host;
 mod ldap;
 mod local;

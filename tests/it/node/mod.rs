@@ -12,6 +12,7 @@ mod flood;
 mod kill;
 mod lost_answers;
 mod low_disk;
+mod operations;
 mod secrets;
 mod shutdown;
 mod task_cancel;

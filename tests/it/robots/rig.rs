@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use robotd::clock::{Clock, ManualClock};
+use robotd::connect::command::GuardProgram;
 use robotd::connect::smtp::SmtpAccount;
 use robotd::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use robotd::domain::robot::Overrides;
@@ -52,6 +53,7 @@ impl<'a> Rig<'a> {
             node_started_at: from_micros(START - 3_600_000_000),
             data_dir: data_dir.path().to_owned(),
             mail,
+            guard: GuardProgram::at(env!("CARGO_BIN_EXE_robotd")),
         };
         let rig = Self {
             database,

@@ -197,7 +197,7 @@ async fn fields_are_kept_as_they_were_sent(database: &Database) {
     );
     assert_eq!(
         device.body["connectivities"][1],
-        json!({"protocol": "tls", "port": 443, "host_key": null})
+        json!({"protocol": "tls", "port": 443, "host_key": null, "ca": null})
     );
     assert_eq!(credential.body["expires_at"], "2027-01-02T03:04:05.678901Z");
     assert_eq!(credential.body["device"], device.id.to_string());

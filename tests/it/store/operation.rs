@@ -51,6 +51,7 @@ pub fn change_of(credential: InventoryId) -> NewOperation {
         credential,
         run_at: None,
         expires_at: None,
+        template: None,
         requested_by: "ana".to_owned(),
         cause: ChangeCause::Ordered,
     }
@@ -100,6 +101,7 @@ pub fn end(operation: &Operation, state: OperationState, run_at: Option<i64>) ->
         attempt: attempt(operation, state, 1),
         run_at: run_at.map(at),
         candidate: Some(2),
+        finding: None,
         events: Vec::from([told(operation.id, "operation.unverified")]),
     }
 }
@@ -284,6 +286,7 @@ fn moved(seen: Operation, state: OperationState) -> Move {
         run_at: None,
         ends: false,
         attempt: None,
+        audit: None,
     }
 }
 

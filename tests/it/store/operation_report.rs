@@ -1,9 +1,9 @@
-//! What is found of operations: refused sign-ins, and credentials that need one.
+//! Credentials that need an operation.
 
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{ChangeCause, OperationKind, OperationState, Refusals};
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
 use robotd::robot::inventory::NewItem;
-use robotd::store::operation::{Expiry, NewOperation};
+use robotd::store::operation::Expiry;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -12,39 +12,7 @@ use super::make::at;
 use super::operation::{HOLDER, change_of, credentials, end, order};
 use crate::support::database::{Database, on_both};
 
-on_both!(
-    refusals_are_counted_over_all_operations,
-    a_credential_is_found_when_its_time_is_over,
-);
-
-async fn refusals_are_counted_over_all_operations(database: &Database) {
-    let store = &database.store;
-    let ids = credentials(&inventory(store).await, 2).await;
-    for kind in [OperationKind::Test, OperationKind::Reconcile] {
-        let one = NewOperation {
-            kind,
-            ..change_of(ids[0])
-        };
-        order(store, vec![one], 1).await;
-        let claimed = store
-            .operation_claim(HOLDER, at(99), at(2))
-            .await
-            .unwrap()
-            .unwrap();
-        store
-            .operation_end(end(&claimed, OperationState::Failed, None), at(20))
-            .await
-            .unwrap();
-    }
-    let refused = Refusals {
-        at: at(20),
-        count: 1,
-    };
-    let since = |credential, seconds| store.operation_refusals(credential, at(seconds));
-    assert_eq!(since(ids[0], 19).await.unwrap(), [refused, refused]);
-    assert_eq!(since(ids[0], 20).await.unwrap(), []);
-    assert_eq!(since(ids[1], 0).await.unwrap(), []);
-}
+on_both!(a_credential_is_found_when_its_time_is_over,);
 
 async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     let store = &database.store;

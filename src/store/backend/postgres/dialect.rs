@@ -148,6 +148,15 @@ pub(in crate::store) fn lock_audit(conn: &mut Conn) -> QueryResult<()> {
     Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520931)")?)
 }
 
+/// Keeps others that lock the same text away until the end of the transaction. The seed is any, but the same in every
+/// robotd.
+pub(in crate::store) fn lock_text(conn: &mut Conn, text: &str) -> QueryResult<()> {
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 8209744731520932))";
+    let lock = diesel::sql_query(lock).bind::<Text, _>(text);
+    diesel::RunQueryDsl::execute(lock, conn)?;
+    Ok(())
+}
+
 /// What makes a JSON object of names and values.
 pub(in crate::store) const JSON_OBJECT: &str = "json_build_object";
 

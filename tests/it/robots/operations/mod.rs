@@ -1,9 +1,13 @@
 //! Operations against a real sshd and a real PostgreSQL server.
 
+mod connectivity;
 mod executor;
 mod expiry;
+mod lockout;
 mod password_change;
+mod reconciliation;
 mod retry;
+mod targets;
 
 use std::sync::Arc;
 
@@ -94,6 +98,7 @@ pub async fn ordered(rig: &Rig<'_>, kind: OperationKind, credential: InventoryId
         credential,
         run_at: None,
         expires_at: None,
+        template: None,
         requested_by: "ana".to_owned(),
         cause: ChangeCause::Ordered,
     };
