@@ -1,7 +1,7 @@
 //! Credentials that need an operation.
 
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
+use robotd::domain::operation::{ChangeCause, OperationState};
 use robotd::robot::inventory::NewItem;
 use robotd::store::operation::Expiry;
 use secrecy::SecretString;

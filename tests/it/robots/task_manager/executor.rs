@@ -58,6 +58,7 @@ async fn carry_out(rig: &Rig<'_>, many: usize, fails: InventoryId) {
             },
             run_at: None,
             candidate: None,
+            finding: None,
             events: Vec::new(),
         };
         assert!(store.operation_end(end, rig.now()).await.unwrap());

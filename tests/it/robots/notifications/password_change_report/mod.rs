@@ -67,6 +67,7 @@ async fn ends(rig: &Rig<'_>, credential: InventoryId, state: OperationState) {
         },
         run_at: None,
         candidate: None,
+        finding: None,
         events: Vec::new(),
     };
     assert!(store.operation_end(end, now).await.unwrap());
