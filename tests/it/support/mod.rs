@@ -6,6 +6,7 @@ pub mod counterpart;
 pub mod cutting_proxy;
 pub mod database;
 pub mod node;
+pub mod office;
 pub mod postgres_server;
 pub mod rsyslog;
 pub mod sink;
