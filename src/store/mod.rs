@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod expiration;
 mod id;
+pub mod import;
 pub mod inventory;
 pub mod mail;
 pub mod node;

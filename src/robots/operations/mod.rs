@@ -3,6 +3,7 @@
 //! What is to be done stands in `operations`: people, other programs and robots order it there, and only the executor touches
 //! a target.
 
+mod batch_import_processing;
 mod expired_operation_cancellation;
 mod expired_password;
 mod operation_executor;
@@ -11,6 +12,7 @@ mod operation_executor_retry;
 use crate::robot::Robot;
 
 pub(super) const ROBOTS: &[&'static dyn Robot] = &[
+    &batch_import_processing::ProcessImports,
     &operation_executor::ExecuteOperations,
     &operation_executor_retry::RetryOperations,
     &expired_operation_cancellation::CancelExpiredOperations,

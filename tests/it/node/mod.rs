@@ -6,6 +6,7 @@ mod database_loss;
 mod events;
 mod first_start;
 mod flood;
+mod imports;
 mod kill;
 mod lost_answers;
 mod low_disk;

@@ -13,7 +13,10 @@ fn root() -> PathBuf {
 /// (table, column) as `schema.rs` has them.
 fn declared() -> Vec<(String, Vec<(String, bool)>)> {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
-    let text = read("src/store/schema.rs") + &read("src/store/schema/inventory.rs");
+    let parts = ["schema.rs", "schema/inventory.rs", "schema/import.rs"];
+    let text = parts
+        .map(|part| read(&format!("src/store/{part}")))
+        .concat();
     let mut tables = Vec::new();
     for block in text.split("diesel::table! {").skip(1) {
         let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());

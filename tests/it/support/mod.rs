@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod counterpart;
 pub mod cutting_proxy;
 pub mod database;
+pub mod form;
 pub mod node;
 pub mod office;
 pub mod postgres_server;

@@ -2,6 +2,7 @@
 
 mod executor;
 mod expiry;
+mod imports;
 mod password_change;
 mod retry;
 
