@@ -15,6 +15,7 @@ pub mod etag;
 pub mod events;
 pub mod executions;
 pub mod health;
+pub mod imports;
 mod inventory;
 pub mod metrics;
 pub mod nodes;
@@ -83,6 +84,14 @@ fn table() -> Vec<Endpoint> {
             .post(operations::create),
         at("/api/v1/operations/{id}").get(operations::get),
         at("/api/v1/operations/{id}/cancel").post(operations::cancel),
+        at("/api/v1/imports")
+            .get(imports::list)
+            .post(imports::create),
+        at("/api/v1/imports/template.xlsx").get(imports::template),
+        at("/api/v1/imports/{id}").get(imports::get),
+        at("/api/v1/imports/{id}/rows").get(imports::rows),
+        at("/api/v1/imports/{id}/result.xlsx").get(imports::result),
+        at("/api/v1/imports/{id}/cancel").post(imports::cancel),
         at("/api/v1/ticks").get(ticks::list),
         at("/api/v1/audit").get(audit::list),
         at("/api/v1/nodes").get(nodes::list),

@@ -13,8 +13,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{PROBLEM_JSON, Problem, ProblemField};
 use super::inventory::describe::Nouns;
 use super::{
-    audit, docs, events, executions, health, metrics, nodes, operations, preview, process_log,
-    processes, robots, schema, stats, stream, tasks, ticks,
+    audit, docs, events, executions, health, imports, metrics, nodes, operations, preview,
+    process_log, processes, robots, schema, stats, stream, tasks, ticks,
 };
 
 #[derive(OpenApi)]
@@ -28,6 +28,8 @@ use super::{
         processes::list, processes::get, process_log::read,
         executions::list, executions::cancel,
         operations::list, operations::create, operations::get, operations::cancel,
+        imports::list, imports::create, imports::template, imports::get, imports::rows, imports::result,
+        imports::cancel,
         ticks::list, audit::list, nodes::list, stats::show, stream::open,
         docs::description, docs::folder,
     ),
@@ -50,6 +52,7 @@ use super::{
         (name = "certificates", description = "What must be renewed in time"),
         (name = "operation-templates", description = "How operations are carried out"),
         (name = "operations", description = "What is done to the accounts of credentials"),
+        (name = "imports", description = "Spreadsheets that become things of the inventory"),
         (name = "ticks", description = "Planned instants and what became of them"),
         (name = "events", description = "Messages from other components"),
         (name = "audit", description = "Who changed what"),

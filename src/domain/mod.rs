@@ -9,6 +9,7 @@ pub mod event;
 pub mod failure;
 pub mod hex;
 pub mod id;
+pub mod import;
 pub mod inventory;
 pub mod iso_duration;
 pub mod mail;

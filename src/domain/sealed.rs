@@ -43,4 +43,14 @@ impl Place {
             column: "sealed",
         }
     }
+
+    /// The place of an import's file.
+    #[must_use]
+    pub fn of_import(import: super::id::ImportId) -> Self {
+        Self {
+            table: "batch_import_files",
+            row: Vec::from([import.0]),
+            column: "sealed",
+        }
+    }
 }

@@ -7,9 +7,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::domain::id::InventoryId;
+use crate::domain::id::{ImportId, InventoryId};
 use crate::domain::sealed::{KeyId, Place, Sealed};
 use crate::domain::time::Timestamp;
 use crate::store::vault_key::WrappedKey;
@@ -89,6 +90,37 @@ impl Safe {
             self.refresh().await?;
         }
         Ok(self.ring().open(place, sealed)?)
+    }
+
+    /// Seals the file of an import.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_file(&self, import: ImportId, file: &[u8]) -> Result<Sealed, SafeError> {
+        Ok(self.ring().seal_bytes(&Place::of_import(import), file)?)
+    }
+
+    /// Opens the file of an import.
+    ///
+    /// # Errors
+    /// As [`Self::reveal`].
+    pub async fn reveal_file(
+        &self,
+        import: ImportId,
+        sealed: &Sealed,
+    ) -> Result<Zeroizing<Vec<u8>>, SafeError> {
+        if !self.ring().knows(sealed.key) {
+            self.refresh().await?;
+        }
+        Ok(self.ring().open_bytes(&Place::of_import(import), sealed)?)
+    }
+
+    /// See [`KeyRing::fingerprint`].
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn fingerprint(&self, text: &[u8]) -> Result<String, SafeError> {
+        Ok(self.ring().fingerprint(text)?)
     }
 
     /// Reads the data keys again.

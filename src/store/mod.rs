@@ -15,6 +15,7 @@ pub mod event;
 pub mod execution;
 pub mod expiration;
 mod id;
+pub mod import;
 pub mod inventory;
 pub mod mail;
 pub mod node;

@@ -4,6 +4,7 @@
 
 pub(super) mod change_report;
 pub(super) mod execution;
+pub(super) mod import;
 pub(super) mod inventory;
 
 diesel::table! {

@@ -3,10 +3,8 @@
 use csv::{Terminator, WriterBuilder};
 use rust_xlsxwriter::{Format, FormatAlign, Workbook, Worksheet, XlsxError};
 
-use super::Cell;
+use super::{Cell, FORMULA_STARTS};
 
-/// What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
-const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 /// How an instant is shown, and written in CSV.
 const TIME_SHOWN: &str = "yyyy-mm-dd hh:mm:ss";
 const TIME_WRITTEN: &str = "%Y-%m-%d %H:%M:%S";

@@ -3,6 +3,7 @@
 //! What is to be done stands in `operations`: people, other programs and robots order it there, and only the executor touches
 //! a target.
 
+mod batch_import_processing;
 mod connectivity_test;
 mod expired_operation_cancellation;
 mod expired_password;
@@ -13,6 +14,7 @@ mod password_reconciliation;
 use crate::robot::Robot;
 
 pub(super) const ROBOTS: &[&'static dyn Robot] = &[
+    &batch_import_processing::ProcessImports,
     &connectivity_test::TestConnectivity,
     &password_reconciliation::ReconcilePasswords,
     &operation_executor::ExecuteOperations,

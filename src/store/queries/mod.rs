@@ -17,6 +17,8 @@ pub(in crate::store) mod execution;
 pub(in crate::store) mod expiration;
 pub(in crate::store) mod fact;
 pub(in crate::store) mod ids;
+pub(in crate::store) mod import;
+pub(in crate::store) mod import_report;
 pub(in crate::store) mod inventory;
 pub(in crate::store) mod inventory_check;
 pub(in crate::store) mod inventory_read;

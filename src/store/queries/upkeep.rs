@@ -5,7 +5,7 @@ use diesel::sql_types::BigInt;
 
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, alert, change_report, execution, ids, mail, operation};
+use super::{Conn, alert, change_report, execution, ids, import, mail, operation};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::id::Series;
@@ -72,7 +72,7 @@ change!(
 );
 
 /// Removes what is older than its retention, at most `limit` tasks, events, ticks,
-/// operations, mails, alerts and reports each.
+/// operations, imports, mails, alerts and reports each.
 pub(in crate::store) fn prune(
     conn: &mut Conn,
     retention: Retention,
@@ -113,9 +113,12 @@ pub(in crate::store) fn prune(
     let reports = change_report::prune_reports(conn, now, rows_max)?;
     let operations = operation::prune_operations(conn, micros_before(retention.tasks), rows_max)?
         + execution::prune_executions(conn, micros_before(retention.tasks), rows_max)?;
-    Ok(u64::try_from(old.len() + events + ticks + operations)
-        .unwrap_or(u64::MAX)
-        .saturating_add(notices + reports))
+    let imports = import::prune_imports(conn, micros_before(retention.tasks), rows_max)?;
+    Ok(
+        u64::try_from(old.len() + events + ticks + operations + imports)
+            .unwrap_or(u64::MAX)
+            .saturating_add(notices + reports),
+    )
 }
 
 /// The check value of the master key.

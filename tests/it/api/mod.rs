@@ -4,6 +4,7 @@ mod app;
 mod auth;
 mod bad_input;
 mod events;
+mod imports;
 mod inventory;
 mod inventory_secrets;
 mod openapi;

@@ -7,7 +7,7 @@ mod host;
 mod ldap;
 mod local;
 mod postgres;
-mod sheet;
+pub mod sheet;
 mod smtp;
 mod ssh;
 mod syslog;

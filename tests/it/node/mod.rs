@@ -9,6 +9,7 @@ mod expired_flood;
 mod expired_passwords;
 mod first_start;
 mod flood;
+mod imports;
 mod kill;
 mod lost_answers;
 mod low_disk;

@@ -16,6 +16,7 @@ fn declared() -> Vec<(String, Vec<(String, bool)>)> {
     let text = [
         "schema.rs",
         "schema/change_report.rs",
+        "schema/import.rs",
         "schema/inventory.rs",
     ]
     .map(|file| read(&format!("src/store/{file}")))

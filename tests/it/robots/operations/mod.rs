@@ -3,6 +3,7 @@
 mod connectivity;
 mod executor;
 mod expiry;
+mod imports;
 mod lockout;
 mod password_change;
 mod reconciliation;
