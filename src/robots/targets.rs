@@ -32,6 +32,8 @@ const POSTGRES_DATABASE: &str = "postgres";
 pub(super) struct Account {
     /// Its name as the target knows it.
     pub(super) name: String,
+    /// Where its device is reached.
+    pub(super) address: String,
     /// What a new password is like.
     pub(super) policy: PasswordPolicy,
     /// Where it is.
@@ -113,6 +115,7 @@ pub(super) async fn account(inventory: &Inventory, id: InventoryId) -> Result<Ac
     let (target, unpinned) = target(&device.address, way)?;
     Ok(Account {
         name: credential.username,
+        address: device.address,
         policy: policy_of(&rules),
         target,
         unpinned: unpinned.then_some(Unpinned {

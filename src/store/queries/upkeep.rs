@@ -5,7 +5,7 @@ use diesel::sql_types::BigInt;
 
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, alert, ids, mail, operation};
+use super::{Conn, alert, certificate_publication, ids, mail, operation};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::id::Series;
@@ -71,7 +71,7 @@ change!(
 );
 
 /// Removes what is older than its retention, at most `limit` tasks, events, ticks,
-/// operations, mails and alerts each.
+/// operations, publications, mails and alerts each.
 pub(in crate::store) fn prune(
     conn: &mut Conn,
     retention: Retention,
@@ -109,9 +109,13 @@ pub(in crate::store) fn prune(
     let notices =
         mail::prune_mails(conn, now, rows_max)? + alert::prune_alerts(conn, now, rows_max)?;
     let operations = operation::prune_operations(conn, micros_before(retention.tasks), rows_max)?;
-    Ok(u64::try_from(old.len() + events + ticks + operations)
-        .unwrap_or(u64::MAX)
-        .saturating_add(notices))
+    let publications =
+        certificate_publication::prune(conn, micros_before(retention.tasks), rows_max)?;
+    Ok(
+        u64::try_from(old.len() + events + ticks + operations + publications)
+            .unwrap_or(u64::MAX)
+            .saturating_add(notices),
+    )
 }
 
 /// The check value of the master key.

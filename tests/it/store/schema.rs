@@ -13,7 +13,9 @@ fn root() -> PathBuf {
 /// (table, column) as `schema.rs` has them.
 fn declared() -> Vec<(String, Vec<(String, bool)>)> {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
-    let text = read("src/store/schema.rs") + &read("src/store/schema/inventory.rs");
+    let text = read("src/store/schema.rs")
+        + &read("src/store/schema/inventory.rs")
+        + &read("src/store/schema/certificate.rs");
     let mut tables = Vec::new();
     for block in text.split("diesel::table! {").skip(1) {
         let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());

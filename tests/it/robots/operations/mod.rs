@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use crate::robots::rig::Rig;
 use crate::support::sshd::Sshd;
 
-const OLD: &str = "Right-Horse-7";
+pub const OLD: &str = "Right-Horse-7";
 const EXECUTOR: &str = "operations.operation_executor";
 const RETRY: &str = "operations.operation_executor_retry";
 
-fn inventory(rig: &Rig<'_>) -> Inventory {
+pub fn inventory(rig: &Rig<'_>) -> Inventory {
     let tools = &rig.tools;
     Inventory::new(
         tools.store.clone(),
@@ -32,7 +32,7 @@ fn inventory(rig: &Rig<'_>) -> Inventory {
     )
 }
 
-async fn make(rig: &Rig<'_>, noun: Noun, body: Value, secret: Option<&str>) -> InventoryId {
+pub async fn make(rig: &Rig<'_>, noun: Noun, body: Value, secret: Option<&str>) -> InventoryId {
     let Value::Object(fields) = body else {
         panic!("no object: {body}")
     };
@@ -58,12 +58,17 @@ async fn device(rig: &Rig<'_>, protocol: &str, port: u16, host_key: Value) -> In
 }
 
 /// A machine that is reached over SSH, by the key that it has.
-async fn machine(rig: &Rig<'_>, sshd: &Sshd) -> InventoryId {
+pub async fn machine(rig: &Rig<'_>, sshd: &Sshd) -> InventoryId {
     let key = sshd.host_key("ed25519");
     device(rig, "ssh", sshd.port, json!(key.fingerprint)).await
 }
 
-async fn credential(rig: &Rig<'_>, device: InventoryId, name: &str, secret: &str) -> InventoryId {
+pub async fn credential(
+    rig: &Rig<'_>,
+    device: InventoryId,
+    name: &str,
+    secret: &str,
+) -> InventoryId {
     let body = json!({"device": device, "username": name, "automatic_change": true});
     make(rig, Noun::Credential, body, Some(secret)).await
 }
