@@ -7,7 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ use super::ConnectError;
 /// Asks a service for its certificate by a TLS handshake, and answers it as DER. Nothing is sent over the connection.
 ///
 /// Whether the certificate verifies is not asked: the caller knows which one it wants to see, and an old one may be at its
-/// end. That the service holds its private key is proven by the handshake.
+/// end. That the service holds its private key is proven by the handshake, where the library can read the certificate.
 ///
 /// # Errors
 /// [`ConnectError`] where the name cannot be asked for, or there is no handshake within `limit`.
@@ -73,7 +73,20 @@ fn config(
         .with_no_client_auth())
 }
 
-/// Takes any certificate, and none without its private key.
+/// Lets a certificate pass that the library cannot read, such as one of X.509 version 1: it is to be seen all the same, for it
+/// may be the one that is about to be replaced. A wrong signature is refused.
+fn or_unreadable(
+    verified: Result<HandshakeSignatureValid, rustls::Error>,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    match verified {
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::BadEncoding | CertificateError::Other(_),
+        )) => Ok(HandshakeSignatureValid::assertion()),
+        other => other,
+    }
+}
+
+/// Takes any certificate, and none that can be read without its private key.
 #[derive(Debug)]
 struct AnyCertificate(WebPkiSupportedAlgorithms);
 
@@ -95,7 +108,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
+        or_unreadable(verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0,
+        ))
     }
 
     fn verify_tls13_signature(
@@ -104,7 +122,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
+        or_unreadable(verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0,
+        ))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

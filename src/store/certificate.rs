@@ -142,7 +142,7 @@ pub enum PublicationState {
     Begun,
     /// The certificate is proven to be served.
     Published,
-    /// What was there before is there again, and proven to be served where it was.
+    /// What was there before is there again, and proven to be served where it was seen before.
     RolledBack,
     /// Neither could be proven: somebody must look.
     Broken,
@@ -187,7 +187,7 @@ pub struct Publication {
     pub fingerprint: String,
     /// What was in force in the folder; none where nothing was.
     pub previous: Option<String>,
-    /// SHA-256 of what was served; none where nothing was.
+    /// SHA-256 of what was served; none where nothing was, or nothing could be seen.
     pub served_before: Option<String>,
 }
 

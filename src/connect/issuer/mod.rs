@@ -124,19 +124,20 @@ fn key_pair(key: &SecretString) -> Result<KeyPair, IssueError> {
     })
 }
 
-/// Whether a certificate is the one for a private key, and has not ended: an issuer's answer is not believed.
+/// Whether a certificate is the one for a private key, and has not ended: neither an issuer's answer is
+/// believed nor what lies in a database.
 ///
 /// # Errors
 /// [`IssueError`] says what is wrong with it; the order is then lost.
 pub fn check_issued(pem: &str, key: &SecretString, now: Timestamp) -> Result<(), IssueError> {
     let unfit = |reason: &str| {
-        let step = "take the certificate from its issuer";
+        let step = "use the certificate";
         IssueError::new(FailureClass::Protocol, step, reason).losing_order()
     };
-    let ders = chain(pem).map_err(|error| unfit(&format!("what it sent {error}")))?;
+    let ders = chain(pem).map_err(|error| unfit(&format!("what was issued {error}")))?;
     let leaf = ders.first().map(|der| X509Certificate::from_der(der));
     let Some(Ok((_, leaf))) = leaf else {
-        return Err(unfit("it sent none"));
+        return Err(unfit("there is none"));
     };
     if key_pair(key)?.subject_public_key_info() != leaf.public_key().raw {
         return Err(unfit("it is for another private key"));

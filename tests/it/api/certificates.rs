@@ -109,7 +109,9 @@ async fn a_renewal_is_asked_for() {
     let events = api.get("/api/v1/events").await;
     let events = events.text();
     assert_eq!(
-        events.matches("certificate.renewal_requested").count(),
+        events
+            .matches("\"type\":\"certificate.renewal_requested\"")
+            .count(),
         2,
         "made and asked for: {events}"
     );

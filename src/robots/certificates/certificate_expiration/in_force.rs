@@ -88,8 +88,7 @@ impl Run<'_> {
                 self.by_fingerprint(print).await?
             }
             Err(InventoryError::Refused(reasons)) => {
-                let said = format!("keep the certificate: {reasons:?}");
-                return Err(Unfit::because(said));
+                return Err(unkept(&reasons));
             }
             Err(error) => return Err(error.into()),
         };
@@ -115,4 +114,14 @@ impl Run<'_> {
             .await?;
         Ok(listed.items)
     }
+}
+
+/// What the inventory has against a certificate, such as a chain that is too long.
+fn unkept(reasons: &[(usize, Reason)]) -> Unfit {
+    let details = reasons.iter().flat_map(|(_, reason)| match reason {
+        Reason::Invalid(errors) => errors.as_slice(),
+        _ => &[],
+    });
+    let details: Vec<&str> = details.map(|error| error.detail.as_str()).collect();
+    Unfit::because(format!("keep the certificate: it {}", details.join(", ")))
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::site::Site;
 use super::{Run, Unfit, read};
+use crate::connect::issuer::check_issued;
 use crate::connect::target::Failure;
 use crate::connect::version_folder::{Switched, Version};
 use crate::domain::failure::Effect;
@@ -142,6 +143,7 @@ impl Run<'_> {
             return Ok(());
         }
         let key = self.inventory.private_key(issue.private_key).await?;
+        check_issued(&pem, &key, began).map_err(Unfit::because)?;
         let staged = Version {
             name: &version,
             certificate: &pem,

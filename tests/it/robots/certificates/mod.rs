@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::robot::Outcome;
-use robotd::robot::inventory::By;
+use robotd::robot::inventory::{By, NewItem};
 use robotd::store::inventory::Item;
 use serde_json::{Value, json};
 
@@ -49,11 +49,28 @@ async fn current(rig: &Rig<'_>, automation: InventoryId) -> Item {
 }
 
 async fn events(rig: &Rig<'_>, kind: &str) -> i64 {
-    rig.rows("events", &format!("kind = '{kind}'")).await
+    rig.rows("events", &format!("type = '{kind}'")).await
 }
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// Changes fields of a thing.
+async fn patch(rig: &Rig<'_>, noun: Noun, id: InventoryId, body: Value) {
+    let Value::Object(fields) = body else {
+        panic!("no object: {body}")
+    };
+    let patch = NewItem {
+        fields,
+        secret: None,
+    };
+    let by = By {
+        actor: "ana",
+        now: rig.now(),
+    };
+    let changed = inventory(rig).change(noun, id, None, &patch, by).await;
+    changed.unwrap();
 }
 
 /// No private key is where it does not belong.

@@ -1,16 +1,14 @@
 //! Renewed, published, proven; and rolled back where it cannot be.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
 
-use robotd::clock::Clock as _;
 use robotd::domain::inventory::Noun;
 use robotd::robot::inventory::By;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::site::Site;
-use super::{current, events, get, no_key_leaked, run, text};
+use super::{current, events, get, no_key_leaked, patch, run, text};
 use crate::robots::operations::inventory;
 use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
@@ -96,16 +94,9 @@ async fn a_rotation_keeps_the_keys(rig: &Rig<'_>, site: &Site) {
         actor: "ana",
         now: rig.now(),
     };
-    let inventory = inventory(rig);
-    let patch = robotd::robot::inventory::NewItem {
-        fields: json!({"reuse_key": true}).as_object().unwrap().clone(),
-        secret: None,
-    };
     let noun = Noun::CertificateAutomation;
-    inventory
-        .change(noun, site.automation, None, &patch, by)
-        .await
-        .unwrap();
+    patch(rig, noun, site.automation, json!({"reuse_key": true})).await;
+    let inventory = inventory(rig);
     inventory.renewal_ask(site.automation, by).await.unwrap();
     let outcome = run(rig).await;
     assert_eq!(
@@ -136,36 +127,14 @@ async fn what_is_not_served_is_rolled_back(database: &Database) {
     assert_eq!(count(&run(&rig).await, "publications_failed"), 0);
     site.nginx.mend();
     // The service does not hear that it is to read its files: it is not served, whatever the command says.
-    let deaf = json!({"reload": ["/bin/true"]});
-    let patch = robotd::robot::inventory::NewItem {
-        fields: deaf.as_object().unwrap().clone(),
-        secret: None,
-    };
-    let by = By {
-        actor: "ana",
-        now: rig.now(),
-    };
     let noun = Noun::CertificateBinding;
-    let inventory = inventory(&rig);
-    inventory
-        .change(noun, site.binding, None, &patch, by)
-        .await
-        .unwrap();
+    let deaf = json!({"reload": ["/bin/true"]});
+    patch(&rig, noun, site.binding, deaf).await;
     rig.pass(20 * 60);
     assert_eq!(count(&run(&rig).await, "publications_failed"), 1);
     back_to_the_old(&rig, &site, "it shows the one with SHA-256", 2).await;
-    let reload = Value::from(site.nginx.command(&["-s", "reload"]));
-    let patch = robotd::robot::inventory::NewItem {
-        fields: Arc::new(json!({"reload": reload}))
-            .as_object()
-            .unwrap()
-            .clone(),
-        secret: None,
-    };
-    inventory
-        .change(noun, site.binding, None, &patch, by)
-        .await
-        .unwrap();
+    let reload = json!({"reload": site.nginx.command(&["-s", "reload"])});
+    patch(&rig, noun, site.binding, reload).await;
     rig.pass(60 * 60);
     let outcome = run(&rig).await;
     assert_eq!(
@@ -181,7 +150,6 @@ async fn what_is_not_served_is_rolled_back(database: &Database) {
         (text(&binding.state["state"]), &binding.state["failures"]),
         ("published", &json!(0))
     );
-    assert_eq!(rig.clock.now(), rig.now());
 }
 
 /// The old certificate is served, by the old files; the failure is told.
