@@ -117,7 +117,11 @@ fn nouns() -> Vec<Endpoint> {
                 .delete(inventory::remove),
         ]
     };
-    let mut all = vec![at("/api/v1/credentials/{id}/view").post(inventory::view_secret)];
+    let mut all = vec![
+        at("/api/v1/credentials/{id}/view").post(inventory::view_secret),
+        at("/api/v1/certificate-issuers/{id}/key").post(inventory::issuer_key),
+        at("/api/v1/certificate-automations/{id}/renew").post(inventory::renew_certificate),
+    ];
     for lines in [
         things("/api/v1/sites", "/api/v1/sites/{id}"),
         things("/api/v1/devices", "/api/v1/devices/{id}"),
@@ -132,6 +136,18 @@ fn nouns() -> Vec<Endpoint> {
         things(
             "/api/v1/operation-templates",
             "/api/v1/operation-templates/{id}",
+        ),
+        things(
+            "/api/v1/certificate-issuers",
+            "/api/v1/certificate-issuers/{id}",
+        ),
+        things(
+            "/api/v1/certificate-automations",
+            "/api/v1/certificate-automations/{id}",
+        ),
+        things(
+            "/api/v1/certificate-bindings",
+            "/api/v1/certificate-bindings/{id}",
         ),
     ] {
         all.extend(lines);

@@ -16,6 +16,7 @@ pub mod mail;
 pub mod operation;
 pub mod password;
 pub mod pool;
+pub mod renewal;
 pub mod retry;
 pub mod robot;
 pub mod schedule;

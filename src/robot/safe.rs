@@ -53,6 +53,8 @@ pub struct Rotation {
     pub resealed: u64,
     /// Secrets that could not be opened, as credential and version; they stay as they are.
     pub damaged: Vec<(InventoryId, i64)>,
+    /// Private keys that could not be opened, by their id and owner; they stay as they are.
+    pub damaged_keys: Vec<(i64, InventoryId)>,
 }
 
 impl Safe {
@@ -162,9 +164,11 @@ impl Safe {
             resumed,
             resealed: 0,
             damaged: Vec::new(),
+            damaged_keys: Vec::new(),
         };
         // A write that was on its way when the key was made may have slipped behind a pass: the last one finds nothing.
         while self.pass(&mut rotation, &mut told).await? > 0 {}
+        while self.pass_keys(&mut rotation, &mut told).await? > 0 {}
         self.0.store.vault_key_finish(key, clock.now()).await?;
         Ok(rotation)
     }
@@ -207,6 +211,46 @@ impl Safe {
                 }
             }
             let replaced = store.secret_reseal(anew).await?;
+            resealed += replaced;
+            rotation.resealed += replaced;
+            told(rotation.resealed);
+        }
+    }
+
+    /// Goes once over all private keys that lie under other data keys; answers how many it sealed anew.
+    async fn pass_keys(
+        &self,
+        rotation: &mut Rotation,
+        told: &mut impl FnMut(u64),
+    ) -> Result<u64, SafeError> {
+        let store = &self.0.store;
+        let mut after = 0;
+        let mut resealed = 0;
+        rotation.damaged_keys.clear();
+        loop {
+            let batch = store
+                .private_key_under_others(rotation.key, after, RESEAL_ROWS)
+                .await?;
+            let Some(last) = batch.last() else {
+                return Ok(resealed);
+            };
+            after = last.id;
+            let mut anew = Vec::with_capacity(batch.len());
+            for old in batch {
+                let (id, owner, place) = (old.id, old.owner.id(), old.place());
+                match self.reveal(&place, &old.sealed).await {
+                    Ok(secret) => {
+                        let sealed = self.seal(&place, &secret)?;
+                        anew.push((old, sealed));
+                    }
+                    Err(SafeError::Seal(error)) => {
+                        log::error!("private key `{id}` of `{owner}` stays as it is: {error}");
+                        rotation.damaged_keys.push((id, owner));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let replaced = store.private_key_reseal(anew).await?;
             resealed += replaced;
             rotation.resealed += replaced;
             told(rotation.resealed);

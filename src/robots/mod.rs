@@ -7,6 +7,7 @@
 //! credential's account, `ways` how it is reached, [`password_change`] changes a password so that none is ever lost.
 
 mod alerts;
+mod certificates;
 pub mod custom;
 mod mail;
 mod notifications;
@@ -27,6 +28,7 @@ const ALL: &[&[&'static dyn Robot]] = &[
     notifications::ROBOTS,
     mail::ROBOTS,
     system_monitors::ROBOTS,
+    certificates::ROBOTS,
     task_manager::ROBOTS,
     operations::ROBOTS,
 ];

@@ -32,6 +32,8 @@ const PRIVILEGED_MAX: u32 = 10;
 pub(super) struct Account {
     /// Who it is.
     pub(super) identity: Identity,
+    /// Where its device is reached.
+    pub(super) address: String,
     /// Whether robots may give it another secret.
     pub(super) automatic_change: bool,
     /// What it last said of the secret in force.
@@ -119,6 +121,7 @@ pub(super) async fn account(
     let finding = credential_item.state.get("secret_state");
     Ok(Account {
         identity: identity(id, &credential),
+        address: device.address,
         automatic_change: credential.automatic_change,
         finding: finding
             .and_then(Value::as_str)

@@ -2,6 +2,7 @@
 //!
 //! Portable types only: instants are microseconds (`BigInt`), JSON is `Text`.
 
+pub(super) mod certificate;
 pub(super) mod change_report;
 pub(super) mod execution;
 pub(super) mod import;

@@ -22,6 +22,11 @@ fn least(noun: Noun) -> Fields {
         Noun::OperationTemplate => {
             json!({"name": "a", "kind": "run_command", "protocol": "ssh", "steps": "id"})
         }
+        Noun::CertificateIssuer => json!({"name": "a", "kind": "internal"}),
+        Noun::CertificateAutomation => json!({"name": "a", "issuer": "1", "names": ["a.example"]}),
+        Noun::CertificateBinding => {
+            json!({"name": "a", "automation": "1", "credential": "1", "directory": "/a", "reload": ["/b"]})
+        }
     })
 }
 

@@ -3,6 +3,7 @@
 //! Reads and checks fields, seals secrets, and hands the store one transaction with the change, its audit entry and its
 //! events. Nothing here knows a noun: see [`crate::domain::inventory`].
 
+mod certificates;
 mod error;
 pub mod judge;
 mod plan;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use certificates::{Imported, KeyWanted, Ordered};
 pub use error::{InventoryError, Reason};
 pub use secrets::{Revealed, Secrets, Viewed};
 

@@ -5,7 +5,9 @@ use diesel::sql_types::BigInt;
 
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, alert, change_report, execution, ids, import, mail, operation};
+use super::{
+    Conn, alert, certificate_publication, change_report, execution, ids, import, mail, operation,
+};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::id::Series;
@@ -72,7 +74,7 @@ change!(
 );
 
 /// Removes what is older than its retention, at most `limit` tasks, events, ticks,
-/// operations, imports, mails, alerts and reports each.
+/// operations, imports, publications, mails, alerts and reports each.
 pub(in crate::store) fn prune(
     conn: &mut Conn,
     retention: Retention,
@@ -111,14 +113,15 @@ pub(in crate::store) fn prune(
     let notices =
         mail::prune_mails(conn, now, rows_max)? + alert::prune_alerts(conn, now, rows_max)?;
     let reports = change_report::prune_reports(conn, now, rows_max)?;
-    let operations = operation::prune_operations(conn, micros_before(retention.tasks), rows_max)?
-        + execution::prune_executions(conn, micros_before(retention.tasks), rows_max)?;
-    let imports = import::prune_imports(conn, micros_before(retention.tasks), rows_max)?;
-    Ok(
-        u64::try_from(old.len() + events + ticks + operations + imports)
-            .unwrap_or(u64::MAX)
-            .saturating_add(notices + reports),
-    )
+    let ended = micros_before(retention.tasks);
+    let operations = operation::prune_operations(conn, ended, rows_max)?
+        + execution::prune_executions(conn, ended, rows_max)?;
+    let imports = import::prune_imports(conn, ended, rows_max)?;
+    let publications = certificate_publication::prune(conn, ended, rows_max)?;
+    let all = [old.len(), events, ticks, operations, imports, publications];
+    Ok(u64::try_from(all.iter().sum::<usize>())
+        .unwrap_or(u64::MAX)
+        .saturating_add(notices + reports))
 }
 
 /// The check value of the master key.

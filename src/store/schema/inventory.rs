@@ -175,6 +175,7 @@ diesel::table! {
         names -> Text,
         not_before -> BigInt,
         not_after -> BigInt,
+        replaced_by -> Nullable<BigInt>,
     }
 }
 

@@ -3,6 +3,7 @@
 mod app;
 mod auth;
 mod bad_input;
+mod certificates;
 mod events;
 mod imports;
 mod inventory;

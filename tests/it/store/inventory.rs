@@ -128,7 +128,19 @@ async fn one_of_each(inventory: &Inventory) -> Vec<(Noun, Item)> {
         json!({"name": "t", "kind": "change_password", "protocol": "ssh", "steps": "passwd\n{{ new }}"}),
     )
     .await;
+    let issuer = json!({"name": "i", "kind": "acme", "lifetime": "P30D",
+        "acme": {"directory": "https://acme.example.org/directory", "contacts": ["mailto:a@example.org"]}});
+    let issuer = make(inventory, Noun::CertificateIssuer, issuer).await;
+    let automation = json!({"name": "www", "issuer": issuer.id, "names": ["www.example.org"],
+        "window": {"start": "22:00", "end": "06:00"}});
+    let automation = make(inventory, Noun::CertificateAutomation, automation).await;
+    let binding = json!({"name": "nginx", "automation": automation.id, "credential": credential.id,
+        "directory": "/etc/tls/www", "reload": ["/bin/true", "{x}"], "owner": "root:www"});
+    let binding = make(inventory, Noun::CertificateBinding, binding).await;
     Vec::from([
+        (Noun::CertificateBinding, binding),
+        (Noun::CertificateAutomation, automation),
+        (Noun::CertificateIssuer, issuer),
         (Noun::OperationTemplate, template),
         (Noun::UserGroup, group),
         (Noun::User, user),

@@ -63,7 +63,7 @@ pub async fn device(rig: &Rig<'_>, protocol: &str, port: u16, host_key: Value) -
 }
 
 /// A machine that is reached over SSH, by the key that it has.
-async fn machine(rig: &Rig<'_>, sshd: &Sshd) -> InventoryId {
+pub async fn machine(rig: &Rig<'_>, sshd: &Sshd) -> InventoryId {
     let key = sshd.host_key("ed25519");
     device(rig, "ssh", sshd.port, json!(key.fingerprint)).await
 }
