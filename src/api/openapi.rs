@@ -13,8 +13,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{PROBLEM_JSON, Problem, ProblemField};
 use super::inventory::describe::Nouns;
 use super::{
-    audit, docs, events, executions, health, metrics, nodes, operations, preview, process_log,
-    processes, robots, schema, stats, stream, tasks, ticks,
+    activity, audit, docs, events, executions, health, metrics, nodes, operations, preview,
+    process_log, processes, robots, schema, stats, stream, tasks, ticks,
 };
 
 #[derive(OpenApi)]
@@ -28,7 +28,7 @@ use super::{
         processes::list, processes::get, process_log::read,
         executions::list, executions::cancel,
         operations::list, operations::create, operations::get, operations::cancel,
-        ticks::list, audit::list, nodes::list, stats::show, stream::open,
+        ticks::list, audit::list, nodes::list, stats::show, activity::show, stream::open,
         docs::description, docs::folder,
     ),
     components(schemas(
