@@ -1,6 +1,7 @@
 //! What the tests share: real programs to talk to, databases, whole nodes, and files they need.
 
 pub mod authority;
+pub mod browser;
 pub mod certificates;
 pub mod counterpart;
 pub mod cutting_proxy;
