@@ -5,6 +5,7 @@
 //! its signature. The API owns no state but counters, a two-second cache of tokens and the open streams.
 //! The views are public: the panel shows what the API answers. Conventions are in `docs/API.md`.
 
+pub mod activity;
 pub mod audit;
 pub mod auth;
 pub mod body;
@@ -35,7 +36,7 @@ pub mod schema;
 pub mod state;
 pub mod stats;
 pub mod stream;
-mod table;
+pub mod table;
 pub mod task_view;
 pub mod tasks;
 pub mod ticks;
@@ -96,6 +97,7 @@ fn table() -> Vec<Endpoint> {
         at("/api/v1/audit").get(audit::list),
         at("/api/v1/nodes").get(nodes::list),
         at("/api/v1/stats").get(stats::show),
+        at("/api/v1/stats/activity").get(activity::show),
         at("/api/v1/stream").get(stream::open),
         at("/api/v1/openapi.json").get(docs::description),
         at("/api/v1/docs").get(docs::folder),

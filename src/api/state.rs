@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::ActivityCache;
 use super::auth::TokenCache;
 use super::error::ApiError;
 use super::metrics::Metrics;
@@ -42,6 +43,7 @@ pub struct ApiState {
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
     pub(super) tokens: Arc<TokenCache>,
+    pub(super) activity: Arc<ActivityCache>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) uploads: Arc<Semaphore>,
 }
@@ -66,6 +68,7 @@ impl ApiState {
             shutdown,
             metrics: Arc::new(Metrics::new()),
             tokens: Arc::default(),
+            activity: Arc::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         }

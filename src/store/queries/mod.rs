@@ -6,6 +6,7 @@
 
 pub(in crate::store) use super::{Conn, dialect};
 
+pub(in crate::store) mod activity;
 pub(in crate::store) mod alert;
 pub(in crate::store) mod audit;
 pub(in crate::store) mod bench;

@@ -1,5 +1,6 @@
 //! The HTTP API, spoken to in process against a real store and a real runtime.
 
+mod activity;
 mod app;
 mod auth;
 mod bad_input;
