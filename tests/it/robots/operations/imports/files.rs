@@ -1,7 +1,5 @@
 //! Whole files: a large one, the same once more, and those that are not acceptable.
 
-use std::sync::LazyLock;
-
 use robotd::domain::import::{ImportMode, ImportState};
 use robotd::domain::inventory::Noun;
 use robotd::robot::outcome::Verdict;
@@ -20,13 +18,11 @@ on_both!(
     a_file_that_is_not_acceptable_fails_as_a_whole,
 );
 
-const ROWS: usize = 1_000;
-
-/// A workbook of `LibreOffice`: two accounts on each of 500 devices in three sites.
-static THOUSAND: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
+/// Two accounts on each device, in three sites.
+fn text(rows: usize) -> String {
     let mut text =
         String::from("hostname,address,site,protocol,port,username,secret,automatic_change\n");
-    for number in 0..ROWS {
+    for number in 0..rows {
         let host = number / 2;
         text += &format!(
             "web-{host},192.0.2.{},Site {},ssh,22,user{},S3cret-{number}-x,TRUE\n",
@@ -35,19 +31,31 @@ static THOUSAND: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| {
             number % 2
         );
     }
-    converted("thousand.csv", text.as_bytes(), "ods")
-});
+    text
+}
 
 async fn a_thousand_rows_become_things_once(database: &Database) {
-    let Some(file) = THOUSAND.as_ref() else {
-        return;
+    let (rows, file) = if database.name == "sqlite" {
+        (
+            1_000,
+            converted("thousand.csv", text(1_000).as_bytes(), "ods"),
+        )
+    } else {
+        // What `LibreOffice` wrote is read alike for both; each statement on a server takes its time.
+        (120, Some(text(120).into_bytes()))
     };
+    let Some(file) = file else { return };
+    become_things_once(database, &file, rows).await;
+}
+
+async fn become_things_once(database: &Database, file: &[u8], all: u32) {
     let rig = Rig::new(database, None).await;
+    let expected = [3, i64::from(all / 2), i64::from(all), i64::from(all)];
     let first = applied(&rig, file).await;
     assert_eq!(first.state, ImportState::Finished, "{first:?}");
-    assert_eq!(first.rows, counts(1_000, 1_000, 0, 0, 0));
+    assert_eq!(first.rows, counts(all, all, 0, 0, 0));
     assert_eq!(first.same_as, None);
-    assert_eq!(things(&rig).await, [3, 500, 1_000, 1_000]);
+    assert_eq!(things(&rig).await, expected);
     let one = rows(&rig, first.id).await[41].clone();
     assert_eq!(one.line, 43);
     assert_eq!(current(&rig, one.credential.unwrap()).await, "S3cret-41-x");
@@ -58,16 +66,16 @@ async fn a_thousand_rows_become_things_once(database: &Database) {
     let device = device.await.unwrap().body;
     assert_eq!(device["connectivities"][0]["port"], 22, "{device:?}");
     assert_eq!(rig.rows("batch_import_files", "TRUE").await, 0);
-    let told = "type = 'batch_import.finished' AND body LIKE '%\"created\":1000%'";
-    assert_eq!(rig.rows("events", told).await, 1);
+    let told = format!("type = 'batch_import.finished' AND body LIKE '%\"created\":{all}%'");
+    assert_eq!(rig.rows("events", &told).await, 1);
     lies_nowhere(&rig, "S3cret-").await;
     // Nothing is left to do, and the same file has nothing to do.
     let idle = rig.run(NAME, json!({})).await.unwrap();
     assert_eq!(idle.verdict, Verdict::Nothing);
     let again = applied(&rig, file).await;
-    assert_eq!(again.rows, counts(1_000, 0, 0, 1_000, 0));
+    assert_eq!(again.rows, counts(all, 0, 0, all, 0));
     assert_eq!(again.same_as, Some(first.id));
-    assert_eq!(things(&rig).await, [3, 500, 1_000, 1_000]);
+    assert_eq!(things(&rig).await, expected);
 }
 
 async fn a_file_that_is_not_acceptable_fails_as_a_whole(database: &Database) {
