@@ -16,11 +16,9 @@ use robotd::vault::MasterKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::support::database::{Database, on_both};
+use crate::support::database::Database;
 use crate::support::node::{Node, POLL};
 use crate::support::sshd::Sshd;
-
-on_both!(a_node_that_is_killed_in_a_change_leaves_a_secret_that_opens);
 
 const OLD: &str = "Right-Horse-7";
 const LIMIT: Duration = Duration::from_secs(20);
@@ -128,14 +126,16 @@ async fn recorded(database: &Database, node: &Node, id: &Value) -> [Option<Strin
     [current, candidate].map(|one| one.map(|one| one.secret.expose_secret().to_owned()))
 }
 
-async fn a_node_that_is_killed_in_a_change_leaves_a_secret_that_opens(database: &Database) {
+#[tokio::test]
+async fn a_node_that_is_killed_in_a_change_leaves_a_secret_that_opens() {
     let Some(machine) = Halting::start() else {
         return;
     };
-    let url = match &database.config {
-        StoreConfig::Sqlite { path } => format!("sqlite://{}", path.display()),
-        StoreConfig::Postgres { url, .. } => url.clone(),
+    let database = Database::sqlite().await;
+    let StoreConfig::Sqlite { path } = &database.config else {
+        panic!("a file")
     };
+    let url = format!("sqlite://{}", path.display());
     let mut node = Node::new("").on_database(&url);
     node.start().await;
     let key = machine.sshd.host_key("ed25519").fingerprint;
@@ -154,7 +154,7 @@ async fn a_node_that_is_killed_in_a_change_leaves_a_secret_that_opens(database: 
         node.kill();
         machine.go_on();
 
-        let [current, candidate] = recorded(database, &node, &id).await;
+        let [current, candidate] = recorded(&database, &node, &id).await;
         let (current, candidate) = (current.unwrap(), candidate.unwrap());
         assert_eq!(
             current, OLD,
@@ -181,7 +181,7 @@ async fn a_node_that_is_killed_in_a_change_leaves_a_secret_that_opens(database: 
                 .await;
             assert!(done["finished_at"].is_string(), "{moment}");
         }
-        let [current, candidate] = recorded(database, &node, &id).await;
+        let [current, candidate] = recorded(&database, &node, &id).await;
         assert_eq!(candidate, None, "{moment}");
         assert!(machine.opens(name, &current.unwrap()), "{moment}");
     }
