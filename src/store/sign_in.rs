@@ -55,4 +55,13 @@ impl Store {
     ) -> StoreResult<()> {
         write!(self, sign_in::settle(&sign_ins, refused, now))
     }
+
+    /// Counts as refused now what attempts of these operations reserved and did not settle: their executors are gone.
+    pub async fn sign_in_abandon(
+        &self,
+        operations: Vec<OperationId>,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        write!(self, sign_in::abandon(&operations, now))
+    }
 }

@@ -60,6 +60,7 @@ impl Robot for RetryOperations {
             .into_iter()
             .map(|(operation, process)| taken_from_the_dead(operation, process, now, registry));
         let lost = store.operation_move(lost.collect(), now).await?;
+        store.sign_in_abandon(lost.clone(), now).await?;
         let waiting = store.operation_waiting(now, BATCH_ROWS).await?;
         let moves = released(waiting, now, registry);
         let held: usize = moves

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 
 use super::{Conn, dialect};
+use crate::domain::id::OperationId;
 use crate::domain::operation::{Allowance, Refusals};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::QueryResult;
@@ -85,5 +86,22 @@ pub(in crate::store) fn settle(
             ))
             .execute(conn)?;
     }
+    Ok(())
+}
+
+/// Counts as refused now what was not settled.
+pub(in crate::store) fn abandon(
+    conn: &mut Conn,
+    operations: &[OperationId],
+    now: Timestamp,
+) -> QueryResult<()> {
+    let of_operations = tries::operation_id.eq_any(operations.iter().map(|id| id.0));
+    diesel::update(
+        tries::table
+            .filter(of_operations)
+            .filter(tries::settled.eq(false)),
+    )
+    .set((tries::at.eq(to_micros(now)), tries::settled.eq(true)))
+    .execute(conn)?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use reqwest::Method;
 use robotd::clock::{Clock as _, SystemClock};
 use robotd::domain::id::InventoryId;
@@ -168,8 +169,16 @@ async fn a_node_that_is_killed_in_a_change_leaves_a_secret_that_opens() {
         );
 
         node.start().await;
-        // As if the lease of the dead one, and the window of its sign-ins, had passed.
-        database.sql("UPDATE operations SET lease_until = 0 WHERE state = 1; UPDATE sign_in_tries SET at = 0").await;
+        // What the dead one had in hand is found at once, and the account left alone: its sign-ins may have been refused.
+        let far = (SystemClock.now() + TimeDelta::minutes(20)).to_rfc3339();
+        let path = format!("/operations/{}", change.as_str().unwrap());
+        node.until(&path, LIMIT, |view| {
+            view["state"] == "unverified" && view["run_at"].as_str() > Some(&far)
+        })
+        .await;
+        // As if that time had passed.
+        let passed = "UPDATE sign_in_tries SET at = 0; UPDATE operations SET run_at = 0 WHERE finished_at IS NULL";
+        database.sql(passed).await;
         let order = json!({"kind": "reconcile", "credential": id});
         let reconcile = node.send(Method::POST, "/operations", order).await["id"].clone();
         node.send(Method::POST, &format!("/robots/{RETRY}/run"), json!({}))
