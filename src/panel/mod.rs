@@ -11,7 +11,7 @@
 //! filters, paging and CSV from `list`.
 //!
 //! The panel owns no state: a session is a signed cookie (`session`), everything else is read anew. Why it is so:
-//! `docs/decisions/0008-panel.md`.
+//! `docs/decisions/0010-panel.md`.
 
 mod assets;
 mod executions;
