@@ -88,7 +88,7 @@ fn harmless(text: &str) -> String {
     }
 }
 
-/// The text that [`write`] made harmless, as it was.
+/// The text that [`write()`] made harmless, as it was.
 #[must_use]
 pub fn original(text: &str) -> &str {
     match text.strip_prefix('\'') {
