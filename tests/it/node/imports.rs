@@ -9,7 +9,7 @@ use crate::support::form::{form, media};
 use crate::support::node::Node;
 use crate::support::office::{converted, openpyxl};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const ROWS: usize = 400;
 
 /// Writes a workbook of openpyxl: texts, numbers, a date, a formula, and a row that is not acceptable.
@@ -58,10 +58,6 @@ async fn a_killed_import_goes_on_and_changes_nothing_twice() {
         return;
     }
     node.start().await;
-    // Nobody answers at the devices' address, and a draining node waits for whoever asks there.
-    let test = "/robots/operations.connectivity_test";
-    node.send(Method::PATCH, test, json!({"enabled": false}))
-        .await;
     let import = sent(&node, std::fs::read(&file).unwrap()).await;
     // Twice in the middle: after some rows have their answer, and once more.
     for rows in [1, 200] {
@@ -100,7 +96,8 @@ async fn a_killed_import_goes_on_and_changes_nothing_twice() {
     let mut seen = vec![Value::from(trail).to_string()];
     seen.push(Value::from(node.all("/events").await).to_string());
     seen.push(Value::from(node.all(&format!("{import}/rows")).await).to_string());
-    node.stop().await;
+    // Not in order: robots ask the devices meanwhile, where nobody answers, and a draining node waits for them.
+    node.kill();
     seen.extend([node.log(), node.output()]);
     for file in std::fs::read_dir(node.data_dir()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
