@@ -9,7 +9,7 @@ use super::super::error::{ApiError, Code, Problem};
 use super::super::path::PathId;
 use super::super::query::Query;
 use super::super::state::ApiState;
-use crate::connect::sheet::written::{Column, Shade, write};
+use crate::connect::sheet::form::{Column, Shade, write};
 use crate::domain::id::ImportId;
 use crate::domain::import::{ANSWER_COLUMNS, COLUMNS, Part, RowError};
 use crate::store::import::{Import, ImportRow};

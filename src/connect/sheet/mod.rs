@@ -6,17 +6,17 @@
 
 mod archive;
 mod delimited;
+pub mod form;
 mod opendocument;
 mod rows;
+mod table;
 mod workbook;
-mod writer;
-pub mod written;
 
 use std::fmt;
 
 use chrono::NaiveDateTime;
 
-pub use writer::{WriteError, delimited as csv, workbook as xlsx};
+pub use table::{WriteError, delimited as csv, workbook as xlsx};
 
 /// What a ZIP archive begins with, and so XLSX and `OpenDocument`.
 const ZIP: &[u8] = b"PK\x03\x04";

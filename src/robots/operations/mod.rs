@@ -1,7 +1,7 @@
-//! Robots that work on the accounts of credentials.
+//! Robots that work on devices and the accounts of credentials, and that take them in from spreadsheets.
 //!
-//! What is to be done stands in `operations`: people, other programs and robots order it there, and only the executor touches
-//! a target.
+//! What is to be done to an account stands in `operations`: people, other programs and robots order it there, and only the
+//! executor signs in to a target. The connectivity test only greets; an import changes the inventory alone.
 
 mod batch_import_processing;
 mod connectivity_test;

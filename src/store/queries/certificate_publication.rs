@@ -7,7 +7,7 @@ use super::certificate::detail;
 use super::event::insert_events;
 use super::sql::raced;
 use super::statement::{Bind, Statement, bind};
-use super::{Conn, Db};
+use super::{Conn, Db, statement};
 use crate::domain::id::InventoryId;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
@@ -223,6 +223,5 @@ impl Statement for Old {
 
 /// Removes publications that ended before an instant, at most `limit`.
 pub(in crate::store) fn prune(conn: &mut Conn, before: i64, limit: u32) -> QueryResult<usize> {
-    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
-    Ok(bind(Old, &binds).execute(conn)?)
+    statement::prune(conn, Old, before, limit)
 }

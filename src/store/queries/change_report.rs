@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 
 use super::sql::raced;
 use super::statement::{Bind, Statement, bind};
-use super::{Conn, audit, event, mail};
+use super::{Conn, audit, event, mail, statement};
 use crate::domain::id::InventoryId;
 use crate::domain::operation::{ChangeCause, OperationState};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
@@ -301,7 +301,6 @@ pub(in crate::store) fn prune_reports(
     limit: u32,
 ) -> QueryResult<u64> {
     let before = to_micros(now).saturating_sub(KEPT_MICROS);
-    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
-    let gone = bind(Old, &binds).execute(conn)?;
+    let gone = statement::prune(conn, Old, before, limit)?;
     Ok(u64::try_from(gone).unwrap_or(u64::MAX))
 }

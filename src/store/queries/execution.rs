@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Bool, SmallInt};
 
 use super::sql::Sql;
 use super::statement::{Bind, Statement, bind};
-use super::{Conn, operation, operation_report};
+use super::{Conn, operation, operation_report, statement};
 use crate::domain::id::{InventoryId, OperationId, TaskId};
 use crate::domain::inventory::column::Stored;
 use crate::domain::operation::OperationState;
@@ -134,25 +134,13 @@ pub(in crate::store) fn standing(
     rows.into_iter().map(standing).collect()
 }
 
-struct Waiting;
-
-impl Statement for Waiting {
-    type Row = (BigInt,);
-    const SQL: &'static str = "
-        SELECT id FROM operations WHERE id >= ? AND id < ? AND finished_at IS NULL AND state <> 1 ORDER BY id";
-}
-
 /// Its operations that wait.
 pub(in crate::store) fn waiting(
     conn: &mut Conn,
     execution: Execution,
 ) -> QueryResult<Vec<Operation>> {
     let first = execution.first.0;
-    let binds = [first, first + i64::from(execution.wanted)].map(Bind::Int);
-    let rows: Vec<(i64,)> = bind(Waiting, &binds).load(conn)?;
-    rows.into_iter()
-        .map(|(id,)| operation_report::get(conn, OperationId(id)))
-        .collect()
+    operation_report::open_of(conn, first..first + i64::from(execution.wanted))
 }
 
 struct Old;
@@ -170,6 +158,5 @@ pub(in crate::store) fn prune_executions(
     before: i64,
     limit: u32,
 ) -> QueryResult<usize> {
-    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
-    Ok(bind(Old, &binds).execute(conn)?)
+    statement::prune(conn, Old, before, limit)
 }

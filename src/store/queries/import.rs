@@ -9,7 +9,7 @@ use super::import_report::get;
 use super::rows::{Rows, storable};
 use super::sql::raced;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, audit};
+use super::{Conn, audit, statement};
 use crate::domain::id::{ImportId, ProcessId, TaskId};
 use crate::domain::import::{ImportState, RowAnswer};
 use crate::domain::time::{Timestamp, to_micros};
@@ -359,6 +359,5 @@ pub(in crate::store) fn prune_imports(
     before: i64,
     limit: u32,
 ) -> QueryResult<usize> {
-    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
-    Ok(bind(Old, &binds).execute(conn)?)
+    statement::prune(conn, Old, before, limit)
 }

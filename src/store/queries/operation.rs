@@ -6,13 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde_json::json;
 
-use super::Conn;
-use super::audit;
 use super::event::insert_events;
 use super::operation_report::get;
 use super::rows::{Rows, storable};
 use super::sql::raced;
 use super::statement::{Bind, Statement, bind, find};
+use super::{Conn, audit, statement};
 use crate::domain::id::{OperationId, ProcessId};
 use crate::domain::operation::OperationState;
 use crate::domain::time::{Timestamp, to_micros};
@@ -323,6 +322,5 @@ pub(in crate::store) fn prune_operations(
     before: i64,
     limit: u32,
 ) -> QueryResult<usize> {
-    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
-    Ok(bind(Old, &binds).execute(conn)?)
+    statement::prune(conn, Old, before, limit)
 }

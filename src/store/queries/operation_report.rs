@@ -1,6 +1,7 @@
 //! Reading operations, and credentials that need one. See `store::operation`.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -100,6 +101,18 @@ pub(in crate::store) fn get(conn: &mut Conn, id: OperationId) -> QueryResult<Ope
         .optional()?;
     row.ok_or_else(|| QueryError::not_found(format!("operation `{id}`")))?
         .into_operation()
+}
+
+/// Operations of a range of ids that are open and in nobody's hand.
+pub(super) fn open_of(conn: &mut Conn, ids: Range<i64>) -> QueryResult<Vec<Operation>> {
+    let rows: Vec<Row> = operations::table
+        .filter(operations::id.ge(ids.start).and(operations::id.lt(ids.end)))
+        .filter(operations::finished_at.is_null())
+        .filter(operations::state.ne(OperationState::Running.code()))
+        .order(operations::id)
+        .select(Row::as_select())
+        .load(conn)?;
+    rows.into_iter().map(Row::into_operation).collect()
 }
 
 /// Its attempts.

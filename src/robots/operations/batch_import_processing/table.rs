@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::connect::sheet::written::original;
+use crate::connect::sheet::form::original;
 use crate::connect::sheet::{Cell, Row};
 use crate::domain::import::{
     COLUMNS, Column, Holds, KEY_COLUMN, Part, RowError, column_named, is_answer, letters,
