@@ -31,7 +31,7 @@ pub const WARNING: &str = "Changing an interval of execution, the number of inst
                        can make data unavailable.";
 
 /// What may be changed over HTTP.
-const CHANGEABLE: [&str; 10] = [
+pub const CHANGEABLE: [&str; 10] = [
     "enabled",
     "instances",
     "schedule",
@@ -266,6 +266,15 @@ pub(super) async fn reset(
     let expected = condition.expected(robot.revision);
     let robot = reset_robot(&state, &robot, expected, &caller.name).await?;
     changed(&state, &robot).await
+}
+
+/// The configuration that a robot would have after a reset. Nothing is changed.
+///
+/// # Errors
+/// Defaults that do not fit the robot, which is a defect.
+pub fn propose_reset(robot: &Entry) -> Result<RobotConfig, ApiError> {
+    effective(&robot.definition, &Overrides::new())
+        .map_err(|errors| ApiError::fields(Code::Invalid, errors))
 }
 
 /// Takes a robot back to its defaults; in force when this returns.

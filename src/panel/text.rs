@@ -108,7 +108,7 @@ texts! {
     UNTIL = "until";
     DAYS = "On these days";
     AT_CLOSE = "When it closes";
-    JSON_HINT = "A JSON object";
+    JSON_HINT = "a JSON object";
     SAVE = "Change it";
     RESET = "Back to the defaults";
     CANCEL = "Cancel";

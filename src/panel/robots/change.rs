@@ -10,7 +10,7 @@ use super::wish::Wish;
 use crate::api::path::PathRobot;
 use crate::api::query::Query;
 use crate::api::robot_view::RobotView;
-use crate::api::robots::WARNING;
+use crate::api::robots::{CHANGEABLE, WARNING};
 use crate::api::{Admin, ApiError, ApiState, Caller, Code, robots};
 use crate::domain::robot::{FieldError, Overrides, RobotConfig};
 use crate::panel::form::{Fields, Posted};
@@ -58,6 +58,8 @@ struct ConfirmPage {
     robot: RobotView,
     fields: Fields,
     changes: Vec<Change>,
+    /// `change` or `reset`: what is confirmed.
+    order: &'static str,
     warning: &'static str,
     ticks: Ticks,
 }
@@ -127,6 +129,7 @@ impl Desk {
         fields: Fields,
         changes: Vec<Change>,
         config: RobotConfig,
+        order: &'static str,
     ) -> Result<HttpResponse, ApiError> {
         let plan = Plan::wished(&self.robot, config.schedule, config.window);
         let ticks = plan.ticks(&self.state, &self.robot, TICKS);
@@ -136,6 +139,7 @@ impl Desk {
             robot,
             fields,
             changes,
+            order,
             warning: WARNING,
             ticks,
         })
@@ -204,8 +208,8 @@ pub(in crate::panel) async fn apply(
         .keys()
         .any(|field| CAUTIONED.contains(&field.as_str()));
     if cautioned && fields.text("confirmed") != "yes" {
-        let changes = changes(&desk.view, &patch, &config);
-        return desk.caution(fields, changes, config);
+        let changes = changes(&desk.view, names(&patch), &config);
+        return desk.caution(fields, changes, config, "change");
     }
     let change = robots::change_robot(
         &desk.state,
@@ -233,7 +237,7 @@ fn stale(desk: Desk, fields: &Fields, mine: Wish) -> Result<HttpResponse, ApiErr
     let wish = mine.over(&base, Wish::of(&desk.view));
     let (mistakes, conflict) = match wish.patch(&desk.view) {
         Ok(patch) => match robots::propose(&desk.robot, &patch) {
-            Ok(config) => (Vec::new(), changes(&desk.view, &patch, &config)),
+            Ok(config) => (Vec::new(), changes(&desk.view, names(&patch), &config)),
             Err(error) => (error.bad_fields().to_vec(), Vec::new()),
         },
         Err(mistakes) => (mistakes, Vec::new()),
@@ -241,8 +245,16 @@ fn stale(desk: Desk, fields: &Fields, mine: Wish) -> Result<HttpResponse, ApiErr
     desk.form(wish, mistakes, Some(conflict))
 }
 
-/// What a patch changes, in words.
-fn changes(robot: &RobotView, patch: &Overrides, after: &RobotConfig) -> Vec<Change> {
+fn names(patch: &Overrides) -> impl Iterator<Item = &str> {
+    patch.keys().map(String::as_str)
+}
+
+/// What becomes of some fields, in words.
+fn changes<'a>(
+    robot: &RobotView,
+    fields: impl Iterator<Item = &'a str>,
+    after: &RobotConfig,
+) -> Vec<Change> {
     let on = |enabled| if enabled { t::ON } else { t::OFF }.to_owned();
     let wakes = |of: &Option<_>| {
         of.as_ref()
@@ -267,6 +279,21 @@ fn changes(robot: &RobotView, patch: &Overrides, after: &RobotConfig) -> Vec<Cha
             schedule::window_in_full(robot.window.as_ref()),
             schedule::window_in_full(after.window.as_ref()),
         ),
+        "overlap" => change(
+            t::OVERLAP,
+            words::overlap(robot.overlap).to_owned(),
+            words::overlap(after.overlap).to_owned(),
+        ),
+        "catch_up" => change(
+            t::CATCH_UP,
+            words::catch_up(robot.catch_up).to_owned(),
+            words::catch_up(after.catch_up).to_owned(),
+        ),
+        "retry" => change(
+            t::RETRY,
+            words::retry(&robot.retry),
+            words::retry(&after.retry),
+        ),
         "timeout" => change(t::TIMEOUT, length(robot.timeout), length(after.timeout)),
         "range" => change(
             t::RANGE,
@@ -275,18 +302,29 @@ fn changes(robot: &RobotView, patch: &Overrides, after: &RobotConfig) -> Vec<Cha
         ),
         _ => change(t::SETTINGS, json(&robot.settings), json(&after.settings)),
     };
-    patch.keys().map(|name| in_words(name)).collect()
+    fields.map(in_words).collect()
 }
 
-/// Takes a robot back to its defaults.
+/// Takes a robot back to its defaults, after a caution that shows what it changes.
 pub(in crate::panel) async fn reset(
     Admin(caller): Admin,
     PathRobot(robot): PathRobot,
     Posted(fields): Posted,
+    visit: Visit,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let seen = fields.text("revision").parse().unwrap_or_default();
-    robots::reset_robot(&state, &robot, Some(seen), &caller.name).await?;
-    let path = format!("/robots/{}", robot.name());
-    Ok(see_and_tell(&path, "reset", robot.name()))
+    let desk = desk(visit, caller, state, robot).await?;
+    let path = format!("/robots/{}", desk.view.name);
+    if fields.text("confirmed") != "yes" {
+        let config = robots::propose_reset(&desk.robot)?;
+        let mut changes = changes(&desk.view, CHANGEABLE.into_iter(), &config);
+        changes.retain(|change| change.before != change.after);
+        if changes.is_empty() {
+            return Ok(see_and_tell(&path, "unchanged", &desk.view.name));
+        }
+        return desk.caution(fields, changes, config, "reset");
+    }
+    robots::reset_robot(&desk.state, &desk.robot, Some(seen), &desk.caller.name).await?;
+    Ok(see_and_tell(&path, "reset", &desk.view.name))
 }

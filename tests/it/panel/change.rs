@@ -114,6 +114,10 @@ struct Form {
 impl Form {
     /// The form with some fields changed. Answers status and page.
     async fn send(&self, changed: &[(&str, &str)]) -> (u16, String) {
+        self.order("change", changed).await
+    }
+
+    async fn order(&self, order: &str, changed: &[(&str, &str)]) -> (u16, String) {
         let mut fields = vec![
             ("form_token", self.form_token.as_str()),
             ("revision", &self.revision),
@@ -126,10 +130,8 @@ impl Form {
         ];
         fields.retain(|(name, _)| changed.iter().all(|(known, _)| known != name));
         fields.extend(changed);
-        let answer = self
-            .visitor
-            .post("/robots/custom.quick/change", &fields)
-            .await;
+        let path = format!("/robots/custom.quick/{order}");
+        let answer = self.visitor.post(&path, &fields).await;
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 }
@@ -179,4 +181,17 @@ async fn a_form_works_without_scripts() {
     let window = json!({"start": "22:00", "end": "06:00", "days": ["mon"], "timezone": "America/Sao_Paulo", "at_close": "drain"});
     assert_eq!(node.get("/robots/custom.quick").await["window"], window);
     assert_eq!(form.send(&[]).await.0, 409, "the revision is an older one");
+    let robot = node.get("/robots/custom.quick").await;
+    let revision = robot["revision"].to_string();
+    let (status, page) = form.order("reset", &[("revision", &revision)]).await;
+    assert!(
+        status == 200 && page.contains("can make data unavailable"),
+        "{page}"
+    );
+    assert!(page.contains(words), "what is lost is shown: {page}");
+    assert_eq!(node.get("/robots/custom.quick").await["window"], window);
+    let confirmed = [("revision", revision.as_str()), ("confirmed", "yes")];
+    assert_eq!(form.order("reset", &confirmed).await.0, 303);
+    let robot = node.get("/robots/custom.quick").await;
+    assert!(robot["window"].is_null(), "{robot}");
 }
