@@ -60,6 +60,20 @@ impl<T> Sql<T> {
     /// is not kept.
     pub(in crate::store) fn list(&mut self, values: impl IntoIterator<Item = Stored>) -> &mut Self {
         self.varies = true;
+        self.tuple(values)
+    }
+
+    /// Adds `(…, …), (…, …)` of the rows. Only the statement of one row is kept in its prepared form.
+    pub(in crate::store) fn rows(&mut self, rows: &[Vec<Stored>]) -> &mut Self {
+        self.varies |= rows.len() > 1;
+        for (at, values) in rows.iter().enumerate() {
+            self.text(if at == 0 { "" } else { ", " });
+            self.tuple(values.iter().cloned());
+        }
+        self
+    }
+
+    fn tuple(&mut self, values: impl IntoIterator<Item = Stored>) -> &mut Self {
         let mut before = "(";
         for value in values {
             self.text(before).bind(value);
