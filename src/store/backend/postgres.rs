@@ -7,6 +7,7 @@ mod key_survey;
 pub(in crate::store) mod outside;
 mod threads;
 mod tls;
+pub(in crate::store) mod transfer;
 pub(in crate::store) mod url;
 
 #[path = "../queries/mod.rs"]
