@@ -17,7 +17,7 @@ use crate::store::secret::{
 };
 
 #[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = secret_versions, check_for_backend(Db))]
+#[diesel(table_name = secret_versions, check_for_backend(Db), treat_none_as_default_value = false)]
 struct Row {
     credential_id: i64,
     version: i64,

@@ -23,7 +23,7 @@ use crate::support::safe;
 /// Credentials of the full form, by hand: see the README, "Test it".
 const CREDENTIALS: usize = 100_000;
 /// As many as a build's time allows.
-const CREDENTIALS_IN_CI: usize = 1_000;
+const CREDENTIALS_IN_CI: usize = 500;
 /// For the full form on a slow machine.
 const LIMIT: Duration = Duration::from_mins(20);
 const ROBOT: &str = "operations.expired_password";
@@ -53,7 +53,7 @@ async fn flood(mut node: Node, database: StoreConfig) {
     let (count, quota) = if is_full() {
         (CREDENTIALS, 500)
     } else {
-        (CREDENTIALS_IN_CI, 300)
+        (CREDENTIALS_IN_CI, 150)
     };
     let name = match &database {
         StoreConfig::Sqlite { .. } => "SQLite",
@@ -149,7 +149,9 @@ async fn order_all(node: &Node, count: usize) -> Vec<usize> {
 }
 
 async fn each_once_and_spread(node: &Node, count: usize) {
-    let operations = node.all("/operations").await;
+    let mut operations = node.all("/operations").await;
+    // Every ten minutes the reconciliation orders something, too.
+    operations.retain(|one| one["kind"] == "change_password");
     assert_eq!(operations.len(), count);
     let whose: HashSet<&str> = operations
         .iter()
