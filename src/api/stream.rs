@@ -107,7 +107,14 @@ impl Listener {
                 json!({"id": id, "robot": self.name(*robot), "outcome": outcome}),
             )),
             Signal::Robot(robot) => Some(("robot", json!({"robot": self.name(*robot)}))),
-            Signal::TasksReady(_) | Signal::Scheduled(_) | Signal::Syslog => None,
+            Signal::TasksReady(_)
+            | Signal::Scheduled(_)
+            | Signal::Syslog
+            | Signal::Configured(_)
+            | Signal::Cancel { .. }
+            | Signal::Nodes
+            | Signal::Shares
+            | Signal::Anything => None,
         }
     }
 

@@ -19,6 +19,7 @@ pub mod retry;
 pub mod robot;
 pub mod schedule;
 pub mod sealed;
+pub mod share;
 pub mod task;
 pub mod tick;
 pub mod time;

@@ -2,10 +2,11 @@
 
 pub(in crate::store) mod connect;
 pub(in crate::store) mod dialect;
-mod exclusive;
 mod key_survey;
+pub(in crate::store) mod membership;
 pub(in crate::store) mod outside;
 mod threads;
+mod time;
 mod tls;
 pub(in crate::store) mod url;
 
@@ -26,7 +27,9 @@ use tokio::sync::mpsc;
 use super::QueryResult;
 use super::call::{CALLS_MAX, Extent, Job, job, submit};
 use super::health::Health;
+use crate::clock::ClockReading;
 use crate::store::StoreResult;
+use crate::store::signal::Signal;
 use crate::store::upkeep::Reachability;
 
 /// The connection the queries speak to.
@@ -47,7 +50,7 @@ pub(in crate::store) struct Engine {
     calls: mpsc::Sender<Job<Conn>>,
     looks: mpsc::Sender<Job<Conn>>,
     health: Arc<Health>,
-    exclusive: tokio::sync::Mutex<Option<exclusive::Held>>,
+    membership: tokio::sync::Mutex<Option<membership::Held>>,
 }
 
 impl Engine {
@@ -79,7 +82,7 @@ impl Engine {
             calls,
             looks,
             health,
-            exclusive: tokio::sync::Mutex::default(),
+            membership: tokio::sync::Mutex::default(),
         })
     }
 
@@ -115,12 +118,40 @@ impl Engine {
 
     /// Takes the database's lock in a session that is kept until this engine is dropped.
     pub(in crate::store) async fn hold_exclusively(&self) -> StoreResult<()> {
-        let mut held = self.exclusive.lock().await;
-        if held.is_none() {
-            *held =
-                Some(exclusive::hold(Arc::clone(&self.target), Arc::clone(&self.health)).await?);
+        self.hold(membership::Purpose::Alone).await.map(drop)
+    }
+
+    /// Becomes one of the database's nodes, which hear what the others send `told`; answers whether it is the only one
+    /// so far. Then no other one comes before [`Engine::registered`].
+    pub(in crate::store) async fn join(
+        &self,
+        deliver: membership::Deliver,
+        told: mpsc::Receiver<Signal>,
+    ) -> StoreResult<bool> {
+        self.hold(membership::Purpose::Member(deliver, told)).await
+    }
+
+    async fn hold(&self, purpose: membership::Purpose) -> StoreResult<bool> {
+        let mut held = self.membership.lock().await;
+        if held.is_some() {
+            return Ok(false);
         }
-        Ok(())
+        let (target, health) = (Arc::clone(&self.target), Arc::clone(&self.health));
+        let (taken, alone) = membership::hold(target, health, purpose).await?;
+        *held = Some(taken);
+        Ok(alone)
+    }
+
+    /// This node's row is there for others to see.
+    pub(in crate::store) async fn registered(&self) {
+        if let Some(held) = self.membership.lock().await.as_ref() {
+            held.registered();
+        }
+    }
+
+    /// The server's clock beside this machine's.
+    pub(in crate::store) async fn clock_reading(&self) -> StoreResult<ClockReading> {
+        self.read(time::reading).await
     }
 
     /// What the last statements met.

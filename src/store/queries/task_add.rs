@@ -42,7 +42,7 @@ macro_rules! task_rows {
     () => {
         "{rows id int, robot int, trigger_code int, status int, payload text, priority int, run_at int, deadline int,
             key text, max_attempts int, planned_at int, event int, requested_by text, now int, process int, node int,
-            started int, attempts int}"
+            started int, attempts int, for_node int}"
     };
 }
 
@@ -50,10 +50,10 @@ macro_rules! insert_tasks {
     () => {
         "INSERT INTO tasks (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
             attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id, node_id,
-            started_at, cancel_requested)
+            started_at, cancel_requested, for_node_id)
         SELECT x.id, x.robot, x.trigger_code, x.status, x.payload, x.priority, x.run_at, x.deadline, x.key,
             x.attempts, x.max_attempts, 0, x.planned_at, x.event, x.requested_by, x.now, x.process, x.node,
-            x.started, FALSE
+            x.started, FALSE, x.for_node
         FROM "
     };
 }
@@ -170,6 +170,7 @@ pub(in crate::store) fn add(
             claim.map(|claim| claim.node.0).into(),
             claim.map(|claim| to_micros(claim.started_at)).into(),
             claim.map_or(0, |claim| claim.attempt).into(),
+            task.for_node.map(|node| node.0).into(),
         ]);
         registered.started.extend(claimed);
     }

@@ -20,6 +20,7 @@ mod report;
 mod sample;
 mod schema;
 mod secret;
+mod share;
 mod task;
 mod task_end;
 mod task_list;

@@ -148,6 +148,11 @@ pub(in crate::store) fn lock_audit(conn: &mut Conn) -> QueryResult<()> {
     Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520931)")?)
 }
 
+/// Keeps other exchanges of shares away until the end of the transaction. The number is any, but the same in every robotd.
+pub(in crate::store) fn lock_shares(conn: &mut Conn) -> QueryResult<()> {
+    Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520932)")?)
+}
+
 /// What makes a JSON object of names and values.
 pub(in crate::store) const JSON_OBJECT: &str = "json_build_object";
 
