@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use robotd::clock::{Clock as _, SystemClock};
+use robotd::connect::command::GuardProgram;
 use robotd::domain::id::{NodeId, ProcessId};
 use robotd::domain::pool::{PoolEffect, PoolEvent, PoolState};
 use robotd::domain::robot::{FieldError, Sharding};
@@ -131,6 +132,7 @@ fn looped(robot: Arc<dyn Robot>, runs: u64) -> Duration {
             node_started_at: SystemClock.now(),
             data_dir: folder.path().to_owned(),
             mail: None,
+            guard: GuardProgram::this_program(),
         };
         let runs = u32::try_from(runs).unwrap();
         runtime::bench::run_loop(tools, robot, runs)

@@ -15,6 +15,7 @@ use crate::api::{self, ApiState};
 use crate::clock::{Clock, ServerClock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::domain::access::{Role, token_hash, token_text};
+use crate::panel::{self, Panel};
 use crate::robot::Robot;
 use crate::robot::safe::Safe;
 use crate::robots;
@@ -78,6 +79,8 @@ pub async fn serve(
         .context("failed to become a node of the database")?;
     let (clock, server_clock) = clock_of(&store).await?;
     let safe = open_safe(&config.data_dir, &store, clock.as_ref()).await?;
+    let panel =
+        Panel::new(&MasterKey::read(&config.data_dir).context("failed to read the master key")?);
     let admin_token = first_token(&config.data_dir, &store, &clock).await?;
     let runtime = runtime::start(RuntimeConfig {
         store: store.clone(),
@@ -105,7 +108,7 @@ pub async fn serve(
         streams_end.clone(),
     );
     beside(api::count_outcomes(state.clone()));
-    let (listen, server) = listen(listener, state)?;
+    let (listen, server) = listen(listener, state, panel)?;
     told(&Started {
         listen,
         admin_token,
@@ -224,14 +227,19 @@ pub fn in_system<F: Future>(work: F) -> F::Output {
     actix_web::rt::System::new().block_on(work)
 }
 
-fn listen(listener: TcpListener, state: ApiState) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+fn listen(
+    listener: TcpListener,
+    state: ApiState,
+    panel: Panel,
+) -> anyhow::Result<(SocketAddr, ServerHandle)> {
     let bound = listener
         .local_addr()
         .context("failed to read the address")?;
     let server = HttpServer::new(move || {
         App::new()
             .configure(|app| api::configure(app, state.clone()))
-            .default_service(web::to(api::not_found))
+            .configure(|app| panel::configure(app, panel.clone()))
+            .default_service(web::to(panel::not_found))
     })
     .workers(HTTP_WORKERS)
     .client_request_timeout(REQUEST_HEAD_LIMIT)

@@ -23,6 +23,8 @@ pub mod intake;
 
 pub mod api;
 
+pub mod panel;
+
 pub mod app;
 
 pub mod config;

@@ -46,6 +46,24 @@ enum Finding {
     Unavailable(StoreError),
 }
 
+impl From<StoreResult<Option<Caller>>> for Finding {
+    fn from(found: StoreResult<Option<Caller>>) -> Self {
+        match found {
+            Ok(Some(caller)) => Self::Known(caller),
+            Ok(None) => Self::UnknownToken,
+            Err(error) => Self::Unavailable(error),
+        }
+    }
+}
+
+impl Caller {
+    /// What identifies its token. Whoever knows it cannot make the token of it.
+    #[must_use]
+    pub const fn token_hash(&self) -> [u8; 32] {
+        self.hash
+    }
+}
+
 /// Tokens looked up within the last two seconds.
 #[derive(Debug, Default)]
 pub struct TokenCache(Mutex<HashMap<[u8; 32], (Caller, Instant)>>);
@@ -69,7 +87,10 @@ impl TokenCache {
 }
 
 /// The caller whose token has this hash, while the token lives.
-pub(super) async fn caller_of(state: &ApiState, hash: [u8; 32]) -> StoreResult<Option<Caller>> {
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn caller_of(state: &ApiState, hash: [u8; 32]) -> StoreResult<Option<Caller>> {
     if let Some(caller) = state.tokens.get(&hash) {
         return Ok(Some(caller));
     }
@@ -85,18 +106,33 @@ pub(super) async fn caller_of(state: &ApiState, hash: [u8; 32]) -> StoreResult<O
     Ok(Some(caller))
 }
 
+/// The caller whose token this is, while it lives.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn caller_by_token(state: &ApiState, token: &str) -> StoreResult<Option<Caller>> {
+    if looks_like_token(token) {
+        caller_of(state, token_hash(token)).await
+    } else {
+        Ok(None)
+    }
+}
+
 /// Looks the token of a request up and leaves the finding for the extractors.
 pub(super) async fn identify(request: &HttpRequest) {
     let finding = match (bearer(request), request.app_data::<web::Data<ApiState>>()) {
         (None, _) => Finding::NoToken,
-        (Some(token), Some(state)) if looks_like_token(token) => {
-            match caller_of(state, token_hash(token)).await {
-                Ok(Some(caller)) => Finding::Known(caller),
-                Ok(None) => Finding::UnknownToken,
-                Err(error) => Finding::Unavailable(error),
-            }
-        }
-        (Some(_), _) => Finding::UnknownToken,
+        (Some(token), Some(state)) => caller_by_token(state, token).await.into(),
+        (Some(_), None) => Finding::UnknownToken,
+    };
+    request.extensions_mut().insert(finding);
+}
+
+/// Leaves what a session stands for to the extractors: the token of this hash, or none.
+pub async fn identify_session(request: &HttpRequest, token_hash: Option<[u8; 32]>) {
+    let finding = match (token_hash, request.app_data::<web::Data<ApiState>>()) {
+        (Some(hash), Some(state)) => caller_of(state, hash).await.into(),
+        _ => Finding::NoToken,
     };
     request.extensions_mut().insert(finding);
 }

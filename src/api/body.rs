@@ -149,7 +149,8 @@ fn parse_tracked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     Ok(value)
 }
 
-fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+/// What a body that cannot be read is answered.
+pub(super) fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let path = error.path().to_string();
     let inner = error.into_inner();
     if inner.is_data() {

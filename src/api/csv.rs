@@ -10,6 +10,9 @@ use super::error::ApiError;
 use super::paging::{ListView, cursor_text};
 use crate::store::page::Page;
 
+/// Media type of tables.
+pub const CSV: &str = "text/csv; charset=utf-8";
+
 /// A row of a report.
 pub trait Row: Serialize {
     /// The columns in CSV, by the names of the fields, dots between nested ones.
@@ -39,7 +42,7 @@ pub(super) fn report_as<T: Serialize>(
         answer.insert_header((header::LINK, next_link(request, cursor)));
     }
     if prefers(request.headers(), "text/csv") {
-        answer.insert_header((header::CONTENT_TYPE, "text/csv; charset=utf-8"));
+        answer.insert_header((header::CONTENT_TYPE, CSV));
         return Ok(answer.body(table(&page.items, columns)?));
     }
     Ok(answer.json(ListView {
@@ -59,7 +62,8 @@ fn next_link(request: &HttpRequest, cursor: &str) -> String {
 }
 
 /// Whether `Accept` names `media` and weighs it at least as much as JSON. Wildcards mean JSON.
-pub(super) fn prefers(headers: &HeaderMap, media: &str) -> bool {
+#[must_use]
+pub fn prefers(headers: &HeaderMap, media: &str) -> bool {
     let mut wanted = 0.0_f32;
     let mut json = 0.0_f32;
     for value in headers
@@ -85,17 +89,52 @@ pub(super) fn prefers(headers: &HeaderMap, media: &str) -> bool {
 }
 
 fn table<T: Serialize>(rows: &[T], columns: &[&str]) -> Result<Vec<u8>, ApiError> {
-    let mut csv = WriterBuilder::new()
+    let mut text = line(columns)?;
+    text.extend(body(rows, columns)?);
+    Ok(text)
+}
+
+/// The header row of a table of `T`.
+///
+/// # Errors
+/// A defect of the writer.
+pub fn head<T: Row>() -> Result<Vec<u8>, ApiError> {
+    line(T::COLUMNS)
+}
+
+/// Rows of a table of `T`, without its header row.
+///
+/// # Errors
+/// A defect of the writer.
+pub fn rows<T: Row>(rows: &[T]) -> Result<Vec<u8>, ApiError> {
+    body(rows, T::COLUMNS)
+}
+
+fn line(cells: &[&str]) -> Result<Vec<u8>, ApiError> {
+    let mut csv = writer();
+    csv.write_record(cells).map_err(ApiError::internal)?;
+    finished(csv)
+}
+
+fn writer() -> csv::Writer<Vec<u8>> {
+    WriterBuilder::new()
         .terminator(Terminator::CRLF)
-        .from_writer(Vec::new());
-    csv.write_record(columns).map_err(ApiError::internal)?;
+        .from_writer(Vec::new())
+}
+
+fn finished(csv: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, ApiError> {
+    csv.into_inner()
+        .map_err(|error| ApiError::internal(error.into_error()))
+}
+
+fn body<T: Serialize>(rows: &[T], columns: &[&str]) -> Result<Vec<u8>, ApiError> {
+    let mut csv = writer();
     for row in rows {
         let value = serde_json::to_value(row).map_err(ApiError::internal)?;
         let cells = columns.iter().map(|column| cell(field(&value, column)));
         csv.write_record(cells).map_err(ApiError::internal)?;
     }
-    csv.into_inner()
-        .map_err(|error| ApiError::internal(error.into_error()))
+    finished(csv)
 }
 
 fn field<'a>(row: &'a Value, column: &str) -> &'a Value {

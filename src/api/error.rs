@@ -264,6 +264,12 @@ impl ApiError {
         self.code
     }
 
+    /// The bad fields it names.
+    #[must_use]
+    pub fn bad_fields(&self) -> &[FieldError] {
+        &self.errors
+    }
+
     fn log_source(&self) {
         let Some(source) = &self.source else { return };
         if self.code == Code::Internal {

@@ -12,7 +12,7 @@ use super::processes::{one, views};
 use super::query::{FromParams, Params, Query, RobotParams, Selected};
 use super::state::ApiState;
 use crate::domain::id::{NodeId, ProcessId};
-use crate::store::page::Page;
+use crate::store::page::{Page, PageRequest};
 use crate::store::process::ProcessFilter;
 
 /// Filter by node.
@@ -21,7 +21,7 @@ use crate::store::process::ProcessFilter;
 pub struct NodeParam {
     /// Only executions on this node, by id.
     #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$", nullable = false)]
-    node: Option<NodeId>,
+    pub node: Option<NodeId>,
 }
 
 impl FromParams for NodeParam {
@@ -30,6 +30,31 @@ impl FromParams for NodeParam {
             node: params.id("node"),
         }
     }
+}
+
+/// What selects executions.
+pub type ExecutionParams = (RobotParams, NodeParam);
+
+/// A part of the report **In execution**.
+///
+/// # Errors
+/// An unknown robot, a database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    (robots, only): &ExecutionParams,
+    page: PageRequest,
+) -> Result<Page<ProcessView>, ApiError> {
+    let robots = match robots.select(state).await? {
+        Selected::All => Vec::new(),
+        Selected::Some(robots) => robots,
+        Selected::Nothing => return Ok(Page::default()),
+    };
+    let filter = ProcessFilter {
+        robots,
+        node: only.node,
+        ..ProcessFilter::default()
+    };
+    views(state, state.store.execution_list(filter, page).await?).await
 }
 
 /// What runs right now, in the whole cluster, newest first. CSV by `Accept: text/csv`.
@@ -45,26 +70,8 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let robots = match robots.select(&state).await? {
-        Selected::All => Vec::new(),
-        Selected::Some(robots) => robots,
-        Selected::Nothing => {
-            return report::<ProcessView>(
-                &request,
-                Page {
-                    items: Vec::new(),
-                    next: None,
-                },
-            );
-        }
-    };
-    let filter = ProcessFilter {
-        robots,
-        node: only.node,
-        ..ProcessFilter::default()
-    };
-    let page = state.store.execution_list(filter, page.request()).await?;
-    report(&request, views(&state, page).await?)
+    let only = (robots, only);
+    report(&request, select(&state, &only, page.request()).await?)
 }
 
 /// Asks an execution to stop. It ends as `cancelled` when its robot lets go, or is dropped.
@@ -82,7 +89,16 @@ pub(super) async fn cancel(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    cancel_execution(&state, id).await?;
+    Ok(HttpResponse::Accepted().json(one(&state, id).await?))
+}
+
+/// Asks an execution to stop.
+///
+/// # Errors
+/// There is none of this id, or it has ended; a database that does not answer.
+pub async fn cancel_execution(state: &ApiState, id: ProcessId) -> Result<(), ApiError> {
     let effect = state.store.execution_cancel(id, state.now()).await?;
     state.handle.cancel(effect);
-    Ok(HttpResponse::Accepted().json(one(&state, id).await?))
+    Ok(())
 }

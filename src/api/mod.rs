@@ -5,6 +5,7 @@
 //! its signature. The API owns no state but counters, a two-second cache of tokens and the open streams.
 //! The views are public: the panel shows what the API answers. Conventions are in `docs/API.md`.
 
+pub mod activity;
 pub mod audit;
 pub mod auth;
 pub mod body;
@@ -15,6 +16,7 @@ pub mod etag;
 pub mod events;
 pub mod executions;
 pub mod health;
+pub mod imports;
 mod inventory;
 pub mod metrics;
 pub mod nodes;
@@ -34,7 +36,7 @@ pub mod schema;
 pub mod state;
 pub mod stats;
 pub mod stream;
-mod table;
+pub mod table;
 pub mod task_view;
 pub mod tasks;
 pub mod ticks;
@@ -83,10 +85,19 @@ fn table() -> Vec<Endpoint> {
             .post(operations::create),
         at("/api/v1/operations/{id}").get(operations::get),
         at("/api/v1/operations/{id}/cancel").post(operations::cancel),
+        at("/api/v1/imports")
+            .get(imports::list)
+            .post(imports::create),
+        at("/api/v1/imports/template.xlsx").get(imports::template),
+        at("/api/v1/imports/{id}").get(imports::get),
+        at("/api/v1/imports/{id}/rows").get(imports::rows),
+        at("/api/v1/imports/{id}/result.xlsx").get(imports::result),
+        at("/api/v1/imports/{id}/cancel").post(imports::cancel),
         at("/api/v1/ticks").get(ticks::list),
         at("/api/v1/audit").get(audit::list),
         at("/api/v1/nodes").get(nodes::list),
         at("/api/v1/stats").get(stats::show),
+        at("/api/v1/stats/activity").get(activity::show),
         at("/api/v1/stream").get(stream::open),
         at("/api/v1/openapi.json").get(docs::description),
         at("/api/v1/docs").get(docs::folder),
@@ -108,7 +119,11 @@ fn nouns() -> Vec<Endpoint> {
                 .delete(inventory::remove),
         ]
     };
-    let mut all = vec![at("/api/v1/credentials/{id}/view").post(inventory::view_secret)];
+    let mut all = vec![
+        at("/api/v1/credentials/{id}/view").post(inventory::view_secret),
+        at("/api/v1/certificate-issuers/{id}/key").post(inventory::issuer_key),
+        at("/api/v1/certificate-automations/{id}/renew").post(inventory::renew_certificate),
+    ];
     for lines in [
         things("/api/v1/sites", "/api/v1/sites/{id}"),
         things("/api/v1/devices", "/api/v1/devices/{id}"),
@@ -123,6 +138,18 @@ fn nouns() -> Vec<Endpoint> {
         things(
             "/api/v1/operation-templates",
             "/api/v1/operation-templates/{id}",
+        ),
+        things(
+            "/api/v1/certificate-issuers",
+            "/api/v1/certificate-issuers/{id}",
+        ),
+        things(
+            "/api/v1/certificate-automations",
+            "/api/v1/certificate-automations/{id}",
+        ),
+        things(
+            "/api/v1/certificate-bindings",
+            "/api/v1/certificate-bindings/{id}",
         ),
     ] {
         all.extend(lines);

@@ -1,4 +1,4 @@
-//! What happens to every request: its caller is identified, it is measured, a panic in a handler becomes a 500, and nothing of
+//! What happens to every request: its caller is identified by its token, it is measured, a panic in a handler becomes a 500, and nothing of
 //! the answer is kept by caches.
 
 use std::panic::AssertUnwindSafe;
@@ -15,16 +15,27 @@ use super::auth;
 use super::error::ApiError;
 use super::state::ApiState;
 
-/// Identifies the caller of a request, measures it and catches a panic of its handler.
-///
-/// Actix would drop the connection without an answer, and the caller could not tell a defect from a
-/// broken line.
+/// Identifies the caller of a request by its token, and watches it.
 pub(super) async fn observe<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let started = Instant::now();
     auth::identify(request.request()).await;
+    watch(request, next).await
+}
+
+/// Measures a request and catches a panic of its handler.
+///
+/// Actix would drop the connection without an answer, and the caller could not tell a defect from a
+/// broken line.
+///
+/// # Errors
+/// Those of the request, and a defect where its handler panicked.
+pub async fn watch<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let started = Instant::now();
     let method = request.method().clone();
     let route = request.match_pattern().unwrap_or_default();
     let state = request.app_data::<web::Data<ApiState>>().cloned();

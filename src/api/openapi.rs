@@ -13,8 +13,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{PROBLEM_JSON, Problem, ProblemField};
 use super::inventory::describe::Nouns;
 use super::{
-    audit, docs, events, executions, health, metrics, nodes, operations, preview, process_log,
-    processes, robots, schema, stats, stream, tasks, ticks,
+    activity, audit, docs, events, executions, health, imports, metrics, nodes, operations,
+    preview, process_log, processes, robots, schema, stats, stream, tasks, ticks,
 };
 
 #[derive(OpenApi)]
@@ -28,7 +28,9 @@ use super::{
         processes::list, processes::get, process_log::read,
         executions::list, executions::cancel,
         operations::list, operations::create, operations::get, operations::cancel,
-        ticks::list, audit::list, nodes::list, stats::show, stream::open,
+        imports::list, imports::create, imports::template, imports::get, imports::rows, imports::result,
+        imports::cancel,
+        ticks::list, audit::list, nodes::list, stats::show, activity::show, stream::open,
         docs::description, docs::folder,
     ),
     components(schemas(
@@ -49,7 +51,11 @@ use super::{
         (name = "user-groups", description = "People who are treated alike"),
         (name = "certificates", description = "What must be renewed in time"),
         (name = "operation-templates", description = "How operations are carried out"),
+        (name = "certificate-issuers", description = "Who issues certificates"),
+        (name = "certificate-automations", description = "Which certificates are renewed, and when"),
+        (name = "certificate-bindings", description = "Where certificates are published"),
         (name = "operations", description = "What is done to the accounts of credentials"),
+        (name = "imports", description = "Spreadsheets that become things of the inventory"),
         (name = "ticks", description = "Planned instants and what became of them"),
         (name = "events", description = "Messages from other components"),
         (name = "audit", description = "Who changed what"),

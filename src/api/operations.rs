@@ -15,8 +15,8 @@ use super::query::{FromParams, Params, Query};
 use super::state::ApiState;
 use super::time::check_time;
 use crate::domain::id::{InventoryId, OperationId};
-use crate::domain::inventory;
-use crate::domain::operation::{OperationKind, OperationState};
+use crate::domain::inventory::Noun as Inventory;
+use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::robot::FieldError;
 use crate::domain::time::Timestamp;
 use crate::robot::operation;
@@ -38,6 +38,10 @@ pub struct CreateOperationBody {
     /// To whose account.
     #[schema(value_type = String)]
     credential: InventoryId,
+    /// The template, for `run_template` and for nothing else.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    template: Option<InventoryId>,
     /// Not before this; at once when absent.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -57,6 +61,15 @@ impl CreateOperationBody {
             if let Some(Err(error)) = at.map(check_time) {
                 errors.push(FieldError::new(field, error.to_string()));
             }
+        }
+        let runs = self.kind == OperationKind::RunTemplate;
+        if runs != self.template.is_some() {
+            let detail = if runs {
+                "must name the template to run"
+            } else {
+                "must stand with `run_template` only"
+            };
+            errors.push(FieldError::new("template", detail));
         }
         let begins = self.run_at.unwrap_or(now);
         if self.expires_at.is_some_and(|end| end <= begins) {
@@ -90,6 +103,9 @@ pub struct OperationView {
     /// Not begun after this.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
+    /// The template, of `run_template`.
+    #[schema(value_type = Option<String>)]
+    template: Option<InventoryId>,
     /// The version of the new secret. While the operation is open, the target may know it.
     candidate_version: Option<i64>,
     /// Who ordered it.
@@ -115,6 +131,7 @@ impl Row for OperationView {
         "attempts",
         "run_at",
         "expires_at",
+        "template",
         "candidate_version",
         "requested_by",
         "created_at",
@@ -134,6 +151,7 @@ impl From<Operation> for OperationView {
             attempts: operation.attempts,
             run_at: operation.run_at,
             expires_at: operation.expires_at,
+            template: operation.template,
             candidate_version: operation.candidate,
             requested_by: operation.requested_by,
             created_at: operation.created_at,
@@ -235,20 +253,18 @@ pub(super) async fn create(
     if !errors.is_empty() {
         return Err(ApiError::fields(Code::Invalid, errors));
     }
-    let noun = inventory::Noun::Credential;
-    match state.inventory.get(noun, body.credential).await {
-        Err(StoreError::NotFound { .. }) => {
-            let detail = format!("there is no credential `{}`", body.credential);
-            return Err(ApiError::field(Code::Invalid, "credential", detail));
-        }
-        found => found?,
-    };
+    must_be_there(&state, Inventory::Credential, body.credential).await?;
+    if let Some(template) = body.template {
+        must_be_there(&state, Inventory::OperationTemplate, template).await?;
+    }
     let order = NewOperation {
         kind: body.kind,
         credential: body.credential,
         run_at: body.run_at,
         expires_at: body.expires_at,
+        template: body.template,
         requested_by: caller.name.clone(),
+        cause: ChangeCause::Ordered,
     };
     let made = operation::order(&state.store, state.registry(), Vec::from([order]), now).await?;
     let Some(id) = made.first() else {
@@ -259,6 +275,21 @@ pub(super) async fn create(
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, format!("/api/v1/operations/{id}")))
         .json(view))
+}
+
+/// Refuses a field that names a thing that is not there.
+async fn must_be_there(state: &ApiState, noun: Inventory, id: InventoryId) -> Result<(), ApiError> {
+    match state.inventory.get(noun, id).await {
+        Err(StoreError::NotFound { .. }) => {
+            let field = match noun {
+                Inventory::OperationTemplate => "template",
+                _ => noun.spec().word,
+            };
+            let detail = format!("there is no {} `{id}`", noun.title());
+            Err(ApiError::field(Code::Invalid, field, detail))
+        }
+        found => Ok(found.map(drop)?),
+    }
 }
 
 /// Operations, newest first. CSV by `Accept: text/csv`.
@@ -313,11 +344,12 @@ pub(super) async fn get(
     )
 )]
 pub(super) async fn cancel(
-    _: Operator,
+    Operator(caller): Operator,
     PathId(id): PathId<OperationId>,
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<OperationView>, ApiError> {
-    let cancelled = operation::cancel(&state.store, id, state.now()).await?;
+    let (registry, now) = (state.registry(), state.now());
+    let cancelled = operation::cancel(&state.store, registry, id, &caller.name, now).await?;
     Ok(web::Json(cancelled.into()))
 }

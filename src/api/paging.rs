@@ -76,7 +76,7 @@ impl PageParams {
 
 /// The cursor of `key` in the list at `path`.
 #[must_use]
-pub(super) fn cursor_text(path: &str, key: i64) -> String {
+pub fn cursor_text(path: &str, key: i64) -> String {
     format!("{key:016x}{}", check(path, key))
 }
 

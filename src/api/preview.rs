@@ -17,6 +17,7 @@ use crate::domain::schedule::Schedule;
 use crate::domain::tick::{ClockNote, Decision, TickPlan, preview};
 use crate::domain::time::Timestamp;
 use crate::domain::window::Window;
+use crate::robot::registry::Entry;
 
 /// Instants shown when the caller names no number: a day of hours and some more.
 const COUNT_DEFAULT: u32 = 25;
@@ -30,19 +31,19 @@ const COUNT_MAX: u32 = 100;
 pub struct PreviewBody {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    schedule: Option<ObjectOnly<Schedule>>,
+    pub schedule: Option<ObjectOnly<Schedule>>,
     /// Null: no window.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
-    window: Option<Option<ObjectOnly<Window>>>,
+    pub window: Option<Option<ObjectOnly<Window>>>,
     /// First instant that may be shown; now when absent.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    from: Option<Timestamp>,
+    pub from: Option<Timestamp>,
     /// How many instants; 25 when absent.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100)]
-    count: Option<u32>,
+    pub count: Option<u32>,
 }
 
 impl RequestBody for PreviewBody {
@@ -55,7 +56,7 @@ impl RequestBody for PreviewBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PreviewView {
     /// In order.
-    items: Vec<PlannedView>,
+    pub items: Vec<PlannedView>,
 }
 
 /// One planned instant, as it would be decided on time with no run open.
@@ -63,16 +64,16 @@ pub struct PreviewView {
 pub struct PlannedView {
     /// The instant.
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     /// The same in the zone of the schedule, else of the window, else UTC.
     #[schema(value_type = String, format = DateTime)]
-    local: String,
+    pub local: String,
     /// `fired` or `skipped:window`.
     #[schema(value_type = schema::DecisionSchema)]
-    decision: Decision,
+    pub decision: Decision,
     /// What the change of the clock does to it, on those nights.
     #[schema(value_type = Option<schema::ClockNoteSchema>)]
-    note: Option<ClockNote>,
+    pub note: Option<ClockNote>,
 }
 
 /// The next ticks under a proposed schedule and window. Nothing is changed.
@@ -89,6 +90,18 @@ pub(super) async fn show(
     Json(body): Json<PreviewBody>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<PreviewView>, ApiError> {
+    planned(&state, &robot, body).map(web::Json)
+}
+
+/// The next planned instants of a robot under a proposed schedule and window.
+///
+/// # Errors
+/// A number or an instant out of bounds; a robot without a schedule where none is proposed.
+pub fn planned(
+    state: &ApiState,
+    robot: &Entry,
+    body: PreviewBody,
+) -> Result<PreviewView, ApiError> {
     let invalid = |field: &str, detail: String| ApiError::field(Code::Invalid, field, detail);
     let count = body.count.unwrap_or(COUNT_DEFAULT);
     if !(1..=COUNT_MAX).contains(&count) {
@@ -131,7 +144,7 @@ pub(super) async fn show(
         decision: t.decision,
         note: t.note,
     });
-    Ok(web::Json(PreviewView {
+    Ok(PreviewView {
         items: items.collect(),
-    }))
+    })
 }

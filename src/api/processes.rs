@@ -56,15 +56,7 @@ pub(super) async fn list(
     let robots = match robots.select(&state).await? {
         Selected::All => Vec::new(),
         Selected::Some(robots) => robots,
-        Selected::Nothing => {
-            return report::<ProcessView>(
-                &request,
-                Page {
-                    items: Vec::new(),
-                    next: None,
-                },
-            );
-        }
+        Selected::Nothing => return report::<ProcessView>(&request, Page::default()),
     };
     let filter = ProcessFilter {
         robots,

@@ -166,14 +166,24 @@ impl<'a> Params<'a> {
     }
 }
 
+impl<T: FromParams> Query<T> {
+    /// Reads the query string of a request for `path`.
+    ///
+    /// # Errors
+    /// Every parameter that is bad or unknown.
+    pub fn read(path: &str, query: &str) -> Result<Self, ApiError> {
+        let mut params = Params::parse(path, query);
+        let value = T::from_params(&mut params);
+        params.finish().map(|()| Self(value))
+    }
+}
+
 impl<T: FromParams> FromRequest for Query<T> {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let mut params = Params::parse(request.path(), request.query_string());
-        let value = T::from_params(&mut params);
-        ready(params.finish().map(|()| Self(value)))
+        ready(Self::read(request.path(), request.query_string()))
     }
 }
 

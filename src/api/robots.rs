@@ -1,5 +1,8 @@
 //! `/robots`: configuration and live state, and the only way to change it.
 
+use std::sync::Arc;
+
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,18 +19,19 @@ use super::robot_view::{ChangedRobotView, RobotView, last_runs, view};
 use super::schema::RobotPatch;
 use super::state::ApiState;
 use super::task_view::{TaskView, order};
+use super::tasks::{location, register};
 use crate::domain::category::Category;
-use crate::domain::robot::{FieldError, Overrides, RobotStatus};
+use crate::domain::robot::{FieldError, Overrides, RobotConfig, RobotStatus, merge};
 use crate::domain::task::{PAYLOAD_BYTES_MAX, Trigger};
-use crate::robot::registry::Entry;
+use crate::robot::registry::{Entry, effective};
 use crate::store::task::NewTask;
 
 /// The caution of the product page, for people who change a robot.
-const WARNING: &str = "Changing an interval of execution, the number of instances or the status of a robot \
+pub const WARNING: &str = "Changing an interval of execution, the number of instances or the status of a robot \
                        can make data unavailable.";
 
 /// What may be changed over HTTP.
-const CHANGEABLE: [&str; 10] = [
+pub const CHANGEABLE: [&str; 10] = [
     "enabled",
     "instances",
     "schedule",
@@ -46,10 +50,10 @@ const CHANGEABLE: [&str; 10] = [
 pub struct RobotsParams {
     /// Only robots of this category, by title or by the first half of their names.
     #[param(value_type = Option<String>, min_length = 1, max_length = 64, nullable = false)]
-    category: Option<Category>,
+    pub category: Option<Category>,
     /// Only robots that stand so.
     #[param(value_type = Option<RobotStatus>, nullable = false)]
-    status: Option<RobotStatus>,
+    pub status: Option<RobotStatus>,
 }
 
 impl FromParams for RobotsParams {
@@ -65,6 +69,35 @@ impl FromParams for RobotsParams {
     }
 }
 
+/// The robots that the filters let through, by name.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn select(state: &ApiState, only: &RobotsParams) -> Result<Vec<RobotView>, ApiError> {
+    let last = last_runs(state).await?;
+    let of_category = |entry: &Entry| {
+        only.category
+            .is_none_or(|c| entry.definition.identity.category == c)
+    };
+    let all = state.registry().all();
+    let views = all
+        .iter()
+        .filter(|entry| of_category(entry))
+        .map(|entry| view(state, entry, &last));
+    Ok(views
+        .filter(|view| only.status.is_none_or(|status| view.state.status == status))
+        .collect())
+}
+
+/// One robot as it stands now.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn one(state: &ApiState, robot: &Entry) -> Result<RobotView, ApiError> {
+    let last = last_runs(state).await?;
+    Ok(view(state, robot, &last))
+}
+
 /// All robots by name.
 #[utoipa::path(
     get, path = "/api/v1/robots", tag = "robots", operation_id = "robot_list",
@@ -77,20 +110,7 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<ListView<RobotView>>, ApiError> {
-    let last = last_runs(&state).await?;
-    let of_category = |entry: &Entry| {
-        only.category
-            .is_none_or(|c| entry.definition.identity.category == c)
-    };
-    let all = state.registry().all();
-    let views = all
-        .iter()
-        .filter(|entry| of_category(entry))
-        .map(|entry| view(&state, entry, &last));
-    let views = views
-        .filter(|view| only.status.is_none_or(|status| view.state.status == status))
-        .collect();
-    let part = page.slice(views);
+    let part = page.slice(select(&state, &only).await?);
     let next_cursor = part.next.map(|key| cursor_text(request.path(), key));
     Ok(web::Json(ListView {
         items: part.items,
@@ -111,10 +131,9 @@ pub(super) async fn get(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let last = last_runs(&state).await?;
     Ok(HttpResponse::Ok()
         .insert_header(etag(robot.revision))
-        .json(view(&state, &robot, &last)))
+        .json(one(&state, &robot).await?))
 }
 
 /// A merge patch; what it may hold is checked field by field, so that each bad one is named.
@@ -149,13 +168,40 @@ pub(super) async fn change(
     Json(PatchBody(patch)): Json<PatchBody>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    check_patch(&patch)?;
     let expected = condition.expected(robot.revision);
-    let entry = state
+    let robot = change_robot(&state, &robot, expected, &patch, &caller.name).await?;
+    changed(&state, &robot).await
+}
+
+/// Lays a merge patch over the configuration of a robot; in force when this returns.
+///
+/// # Errors
+/// A patch that is not acceptable, another revision than `expected`, a database that does not answer.
+pub async fn change_robot(
+    state: &ApiState,
+    robot: &Entry,
+    expected: Option<i64>,
+    patch: &Overrides,
+    actor: &str,
+) -> Result<Arc<Entry>, ApiError> {
+    check_patch(patch)?;
+    let changed = state
         .handle
-        .robot_change(robot.name(), expected, &patch, &caller.name)
+        .robot_change(robot.name(), expected, patch, actor)
         .await?;
-    changed(&state, &entry).await
+    Ok(changed)
+}
+
+/// The configuration that a merge patch would give a robot. Nothing is changed.
+///
+/// # Errors
+/// A patch that is not acceptable: every field that is to blame.
+pub fn propose(robot: &Entry, patch: &Overrides) -> Result<RobotConfig, ApiError> {
+    check_patch(patch)?;
+    let mut overrides = robot.overrides.clone();
+    merge(&mut overrides, patch);
+    effective(&robot.definition, &overrides)
+        .map_err(|errors| ApiError::fields(Code::Invalid, errors))
 }
 
 /// Checks what the configuration's own reading would let through: unknown names after the first, and an
@@ -187,9 +233,8 @@ fn check_patch(patch: &Overrides) -> Result<(), ApiError> {
 }
 
 async fn changed(state: &ApiState, entry: &Entry) -> Result<HttpResponse, ApiError> {
-    let last = last_runs(state).await?;
     let body = ChangedRobotView {
-        robot: view(state, entry, &last),
+        robot: one(state, entry).await?,
         warning: WARNING,
     };
     Ok(HttpResponse::Ok()
@@ -219,11 +264,31 @@ pub(super) async fn reset(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let expected = condition.expected(robot.revision);
-    let entry = state
-        .handle
-        .robot_reset(robot.name(), expected, &caller.name)
-        .await?;
-    changed(&state, &entry).await
+    let robot = reset_robot(&state, &robot, expected, &caller.name).await?;
+    changed(&state, &robot).await
+}
+
+/// The configuration that a robot would have after a reset. Nothing is changed.
+///
+/// # Errors
+/// Defaults that do not fit the robot, which is a defect.
+pub fn propose_reset(robot: &Entry) -> Result<RobotConfig, ApiError> {
+    effective(&robot.definition, &Overrides::new())
+        .map_err(|errors| ApiError::fields(Code::Invalid, errors))
+}
+
+/// Takes a robot back to its defaults; in force when this returns.
+///
+/// # Errors
+/// Another revision than `expected`, a database that does not answer.
+pub async fn reset_robot(
+    state: &ApiState,
+    robot: &Entry,
+    expected: Option<i64>,
+    actor: &str,
+) -> Result<Arc<Entry>, ApiError> {
+    let reset = state.handle.robot_reset(robot.name(), expected, actor);
+    Ok(reset.await?)
 }
 
 /// What a run by hand is given.
@@ -258,6 +323,22 @@ pub(super) async fn run(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let payload = body.payload.map_or(Value::Null, Value::Object);
+    let view = run_robot(&state, &robot, payload, &caller.name).await?;
+    Ok(HttpResponse::Accepted()
+        .insert_header((header::LOCATION, location(view.id)))
+        .json(view))
+}
+
+/// Registers a task of a robot that is due at once, as ordered by hand.
+///
+/// # Errors
+/// A payload of more than 256 KiB, a database that does not answer.
+pub async fn run_robot(
+    state: &ApiState,
+    robot: &Entry,
+    payload: Value,
+    actor: &str,
+) -> Result<TaskView, ApiError> {
     if payload.to_string().len() > PAYLOAD_BYTES_MAX {
         return Err(ApiError::field(
             Code::Invalid,
@@ -268,7 +349,7 @@ pub(super) async fn run(
     let task = NewTask {
         trigger: Trigger::Manual,
         payload,
-        ..order(&robot, &caller.name)
+        ..order(robot, actor)
     };
-    super::tasks::run_by_hand(&state, task).await
+    Ok(register(state, task).await?.0)
 }

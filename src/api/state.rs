@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::ActivityCache;
 use super::auth::TokenCache;
 use super::error::ApiError;
 use super::metrics::Metrics;
@@ -21,6 +22,9 @@ use crate::store::Store;
 /// Open `/stream`s of one node: each holds a socket and a place among the listeners of the store.
 pub const STREAMS_MAX: usize = 256;
 
+/// Files that are taken at once: each is in memory whole until it is sealed.
+const UPLOADS_MAX: usize = 4;
+
 /// The node as its HTTP API sees it. Cheap to clone; clones share counters and caches.
 #[derive(Debug, Clone)]
 pub struct ApiState {
@@ -28,6 +32,8 @@ pub struct ApiState {
     pub store: Store,
     /// The runtime.
     pub handle: Handle,
+    /// The vault's keys.
+    pub safe: Safe,
     /// The inventory, with its secrets.
     pub inventory: Inventory,
     /// The time of day.
@@ -37,7 +43,9 @@ pub struct ApiState {
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
     pub(super) tokens: Arc<TokenCache>,
+    pub(super) activity: Arc<ActivityCache>,
     pub(super) streams: Arc<Semaphore>,
+    pub(super) uploads: Arc<Semaphore>,
 }
 
 impl ApiState {
@@ -50,16 +58,19 @@ impl ApiState {
         clock: SharedClock,
         shutdown: CancellationToken,
     ) -> Self {
-        let inventory = Inventory::new(store.clone(), safe, Arc::clone(handle.registry()));
+        let inventory = Inventory::new(store.clone(), safe.clone(), Arc::clone(handle.registry()));
         Self {
             store,
             handle,
+            safe,
             inventory,
             clock,
             shutdown,
             metrics: Arc::new(Metrics::new()),
             tokens: Arc::default(),
+            activity: Arc::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         }
     }
 

@@ -7,14 +7,14 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use super::error::ApiError;
 
 /// A path with its methods.
-pub(super) struct Endpoint {
+pub struct Endpoint {
     path: &'static str,
     methods: Vec<&'static str>,
     resource: Resource,
 }
 
 /// A path without methods.
-pub(super) fn at(path: &'static str) -> Endpoint {
+pub fn at(path: &'static str) -> Endpoint {
     Endpoint {
         path,
         methods: Vec::new(),
@@ -24,7 +24,7 @@ pub(super) fn at(path: &'static str) -> Endpoint {
 
 impl Endpoint {
     /// Answers GET, and HEAD with the same header.
-    pub(super) fn get<F, Args>(self, handler: F) -> Self
+    pub fn get<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -35,7 +35,7 @@ impl Endpoint {
     }
 
     /// Answers POST.
-    pub(super) fn post<F, Args>(self, handler: F) -> Self
+    pub fn post<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -45,7 +45,7 @@ impl Endpoint {
     }
 
     /// Answers PATCH.
-    pub(super) fn patch<F, Args>(self, handler: F) -> Self
+    pub fn patch<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -55,7 +55,7 @@ impl Endpoint {
     }
 
     /// Answers DELETE.
-    pub(super) fn delete<F, Args>(self, handler: F) -> Self
+    pub fn delete<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -81,7 +81,8 @@ impl Endpoint {
     }
 
     /// What actix is given: the routes, and an answer that lists them for every other method.
-    pub(super) fn resource(self) -> Resource {
+    #[must_use]
+    pub fn resource(self) -> Resource {
         let allow = format!("{}, OPTIONS", self.methods.join(", "));
         self.resource
             .default_service(web::to(move |request: HttpRequest| {

@@ -17,7 +17,7 @@ use super::task_view::{CreateTaskBody, TaskView};
 use crate::domain::id::TaskId;
 use crate::domain::robot::FieldError;
 use crate::domain::task::{BATCH_TASKS_MAX, TaskStatus};
-use crate::store::page::Page;
+use crate::store::page::{Page, PageRequest};
 use crate::store::task::{CancelEffect, NewTask, Task, TaskFilter};
 
 impl RequestBody for CreateTaskBody {}
@@ -52,16 +52,11 @@ pub(super) async fn create(
         .json(view))
 }
 
-/// Registers a run by hand.
-pub(super) async fn run_by_hand(state: &ApiState, task: NewTask) -> Result<HttpResponse, ApiError> {
-    let (view, _) = register(state, task).await?;
-    Ok(HttpResponse::Accepted()
-        .insert_header((header::LOCATION, location(view.id)))
-        .json(view))
-}
-
 /// Registers a task; answers it as it stands then, or the known one and that it was known.
-async fn register(state: &ApiState, task: NewTask) -> Result<(TaskView, bool), ApiError> {
+pub(super) async fn register(
+    state: &ApiState,
+    task: NewTask,
+) -> Result<(TaskView, bool), ApiError> {
     let now = state.now();
     let added = state.store.task_add(vec![task.clone()], now).await?;
     match added.first() {
@@ -76,11 +71,16 @@ async fn register(state: &ApiState, task: NewTask) -> Result<(TaskView, bool), A
     }
 }
 
-fn location(id: TaskId) -> String {
+/// Where a task is.
+pub(super) fn location(id: TaskId) -> String {
     format!("/api/v1/tasks/{id}")
 }
 
-async fn one(state: &ApiState, id: TaskId) -> Result<TaskView, ApiError> {
+/// One task, finished or not.
+///
+/// # Errors
+/// There is none of this id; a database that does not answer.
+pub async fn one(state: &ApiState, id: TaskId) -> Result<TaskView, ApiError> {
     let task = state.store.task_get(id).await?;
     let task = task.ok_or_else(|| ApiError::missing("task", &id.to_string()))?;
     show(state, task).await
@@ -150,7 +150,7 @@ pub(super) async fn batch(
 pub struct StatusParam {
     /// Only tasks that stand so.
     #[param(value_type = Option<TaskStatus>, nullable = false)]
-    status: Option<TaskStatus>,
+    pub status: Option<TaskStatus>,
 }
 
 impl FromParams for StatusParam {
@@ -159,6 +159,43 @@ impl FromParams for StatusParam {
             status: params.word("status"),
         }
     }
+}
+
+/// What selects tasks.
+pub type TaskParams = (RobotParams, StatusParam, SpanParams);
+
+/// A part of the report **Tasks**.
+///
+/// # Errors
+/// An unknown robot, a database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    (robots, status, span): &TaskParams,
+    page: PageRequest,
+) -> Result<Page<TaskView>, ApiError> {
+    let robots = match robots.select(state).await? {
+        Selected::All => Vec::new(),
+        Selected::Some(robots) => robots,
+        Selected::Nothing => return Ok(Page::default()),
+    };
+    let filter = TaskFilter {
+        robots,
+        status: status.status,
+        from: span.from,
+        to: span.to,
+    };
+    let tasks = state.store.task_list(filter, page).await?;
+    let names = state
+        .names(tasks.items.iter().map(|task| task.robot))
+        .await?;
+    let items = tasks.items.into_iter().map(|task| {
+        let robot = names.of(task.robot);
+        TaskView::of(task, robot)
+    });
+    Ok(Page {
+        items: items.collect(),
+        next: tasks.next,
+    })
 }
 
 /// The report **Tasks**, newest first. CSV by `Accept: text/csv`.
@@ -174,44 +211,8 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let robots = match robots.select(&state).await? {
-        Selected::All => Vec::new(),
-        Selected::Some(robots) => robots,
-        Selected::Nothing => {
-            return report::<TaskView>(
-                &request,
-                Page {
-                    items: Vec::new(),
-                    next: None,
-                },
-            );
-        }
-    };
-    let filter = TaskFilter {
-        robots,
-        status: status.status,
-        from: span.from,
-        to: span.to,
-    };
-    let tasks = state.store.task_list(filter, page.request()).await?;
-    let names = state
-        .names(tasks.items.iter().map(|task| task.robot))
-        .await?;
-    let items = tasks
-        .items
-        .into_iter()
-        .map(|task| {
-            let robot = names.of(task.robot);
-            TaskView::of(task, robot)
-        })
-        .collect();
-    report(
-        &request,
-        Page {
-            items,
-            next: tasks.next,
-        },
-    )
+    let only = (robots, status, span);
+    report(&request, select(&state, &only, page.request()).await?)
 }
 
 /// One task, finished or not.
@@ -245,13 +246,21 @@ pub(super) async fn cancel(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let effect = state.store.task_cancel(id, state.now()).await?;
-    state.handle.cancel(effect);
-    let mut answer = match effect {
+    let mut answer = match cancel_task(&state, id).await? {
         CancelEffect::Cancelled => HttpResponse::Ok(),
         CancelEffect::Requested { .. } => HttpResponse::Accepted(),
     };
     Ok(answer.json(one(&state, id).await?))
+}
+
+/// Cancels a task that waits, or asks a running one to stop.
+///
+/// # Errors
+/// There is none of this id, or it is finished; a database that does not answer.
+pub async fn cancel_task(state: &ApiState, id: TaskId) -> Result<CancelEffect, ApiError> {
+    let effect = state.store.task_cancel(id, state.now()).await?;
+    state.handle.cancel(effect);
+    Ok(effect)
 }
 
 /// Queues a finished or scheduled task at once, with its attempts set back.
@@ -269,6 +278,14 @@ pub(super) async fn retry(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<TaskView>, ApiError> {
+    retry_task(&state, id).await.map(web::Json)
+}
+
+/// Queues a finished or scheduled task at once, with its attempts set back.
+///
+/// # Errors
+/// There is none of this id, or it runs, is queued or succeeded; a database that does not answer.
+pub async fn retry_task(state: &ApiState, id: TaskId) -> Result<TaskView, ApiError> {
     let task = state.store.task_retry(id, state.now()).await?;
-    show(&state, task).await.map(web::Json)
+    show(state, task).await
 }

@@ -20,6 +20,7 @@ use super::{catalogue, print};
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
+use crate::connect::command::GuardProgram;
 use crate::domain::task::{AfterRun, Attempted, PRIORITY_MAX, RunEnd, Trigger, after_run};
 use crate::robot::context::Tools;
 use crate::robot::outcome::Report;
@@ -106,6 +107,7 @@ async fn prepare(config: Config) -> Result<(Arc<Tools>, Robots), Failure> {
         node_started_at: now,
         data_dir: config.data_dir,
         mail: config.mail,
+        guard: GuardProgram::this_program(),
     };
     Ok((Arc::new(tools), robots))
 }

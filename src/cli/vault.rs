@@ -41,14 +41,18 @@ fn tell(rotation: &Rotation) -> Ran {
         "{begun}: data key {} seals now, {} secrets were sealed anew",
         rotation.key, rotation.resealed
     ))?;
-    if rotation.damaged.is_empty() {
-        return Ok(());
-    }
-    let damaged: Vec<String> = rotation
+    let damaged = rotation
         .damaged
         .iter()
-        .map(|(credential, version)| format!("version {version} of credential {credential}"))
-        .collect();
+        .map(|(credential, version)| format!("version {version} of credential {credential}"));
+    let keys = rotation
+        .damaged_keys
+        .iter()
+        .map(|(id, owner)| format!("private key {id} of {owner}"));
+    let damaged: Vec<String> = damaged.chain(keys).collect();
+    if damaged.is_empty() {
+        return Ok(());
+    }
     Err(Failure::text(
         Exit::Data,
         format!(

@@ -6,7 +6,9 @@
 
 pub mod command;
 pub mod error;
+pub mod greeting;
 pub mod host;
+pub mod issuer;
 pub mod ldap;
 pub mod local;
 pub mod postgres;
@@ -16,6 +18,8 @@ pub mod ssh;
 pub mod syslog;
 pub mod target;
 pub mod tls;
+pub mod tls_probe;
+pub mod version_folder;
 pub mod webhook;
 pub mod windows;
 

@@ -75,6 +75,10 @@ id!(
     OperationId
 );
 id!(
+    /// An uploaded file that becomes things of the inventory.
+    ImportId
+);
+id!(
     /// One start of robotd. Every start takes a new one, so that a node that was declared dead can
     /// never be mistaken for the living one on the same host.
     NodeId

@@ -2,7 +2,7 @@
 //!
 //! An attempt that failed is repeated where repeating can help. What must not happen on the way is a locked account: most
 //! targets lock after three or five refused sign-ins, and then refuse the right secret as well. So refused sign-ins are
-//! counted, over all operations of a credential, and [`Allowance`] gives out no more than [`TRIES_MAX`] in any window
+//! counted, over all operations of an account, and [`Allowance`] gives out no more than [`TRIES_MAX`] in any window
 //! (the robots' specification, robots 44 to 46).
 
 use std::fmt;
@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::failure::FailureClass;
+use super::id::InventoryId;
+use super::inventory::name::identity;
 use super::retry::RetryPolicy;
 use super::task::{UnknownWord, words};
 use super::time::Timestamp;
@@ -29,6 +31,67 @@ words! {
         Reconcile = ("reconcile", 1);
         /// Sign in with the recorded secret, once.
         Test = ("test", 2);
+        /// Run the command of a template as the account.
+        RunTemplate = ("run_template", 3);
+    }
+}
+
+impl OperationKind {
+    /// Whether an attempt whose effect is open is followed by another one that finds out. What a command did, no second
+    /// run of it tells.
+    #[must_use]
+    pub const fn is_settled_by_trying(self) -> bool {
+        !matches!(self, Self::RunTemplate)
+    }
+
+    /// Whether it settles a candidate that it meets.
+    #[must_use]
+    pub const fn settles_candidates(self) -> bool {
+        matches!(self, Self::ChangePassword | Self::Reconcile)
+    }
+}
+
+words! {
+    /// What an account said of the secret in force, where it said something.
+    Finding {
+        /// It opens the account.
+        Match = ("match", 0);
+        /// It does not: somebody else has changed it.
+        Mismatch = ("mismatch", 1);
+        /// The account is locked, and refuses every secret.
+        Locked = ("locked", 2);
+        /// An administrator has closed the account.
+        Disabled = ("disabled", 3);
+    }
+}
+
+impl Finding {
+    /// What an attempt has found; none where it was not told, so that what was known before still holds.
+    #[must_use]
+    pub const fn of(end: AttemptEnd) -> Option<Self> {
+        match end {
+            AttemptEnd::Done => Some(Self::Match),
+            AttemptEnd::Failed(FailureClass::AuthFailed) => Some(Self::Mismatch),
+            AttemptEnd::Failed(class) | AttemptEnd::Unverified(class) => match class {
+                FailureClass::AccountLocked => Some(Self::Locked),
+                FailureClass::AccountDisabled => Some(Self::Disabled),
+                _ => None,
+            },
+        }
+    }
+}
+
+words! {
+    /// Why a secret is, or was, changed.
+    ChangeCause {
+        /// A person or a program asked for it.
+        Ordered = ("ordered", 0);
+        /// It was past its end, or older than its policy allows.
+        Expired = ("expired", 1);
+        /// Somebody had seen it.
+        Viewed = ("viewed", 2);
+        /// A person recorded a secret that was changed elsewhere: no operation did it.
+        Recorded = ("recorded", 3);
     }
 }
 
@@ -128,6 +191,16 @@ pub const fn is_refusal(class: FailureClass) -> bool {
         class,
         FailureClass::AuthFailed | FailureClass::AccountLocked
     )
+}
+
+/// One name for all credentials of an account, under which its refused sign-ins are counted: a domain's account is the
+/// same one whatever device it is registered for.
+#[must_use]
+pub fn account_key(credential: InventoryId, domain: Option<&str>, username: &str) -> String {
+    match domain {
+        Some(domain) => format!("domain:{}", identity(&[domain, username])),
+        None => format!("credential:{credential}"),
+    }
 }
 
 /// `now` and a delay; the end of time where that cannot be said.

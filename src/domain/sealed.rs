@@ -43,4 +43,24 @@ impl Place {
             column: "sealed",
         }
     }
+
+    /// The place of an import's file.
+    #[must_use]
+    pub fn of_import(import: super::id::ImportId) -> Self {
+        Self {
+            table: "batch_import_files",
+            row: Vec::from([import.0]),
+            column: "sealed",
+        }
+    }
+
+    /// The place of a private key: its row, and whom it belongs to, so that no key is taken for another one's.
+    #[must_use]
+    pub fn of_private_key(id: i64, owner: super::id::InventoryId) -> Self {
+        Self {
+            table: "private_keys",
+            row: Vec::from([id, owner.0]),
+            column: "sealed",
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::outcome::RobotError;
 use super::registry::{Entry, Registry};
 use super::safe::Safe;
 use crate::clock::{Clock, SharedClock};
+use crate::connect::command::GuardProgram;
 use crate::connect::smtp::SmtpAccount;
 use crate::domain::id::NodeId;
 use crate::domain::robot::RobotConfig;
@@ -44,6 +45,8 @@ pub struct Tools {
     pub data_dir: PathBuf,
     /// The mail account, where one is configured.
     pub mail: Option<SmtpAccount>,
+    /// The program that watches over those that robots start.
+    pub guard: GuardProgram,
 }
 
 /// One run's view of the world. Cheap to clone.

@@ -1,6 +1,7 @@
 //! The contract between the runtime and the robots: what a robot is, what it is given, what it answers.
 
 pub mod context;
+pub mod import;
 pub mod inventory;
 pub mod journal;
 pub mod operation;

@@ -1,17 +1,21 @@
 //! Ordering operations, and the events that tell of them.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::registry::Registry;
 use crate::domain::event::CloudEvent;
-use crate::domain::id::{InventoryId, OperationId};
-use crate::domain::operation::{OperationKind, OperationState};
+use crate::domain::id::{InventoryId, OperationId, TaskId};
+use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::time::Timestamp;
+use crate::store::audit::NewAudit;
 use crate::store::event::NewEvent;
+use crate::store::execution::Execution;
 use crate::store::operation::{Move, NewOperation, Operation};
 use crate::store::{Store, StoreError, StoreResult};
 
-/// Orders up to 500 operations and publishes `operation.requested` for each that was made. Left out are those whose
+/// Orders up to 500 operations; the order is in the audit trail and published as `operation.requested`. Left out are those whose
 /// credential is not there, or has an open one of the kind.
 ///
 /// # Errors
@@ -23,7 +27,30 @@ pub async fn order(
     now: Timestamp,
 ) -> StoreResult<Vec<OperationId>> {
     let first = store.operation_ids(orders.len(), now).await?;
-    let events = orders.iter().zip(first.0..).map(|(order, id)| {
+    let events = requested(&orders, first, registry);
+    store.operation_order(first, orders, events, now).await
+}
+
+/// Begins the execution of a task: orders its operations as [`order`] does, once and for ever.
+///
+/// # Errors
+/// `Conflict` where the task has begun before, and the store's others.
+pub async fn begin(
+    store: &Store,
+    registry: &Registry,
+    task: TaskId,
+    orders: Vec<NewOperation>,
+    now: Timestamp,
+) -> StoreResult<Execution> {
+    let first = store.operation_ids(orders.len(), now).await?;
+    let events = requested(&orders, first, registry);
+    store
+        .execution_start(task, first, orders, events, now)
+        .await
+}
+
+fn requested(orders: &[NewOperation], first: OperationId, registry: &Registry) -> Vec<NewEvent> {
+    let told = orders.iter().zip(first.0..).map(|(order, id)| {
         let told = Told {
             id: OperationId(id),
             kind: order.kind,
@@ -33,16 +60,50 @@ pub async fn order(
         };
         told.event("operation.requested", registry)
     });
-    let events = events.collect();
-    store.operation_order(first, orders, events, now).await
+    told.collect()
 }
 
-/// Ends an operation that nobody has in hand. A candidate that the target may know is kept: the next operation of the
+/// An order of `kind` for each credential and cause, evenly from now on; the last one begins before `over` is past.
+#[must_use]
+pub fn spread(
+    kind: OperationKind,
+    due: Vec<(InventoryId, ChangeCause)>,
+    over: Duration,
+    now: Timestamp,
+    requested_by: &str,
+) -> Vec<NewOperation> {
+    let gap = u32::try_from(due.len())
+        .ok()
+        .and_then(|count| over.checked_div(count))
+        .unwrap_or_default();
+    (0_u32..)
+        .zip(due)
+        .map(|(place, (credential, cause))| NewOperation {
+            kind,
+            credential,
+            run_at: Some(now + gap * place),
+            expires_at: None,
+            template: None,
+            requested_by: requested_by.to_owned(),
+            cause,
+        })
+        .collect()
+}
+
+/// Ends an operation that nobody has in hand, for `actor`.
+///
+/// That is in the audit trail and published as `operation.cancelled`. A candidate that the target may know is kept: the next operation of the
 /// credential finds out.
 ///
 /// # Errors
 /// `NotFound`; `Conflict` where it is running or has ended.
-pub async fn cancel(store: &Store, id: OperationId, now: Timestamp) -> StoreResult<Operation> {
+pub async fn cancel(
+    store: &Store,
+    registry: &Registry,
+    id: OperationId,
+    actor: &str,
+    now: Timestamp,
+) -> StoreResult<Operation> {
     let seen = store.operation_get(id).await?;
     let stands = if seen.finished_at.is_some() {
         Some(format!("operation `{id}` has ended: {}", seen.state))
@@ -57,12 +118,19 @@ pub async fn cancel(store: &Store, id: OperationId, now: Timestamp) -> StoreResu
         return Err(StoreError::Conflict { what });
     }
     let order = Move {
+        event: Some(Told::of(&seen).event("operation.cancelled", registry)),
+        audit: Some(NewAudit {
+            actor: actor.to_owned(),
+            action: "operation.cancel".to_owned(),
+            object: format!("operation:{id}"),
+            before: Some(json!({"state": seen.state})),
+            after: Some(json!({"state": OperationState::Cancelled})),
+        }),
         seen,
         state: OperationState::Cancelled,
         run_at: None,
         ends: true,
         attempt: None,
-        event: None,
     };
     if store
         .operation_move(Vec::from([order]), now)
@@ -116,5 +184,30 @@ impl<'a> Told<'a> {
         let id = format!("{}:{}:{kind}", self.id, self.attempt);
         let subject = Some(self.id.to_string());
         registry.route(CloudEvent::own("operations", id, kind, subject, data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+
+    #[test]
+    fn orders_are_spread_evenly() {
+        let now = DateTime::UNIX_EPOCH;
+        let starts = |count: i64| -> Vec<i64> {
+            let due = |id| (InventoryId(id), ChangeCause::Expired);
+            let due = (1..=count).map(due).collect();
+            let over = Duration::from_mins(2);
+            let orders = spread(OperationKind::Test, due, over, now, "me");
+            let after = |order: &NewOperation| order.run_at.unwrap() - now;
+            orders.iter().map(|one| after(one).num_seconds()).collect()
+        };
+        assert_eq!(starts(0), [] as [i64; 0]);
+        assert_eq!(starts(1), [0]);
+        assert_eq!(starts(4), [0, 30, 60, 90]);
+        let last = *starts(500).last().unwrap();
+        assert!(TimeDelta::seconds(last) < TimeDelta::minutes(2));
     }
 }

@@ -7,9 +7,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::domain::id::InventoryId;
+use crate::domain::id::{ImportId, InventoryId};
 use crate::domain::sealed::{KeyId, Place, Sealed};
 use crate::domain::time::Timestamp;
 use crate::store::vault_key::WrappedKey;
@@ -52,6 +53,8 @@ pub struct Rotation {
     pub resealed: u64,
     /// Secrets that could not be opened, as credential and version; they stay as they are.
     pub damaged: Vec<(InventoryId, i64)>,
+    /// Private keys that could not be opened, by their id and owner; they stay as they are.
+    pub damaged_keys: Vec<(i64, InventoryId)>,
 }
 
 impl Safe {
@@ -89,6 +92,37 @@ impl Safe {
             self.refresh().await?;
         }
         Ok(self.ring().open(place, sealed)?)
+    }
+
+    /// Seals the file of an import.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_file(&self, import: ImportId, file: &[u8]) -> Result<Sealed, SafeError> {
+        Ok(self.ring().seal_bytes(&Place::of_import(import), file)?)
+    }
+
+    /// Opens the file of an import.
+    ///
+    /// # Errors
+    /// As [`Self::reveal`].
+    pub async fn reveal_file(
+        &self,
+        import: ImportId,
+        sealed: &Sealed,
+    ) -> Result<Zeroizing<Vec<u8>>, SafeError> {
+        if !self.ring().knows(sealed.key) {
+            self.refresh().await?;
+        }
+        Ok(self.ring().open_bytes(&Place::of_import(import), sealed)?)
+    }
+
+    /// See [`KeyRing::fingerprint`].
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn fingerprint(&self, text: &[u8]) -> Result<String, SafeError> {
+        Ok(self.ring().fingerprint(text)?)
     }
 
     /// Reads the data keys again.
@@ -130,9 +164,11 @@ impl Safe {
             resumed,
             resealed: 0,
             damaged: Vec::new(),
+            damaged_keys: Vec::new(),
         };
         // A write that was on its way when the key was made may have slipped behind a pass: the last one finds nothing.
         while self.pass(&mut rotation, &mut told).await? > 0 {}
+        while self.pass_keys(&mut rotation, &mut told).await? > 0 {}
         self.0.store.vault_key_finish(key, clock.now()).await?;
         Ok(rotation)
     }
@@ -175,6 +211,46 @@ impl Safe {
                 }
             }
             let replaced = store.secret_reseal(anew).await?;
+            resealed += replaced;
+            rotation.resealed += replaced;
+            told(rotation.resealed);
+        }
+    }
+
+    /// Goes once over all private keys that lie under other data keys; answers how many it sealed anew.
+    async fn pass_keys(
+        &self,
+        rotation: &mut Rotation,
+        told: &mut impl FnMut(u64),
+    ) -> Result<u64, SafeError> {
+        let store = &self.0.store;
+        let mut after = 0;
+        let mut resealed = 0;
+        rotation.damaged_keys.clear();
+        loop {
+            let batch = store
+                .private_key_under_others(rotation.key, after, RESEAL_ROWS)
+                .await?;
+            let Some(last) = batch.last() else {
+                return Ok(resealed);
+            };
+            after = last.id;
+            let mut anew = Vec::with_capacity(batch.len());
+            for old in batch {
+                let (id, owner, place) = (old.id, old.owner.id(), old.place());
+                match self.reveal(&place, &old.sealed).await {
+                    Ok(secret) => {
+                        let sealed = self.seal(&place, &secret)?;
+                        anew.push((old, sealed));
+                    }
+                    Err(SafeError::Seal(error)) => {
+                        log::error!("private key `{id}` of `{owner}` stays as it is: {error}");
+                        rotation.damaged_keys.push((id, owner));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let replaced = store.private_key_reseal(anew).await?;
             resealed += replaced;
             rotation.resealed += replaced;
             told(rotation.resealed);

@@ -3,10 +3,11 @@
 //! A robot is one file here, named like the robot, and two lines in its category's `mod.rs`. It may
 //! use `robot` (its contract), `store`, `connect` and `domain`, and never another robot: robots speak
 //! by events and through the database. What several of them share stands beside the categories:
-//! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows how a
-//! credential's account is reached, [`password_change`] changes a password so that none is ever lost.
+//! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
+//! credential's account, `ways` how it is reached, [`password_change`] changes a password so that none is ever lost.
 
 mod alerts;
+mod certificates;
 pub mod custom;
 mod mail;
 mod notifications;
@@ -16,6 +17,7 @@ mod settings;
 mod system_monitors;
 mod targets;
 mod task_manager;
+mod ways;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ const ALL: &[&[&'static dyn Robot]] = &[
     notifications::ROBOTS,
     mail::ROBOTS,
     system_monitors::ROBOTS,
+    certificates::ROBOTS,
     task_manager::ROBOTS,
     operations::ROBOTS,
 ];

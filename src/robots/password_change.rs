@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::connect::target::{Credential, Failure, Login, PasswordChange, Target};
 use crate::domain::failure::{Effect, FailureClass};
 use crate::domain::id::InventoryId;
+use crate::domain::inventory::CredentialKind;
 use crate::domain::operation::{AttemptEnd, is_refusal};
 use crate::domain::password::PasswordPolicy;
 use crate::robot::inventory::{By, Inventory, InventoryError, Revealed, Secrets};
@@ -67,6 +68,8 @@ pub struct Place<'a> {
     pub credential: InventoryId,
     /// The account's name as the target knows it.
     pub account: &'a str,
+    /// What its secret is.
+    pub kind: CredentialKind,
     /// The actor in the audit trail.
     pub actor: &'a str,
 }
@@ -83,7 +86,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn done(version: Option<i64>) -> Self {
+    pub(super) fn done(version: Option<i64>) -> Self {
         Self {
             end: AttemptEnd::Done,
             candidate: version,
@@ -131,8 +134,7 @@ impl Place<'_> {
             current, candidate, ..
         } = self.inventory.secrets(self.credential).await?;
         let Some(current) = current else {
-            let reason = "no secret is in force; set the one that opens the account";
-            return Ok(Ended::failed(FailureClass::Invalid, reason));
+            return Ok(no_secret());
         };
         let reused = candidate.is_some();
         let candidate = match candidate {
@@ -141,14 +143,10 @@ impl Place<'_> {
                 Believed::Current => candidate,
                 Believed::Open(ended) => return Ok(ended),
             },
-            None => {
-                // The generator belongs to its thread: it is gone before we wait.
-                let made = policy.generate(&mut rand::rng());
-                match made {
-                    Ok(secret) => self.keep(secret).await?,
-                    Err(error) => return Ok(Ended::failed(FailureClass::Invalid, error)),
-                }
-            }
+            None => match self.make(policy).await? {
+                Ok(made) => made,
+                Err(ended) => return Ok(ended),
+            },
         };
         let order = PasswordChange {
             login: self.login(&current.secret),
@@ -158,6 +156,54 @@ impl Place<'_> {
         if let Err(failure) = self.target.change_password(&order).await {
             tries.note(&failure);
             return self.not_changed(&candidate, reused, &failure).await;
+        }
+        match self.opens(&candidate.secret, tries).await {
+            Ok(()) => self.commit(&candidate, &current).await,
+            Err(failure) => Ok(Ended::unverified(candidate.version, failure.class, failure)),
+        }
+    }
+
+    /// Gives the account a new secret by the privileged account `by`, whose refused sign-ins are counted in `by_tries`: none
+    /// that is recorded opens it. It is proven where the account may be asked once more, else by the next attempt.
+    ///
+    /// # Errors
+    /// The inventory's. Whatever the target knows by then is recorded, as current or as candidate.
+    pub async fn reset(
+        &self,
+        by: &Login,
+        policy: &PasswordPolicy,
+        (tries, by_tries): (&mut Tries, &mut Tries),
+    ) -> Result<Ended, InventoryError> {
+        let Secrets {
+            current, candidate, ..
+        } = self.inventory.secrets(self.credential).await?;
+        let Some(current) = current else {
+            return Ok(no_secret());
+        };
+        let reused = candidate.is_some();
+        let candidate = match candidate {
+            Some(candidate) => candidate,
+            None => match self.make(policy).await? {
+                Ok(made) => made,
+                Err(ended) => return Ok(ended),
+            },
+        };
+        let order = PasswordChange {
+            login: by.clone(),
+            account: self.account.to_owned(),
+            secret: candidate.secret.clone(),
+        };
+        if let Err(failure) = self.target.change_password(&order).await {
+            by_tries.note(&failure);
+            let mut ended = self.not_changed(&candidate, reused, &failure).await?;
+            ended.detail = Some(format!("by the account `{}`: {failure}", by.account));
+            return Ok(ended);
+        }
+        if !tries.are_left() {
+            let detail =
+                "set by the privileged account; it is proven when the account may be asked again";
+            let class = FailureClass::AuthFailed;
+            return Ok(Ended::unverified(candidate.version, class, detail));
         }
         match self.opens(&candidate.secret, tries).await {
             Ok(()) => self.commit(&candidate, &current).await,
@@ -196,10 +242,7 @@ impl Place<'_> {
     pub async fn test(&self, tries: &mut Tries) -> Result<Ended, InventoryError> {
         let secrets = self.inventory.secrets(self.credential).await?;
         let Some(current) = secrets.current else {
-            return Ok(Ended::failed(
-                FailureClass::Invalid,
-                "no secret is in force",
-            ));
+            return Ok(no_secret());
         };
         Ok(match self.opens(&current.secret, tries).await {
             Ok(()) => Ended::done(None),
@@ -253,18 +296,25 @@ impl Place<'_> {
     }
 
     fn login(&self, secret: &SecretString) -> Login {
-        Login {
-            account: self.account.to_owned(),
-            credential: Credential::Password(secret.clone()),
-        }
+        login(self.account, self.kind, secret)
     }
 
-    async fn keep(&self, secret: SecretString) -> Result<Revealed, InventoryError> {
+    /// Makes a candidate and keeps it; the end of the attempt where the policy allows none.
+    async fn make(
+        &self,
+        policy: &PasswordPolicy,
+    ) -> Result<Result<Revealed, Ended>, InventoryError> {
+        // The generator belongs to its thread: it is gone before we wait.
+        let made = policy.generate(&mut rand::rng());
+        let secret = match made {
+            Ok(secret) => secret,
+            Err(error) => return Ok(Err(Ended::failed(FailureClass::Invalid, error))),
+        };
         let kept = self
             .inventory
             .candidate_set(self.credential, &secret, self.by());
         let version = kept.await?;
-        Ok(Revealed { version, secret })
+        Ok(Ok(Revealed { version, secret }))
     }
 
     /// The target gave no yes. A new candidate that it certainly did not get goes; one of an earlier attempt stays, for
@@ -303,4 +353,25 @@ impl Place<'_> {
             now: self.clock.now(),
         }
     }
+}
+
+/// How an account signs in by a secret.
+pub(super) fn login(account: &str, kind: CredentialKind, secret: &SecretString) -> Login {
+    let secret = secret.clone();
+    Login {
+        account: account.to_owned(),
+        credential: match kind {
+            CredentialKind::Password => Credential::Password(secret),
+            CredentialKind::SshKey => Credential::PrivateKey {
+                key: secret,
+                passphrase: None,
+            },
+        },
+    }
+}
+
+/// The end of an attempt that has nothing to sign in with.
+pub(super) fn no_secret() -> Ended {
+    let reason = "no secret is in force; set the one that opens the account";
+    Ended::failed(FailureClass::Invalid, reason)
 }

@@ -1,23 +1,23 @@
-//! The machine, server or database behind a credential, ready to be spoken to.
+//! The machine, server, directory or database behind a credential, ready to be spoken to.
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::connect::postgres::{PostgresTarget, PostgresTls};
-use crate::connect::ssh::{HostKeyPolicy, SshTarget};
+use crate::connect::command::GuardProgram;
 use crate::connect::target::{Limits, Target};
 use crate::domain::failure::FailureClass;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::{
-    CredentialBody, CredentialKind, CredentialPolicyBody, DeviceBody, Noun, PasswordRules,
-    Protocol, TRUST_ON_FIRST_USE,
+    CredentialBody, CredentialKind, CredentialPolicyBody, DeviceBody, Noun, PasswordRules, Protocol,
 };
+use crate::domain::operation::{Finding, account_key};
 use crate::domain::password::PasswordPolicy;
 use crate::robot::inventory::Inventory;
+use crate::robots::ways::{Way, account_name, protocols, target};
 use crate::store::StoreError;
-use crate::store::inventory::Item;
+use crate::store::inventory::{Item, Narrow, Wanted};
+use crate::store::page::PageRequest;
 
 /// A sign-in on a slow machine takes some seconds; a change of a password has some dialogue in it.
 const LIMITS: Limits = Limits {
@@ -25,19 +25,41 @@ const LIMITS: Limits = Limits {
     whole: Duration::from_secs(45),
 };
 
-/// The database that every PostgreSQL server has for its administrators.
-const POSTGRES_DATABASE: &str = "postgres";
+/// Privileged credentials of one device that are looked at: there should be one.
+const PRIVILEGED_MAX: u32 = 10;
 
 /// An account that can be worked on.
 pub(super) struct Account {
-    /// Its name as the target knows it.
-    pub(super) name: String,
+    /// Who it is.
+    pub(super) identity: Identity,
+    /// Where its device is reached.
+    pub(super) address: String,
+    /// Whether robots may give it another secret.
+    pub(super) automatic_change: bool,
+    /// What it last said of the secret in force.
+    pub(super) finding: Option<Finding>,
     /// What a new password is like.
     pub(super) policy: PasswordPolicy,
+    /// How it is reached.
+    pub(super) protocol: Protocol,
     /// Where it is.
     pub(super) target: Box<dyn Target>,
     /// Whose key is pinned when the target was met: the device says to trust the first one, and none is known yet.
     pub(super) unpinned: Option<Unpinned>,
+    /// Who may set its password.
+    pub(super) privileged: Option<Identity>,
+}
+
+/// Who signs in.
+pub(super) struct Identity {
+    /// The credential.
+    pub(super) credential: InventoryId,
+    /// The account's name as the target knows it.
+    pub(super) name: String,
+    /// What its secret is.
+    pub(super) kind: CredentialKind,
+    /// Under what its refused sign-ins are counted.
+    pub(super) key: String,
 }
 
 /// A way to a device whose key is not known yet.
@@ -54,6 +76,12 @@ pub(super) enum Unfit {
     Store(StoreError),
 }
 
+impl Unfit {
+    pub(super) fn because(class: FailureClass, reason: &str) -> Self {
+        Self::Because(class, reason.to_owned())
+    }
+}
+
 impl From<StoreError> for Unfit {
     fn from(error: StoreError) -> Self {
         match error {
@@ -65,94 +93,104 @@ impl From<StoreError> for Unfit {
     }
 }
 
-/// One way to a device, with what robots noted of it.
-#[derive(Deserialize)]
-struct Way {
-    protocol: Protocol,
-    port: u16,
-    host_key: Option<String>,
-    pinned_host_key: Option<String>,
-}
-
-/// The account of a credential, by the first way to its device that is spoken here: SSH, then PostgreSQL.
-pub(super) async fn account(inventory: &Inventory, id: InventoryId) -> Result<Account, Unfit> {
-    let credential: CredentialBody = body(&inventory.get(Noun::Credential, id).await?)?;
+/// The account of a credential, by the best of the ways to its device that are spoken here.
+pub(super) async fn account(
+    inventory: &Inventory,
+    guard: &GuardProgram,
+    id: InventoryId,
+) -> Result<Account, Unfit> {
+    let credential_item = inventory.get(Noun::Credential, id).await?;
+    let credential: CredentialBody = body(&credential_item)?;
     let device_id = credential.device;
     let item = inventory.get(Noun::Device, device_id).await?;
     let device: DeviceBody = body(&item)?;
-    let unfit = |class, reason: &str| Err(Unfit::Because(class, reason.to_owned()));
+    let disabled = |what: &str| Err(Unfit::because(FailureClass::Invalid, what));
     if !credential.enabled {
-        return unfit(FailureClass::Invalid, "the credential is disabled");
+        return disabled("the credential is disabled");
     }
     if !device.enabled {
-        return unfit(FailureClass::Invalid, "the device is disabled");
+        return disabled("the device is disabled");
     }
-    if credential.kind != CredentialKind::Password {
-        return unfit(FailureClass::Unsupported, "the secret is not a password");
-    }
-    if credential.domain.is_some() {
-        let reason = "accounts of a directory are not worked on yet";
-        return unfit(FailureClass::Unsupported, reason);
-    }
-    let rules = match credential.policy {
-        Some(policy) => {
-            let item = inventory.get(Noun::CredentialPolicy, policy).await?;
-            body::<CredentialPolicyBody>(&item)?.password
-        }
-        None => PasswordRules::default(),
-    };
     let ways = item.lists.get("connectivities").cloned();
     let ways: Vec<Way> = read(ways.unwrap_or_default())?;
-    let way = [Protocol::Ssh, Protocol::Postgresql]
-        .into_iter()
-        .find_map(|protocol| ways.iter().find(|way| way.protocol == protocol));
-    let Some(way) = way else {
-        let reason = "the device has no connectivity of SSH or PostgreSQL";
-        return unfit(FailureClass::Unsupported, reason);
-    };
-    let (target, unpinned) = target(&device.address, way)?;
+    let found = protocols(&credential)
+        .iter()
+        .find_map(|protocol| ways.iter().find(|way| way.protocol == *protocol));
+    let way = found.ok_or_else(|| no_way(protocols(&credential)))?;
+    let (target, unpinned) = target(&device.address, way, guard, LIMITS)?;
+    let finding = credential_item.state.get("secret_state");
     Ok(Account {
-        name: credential.username,
-        policy: policy_of(&rules),
+        identity: identity(id, &credential),
+        address: device.address,
+        automatic_change: credential.automatic_change,
+        finding: finding
+            .and_then(Value::as_str)
+            .and_then(|finding| finding.parse().ok()),
+        policy: policy_of(&rules(inventory, credential.policy).await?),
+        protocol: way.protocol,
         target,
         unpinned: unpinned.then_some(Unpinned {
             device: device_id,
             port: way.port,
         }),
+        privileged: privileged(inventory, device_id, id, way.protocol).await?,
     })
 }
 
-/// The target, and whether its key is still to be pinned.
-fn target(address: &str, way: &Way) -> Result<(Box<dyn Target>, bool), Unfit> {
-    if way.protocol == Protocol::Postgresql {
-        let on_loopback = address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-        let tls = if on_loopback {
-            PostgresTls::None
-        } else {
-            PostgresTls::Verified(None)
-        };
-        let target = PostgresTarget::new(address, way.port, POSTGRES_DATABASE, tls, LIMITS);
-        return Ok((Box::new(target), false));
+fn no_way(protocols: &[Protocol]) -> Unfit {
+    let named = protocols.iter().map(|one| format!("`{}`", one.as_str()));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let reason = format!("the device has no connectivity of {named}");
+    Unfit::Because(FailureClass::Unsupported, reason)
+}
+
+fn identity(id: InventoryId, credential: &CredentialBody) -> Identity {
+    Identity {
+        credential: id,
+        name: account_name(credential),
+        kind: credential.kind,
+        key: account_key(id, credential.domain.as_deref(), &credential.username),
     }
-    let on_first_use = way.host_key.as_deref() == Some(TRUST_ON_FIRST_USE);
-    let known = if on_first_use {
-        way.pinned_host_key.as_deref()
-    } else {
-        way.host_key.as_deref()
+}
+
+async fn rules(inventory: &Inventory, policy: Option<InventoryId>) -> Result<PasswordRules, Unfit> {
+    let Some(policy) = policy else {
+        return Ok(PasswordRules::default());
     };
-    let policy = match known {
-        Some(key) => HostKeyPolicy::pinned(key).ok_or_else(|| {
-            let reason = "the device's `host_key` is no key and no fingerprint of SSH";
-            Unfit::Because(FailureClass::Invalid, reason.to_owned())
-        })?,
-        None if on_first_use => HostKeyPolicy::TrustFirst,
-        None => HostKeyPolicy::RefuseUnknown,
+    let item = inventory.get(Noun::CredentialPolicy, policy).await?;
+    Ok(body::<CredentialPolicyBody>(&item)?.password)
+}
+
+/// The newest privileged credential of a device beside `not` that signs in by a protocol.
+async fn privileged(
+    inventory: &Inventory,
+    device: InventoryId,
+    not: InventoryId,
+    protocol: Protocol,
+) -> Result<Option<Identity>, Unfit> {
+    let wanted = [
+        ("device", Wanted::Int(device.0)),
+        ("privileged", Wanted::Bool(true)),
+        ("enabled", Wanted::Bool(true)),
+    ];
+    let known = Noun::Credential.spec().filters;
+    let narrowed = wanted.into_iter().filter_map(|(name, value)| {
+        let filter = known.iter().find(|filter| filter.name == name)?;
+        Some(Narrow { filter, value })
+    });
+    let page = PageRequest {
+        limit: PRIVILEGED_MAX,
+        after: None,
     };
-    let unpinned = policy == HostKeyPolicy::TrustFirst;
-    let target = SshTarget::new(address, way.port, policy, LIMITS);
-    Ok((Box::new(target), unpinned))
+    let found = inventory.list(Noun::Credential, narrowed.collect(), page);
+    for item in found.await?.items {
+        let credential: CredentialBody = body(&item)?;
+        let has_secret = item.state.get("secret_version").is_some_and(Value::is_i64);
+        if item.id != not && has_secret && protocols(&credential).contains(&protocol) {
+            return Ok(Some(identity(item.id, &credential)));
+        }
+    }
+    Ok(None)
 }
 
 fn body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, Unfit> {

@@ -23,6 +23,7 @@ use super::{
     courier, feeder, follower, pruner, recorder, rescuer, scheduler, scribe, service, sharer,
 };
 use crate::clock::SharedClock;
+use crate::connect::command::GuardProgram;
 use crate::connect::smtp::SmtpAccount;
 use crate::connect::syslog::SyslogTarget;
 use crate::domain::id::RobotId;
@@ -122,6 +123,7 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         node_started_at: now,
         data_dir: config.data_dir,
         mail: config.mail,
+        guard: GuardProgram::this_program(),
     });
     let (ends, inbox) = mpsc::unbounded_channel();
     let (crossing, piers) = Crossing::new();

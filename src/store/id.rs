@@ -28,6 +28,8 @@ pub(super) enum Series {
     Inventory,
     /// Operations.
     Operation,
+    /// Imports.
+    Import,
 }
 
 /// The parts of the reserved blocks that are not used yet.
@@ -38,6 +40,7 @@ pub(super) struct Ids {
     event: Mutex<Block>,
     inventory: Mutex<Block>,
     operation: Mutex<Block>,
+    import: Mutex<Block>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +66,7 @@ impl Series {
             Self::Event => "event",
             Self::Inventory => "inventory",
             Self::Operation => "operation",
+            Self::Import => "import",
         }
     }
 
@@ -87,6 +91,7 @@ impl Store {
             Series::Event => &self.ids_ref().event,
             Series::Inventory => &self.ids_ref().inventory,
             Series::Operation => &self.ids_ref().operation,
+            Series::Import => &self.ids_ref().import,
         };
         let mut block = block.lock().await;
         if count > 0 && !block.serves(count, now) {

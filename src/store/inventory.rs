@@ -172,6 +172,11 @@ impl Store {
         read!(self, inventory_read::get(noun.spec(), id))
     }
 
+    /// The thing of this identity (`domain::inventory::name`), where it is there.
+    pub async fn inventory_find(&self, noun: Noun, identity: String) -> StoreResult<Option<Item>> {
+        read!(self, inventory_read::find(noun.spec(), &identity))
+    }
+
     /// Makes up to 1,000 changes of one noun, all or none, with their audit entries, messages and events. They are
     /// judged together before anything is written: a name that another change of the call would set free is taken.
     pub async fn inventory_write(

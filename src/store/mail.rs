@@ -1,5 +1,7 @@
 //! The mail outbox: queued with the change that causes it, sent by `mail.email_sender`.
 
+use std::fmt;
+
 use crate::domain::id::ProcessId;
 use crate::domain::time::Timestamp;
 
@@ -21,6 +23,38 @@ pub struct NewMail {
     pub expires_at: Timestamp,
 }
 
+/// A mail with what it has beside its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The mail.
+    pub mail: NewMail,
+    /// The same as HTML.
+    pub html: Option<String>,
+    /// The place of its file among those of the call.
+    pub file: Option<usize>,
+}
+
+/// A file that goes with mails.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MailFile {
+    /// What it is called.
+    pub name: String,
+    /// Such as `text/csv`.
+    pub media_type: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+/// How long it is, and not what is in it.
+impl fmt::Debug for MailFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailFile")
+            .field("name", &self.name)
+            .field("bytes", &self.content.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A queued mail, claimed by one process of the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
@@ -40,6 +74,10 @@ pub struct Mail {
     pub created_at: Timestamp,
     /// Given up after this.
     pub expires_at: Timestamp,
+    /// The same as HTML.
+    pub html: Option<String>,
+    /// The file that goes with it; see [`Store::mail_file`].
+    pub file: Option<i64>,
 }
 
 /// Where a mail stands.
@@ -157,6 +195,11 @@ impl Store {
         let published = write!(self, mail::record(process, &attempts, &events, &ids, now))?;
         self.tell_published(published);
         Ok(())
+    }
+
+    /// The file of a mail. `NotFound`.
+    pub async fn mail_file(&self, id: i64) -> StoreResult<MailFile> {
+        read!(self, mail::file(id))
     }
 
     /// When the next waiting mail is due.

@@ -4,13 +4,15 @@
 //! it by his process: what he records is taken only while it is still his.
 
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
-use crate::domain::operation::{OperationKind, OperationState, Refusals};
+use crate::domain::operation::{ChangeCause, Finding, OperationKind, OperationState};
 use crate::domain::time::Timestamp;
 
+use super::audit::NewAudit;
 use super::backend::{read, write};
 use super::event::NewEvent;
 use super::id::Series;
 use super::page::{Page, PageRequest};
+use super::signal::Signal;
 use super::task::bounded;
 use super::{Store, StoreResult};
 
@@ -31,8 +33,12 @@ pub struct NewOperation {
     pub run_at: Option<Timestamp>,
     /// Not begun after this.
     pub expires_at: Option<Timestamp>,
-    /// A token's name, or a robot's.
+    /// The template, for `run_template`.
+    pub template: Option<InventoryId>,
+    /// A token's name, or a robot's; the actor in the audit trail.
     pub requested_by: String,
+    /// Why.
+    pub cause: ChangeCause,
 }
 
 /// An operation.
@@ -56,6 +62,8 @@ pub struct Operation {
     pub expires_at: Option<Timestamp>,
     /// The version of the new secret; while it is open, one that the target may know.
     pub candidate: Option<i64>,
+    /// The template, for `run_template`.
+    pub template: Option<InventoryId>,
     /// Who ordered it.
     pub requested_by: String,
     /// When it was ordered.
@@ -102,6 +110,8 @@ pub struct Move {
     pub attempt: Option<OperationAttempt>,
     /// Published with it; its subject is the operation's id.
     pub event: Option<NewEvent>,
+    /// Its audit entry, where a person moves it; its object is `operation:ID`.
+    pub audit: Option<NewAudit>,
 }
 
 /// What the executor of an operation records.
@@ -115,6 +125,8 @@ pub struct OperationEnd {
     pub run_at: Option<Timestamp>,
     /// The version of the new secret, where there is one.
     pub candidate: Option<i64>,
+    /// What the account said of the secret in force, where it said something.
+    pub finding: Option<Finding>,
     /// Published with it.
     pub events: Vec<NewEvent>,
 }
@@ -148,13 +160,30 @@ pub struct Expiry {
     pub failed_before: Timestamp,
 }
 
+/// Which credentials are to be asked for their secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreconciled {
+    /// This one alone.
+    pub only: Option<InventoryId>,
+    /// Those whose account was asked after this are left alone, unless they have a candidate.
+    pub tested_before: Timestamp,
+    /// Those with a candidate whose last operation ended after this are left alone.
+    pub settled_before: Timestamp,
+    /// Those without one, likewise.
+    pub tried_before: Timestamp,
+    /// Wrong secrets that were found after this count against their device.
+    pub mismatches_since: Timestamp,
+    /// With so many, the others of the device are left alone.
+    pub mismatches_max: u32,
+}
+
 impl Store {
     /// Takes `count` ids for new operations; answers the first, the others follow.
     pub async fn operation_ids(&self, count: usize, now: Timestamp) -> StoreResult<OperationId> {
         Ok(OperationId(self.ids(Series::Operation, count, now).await?))
     }
 
-    /// Orders up to 500 operations with their events, the first under the id `first`. Answers those that were made: left
+    /// Orders up to 500 operations with their events and audit entries, the first under the id `first`. Answers those that were made: left
     /// out are those whose credential is not there, or has an open one of the kind. An event belongs to the operation
     /// whose id is its subject, and is published only with it.
     pub async fn operation_order(
@@ -167,6 +196,7 @@ impl Store {
         bounded("operations", orders.len(), OPERATIONS_MAX)?;
         let ids = self.publication_ids(&events, now).await?;
         let (made, published) = write!(self, operation::order(first, &orders, &events, &ids, now))?;
+        self.tell(Signal::Syslog);
         self.tell_published(published);
         Ok(made)
     }
@@ -226,7 +256,7 @@ impl Store {
         write!(self, operation::put_back(id, process, state, run_at, now))
     }
 
-    /// Moves up to 500 operations that still are as they were seen, with their events; answers which were moved.
+    /// Moves up to 500 operations that still are as they were seen, with their events and audit entries; answers which were moved.
     pub async fn operation_move(
         &self,
         moves: Vec<Move>,
@@ -236,6 +266,7 @@ impl Store {
         let events: Vec<NewEvent> = moves.iter().filter_map(|one| one.event.clone()).collect();
         let ids = self.publication_ids(&events, now).await?;
         let (moved, published) = write!(self, operation::apply(&moves, &events, &ids, now))?;
+        self.tell(Signal::Syslog);
         self.tell_published(published);
         Ok(moved)
     }
@@ -245,7 +276,8 @@ impl Store {
         read!(self, operation_report::waiting(now, limit))
     }
 
-    /// Running operations whose lease is over, with who held them, at most `limit`.
+    /// Running operations whose lease is over or whose process has ended, so that nobody has them in hand any more, with
+    /// who held them, at most `limit`.
     pub async fn operation_stale(
         &self,
         now: Timestamp,
@@ -263,23 +295,24 @@ impl Store {
         read!(self, operation_report::overdue(now, limit))
     }
 
-    /// Refused sign-ins of a credential since an instant, attempt by attempt, at most 1,000.
-    pub async fn operation_refusals(
-        &self,
-        credential: InventoryId,
-        since: Timestamp,
-    ) -> StoreResult<Vec<Refusals>> {
-        read!(self, operation_report::refusals(credential, since))
-    }
-
     /// Credentials whose password robots change and whose time is over, without an open change, longest over first, at
-    /// most `limit`. A password's time is over at `expires_at`, at its policy's `max_age`, or `expires_after_view` after
+    /// most `limit`, each with its cause. A password's time is over at `expires_at`, at its policy's `max_age`, or `expires_after_view` after
     /// somebody saw it; one that was changed since is a new one.
     pub async fn credential_expired(
         &self,
         expiry: Expiry,
         limit: u32,
-    ) -> StoreResult<Vec<InventoryId>> {
+    ) -> StoreResult<Vec<(InventoryId, ChangeCause)>> {
         read!(self, operation_report::expired_credentials(expiry, limit))
+    }
+
+    /// Credentials whose account is to be asked whether it believes the recorded secret, those with a candidate first and
+    /// then by how long ago they were asked, at most `limit`.
+    pub async fn credential_unreconciled(
+        &self,
+        sought: Unreconciled,
+        limit: u32,
+    ) -> StoreResult<Vec<InventoryId>> {
+        read!(self, operation_report::unreconciled(sought, limit))
     }
 }

@@ -21,6 +21,16 @@ pub struct Page<T> {
     pub next: Option<i64>,
 }
 
+/// A page without rows, the last of its list.
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            next: None,
+        }
+    }
+}
+
 impl PageRequest {
     /// Rows to read: one more than wanted tells whether there is a next page.
     pub(super) fn rows(self) -> i64 {

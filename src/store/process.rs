@@ -1,5 +1,6 @@
 //! Processes, executions and process logs.
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
@@ -104,7 +105,32 @@ pub struct LastProcess {
     pub error: Option<String>,
 }
 
+/// How many processes of a robot ended how, of those that started within one part of a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// Whose.
+    pub robot: RobotId,
+    /// Start of the part.
+    pub at: Timestamp,
+    /// How they ended.
+    pub outcome: ProcessOutcome,
+    /// How many.
+    pub count: u64,
+}
+
 impl Store {
+    /// Counts ended processes that started in `[from, to)`, in parts of width `part` (at least a microsecond),
+    /// counted from 1970; parts without any are left out. At most the newest million processes are counted.
+    pub async fn process_activity(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        part: TimeDelta,
+    ) -> StoreResult<Vec<Activity>> {
+        let part = part.num_microseconds().unwrap_or(i64::MAX).max(1);
+        read!(self, activity::ended(from, to, part))
+    }
+
     /// The report **Process**, newest first (keyset by id): running ones and history merged.
     pub async fn process_list(
         &self,

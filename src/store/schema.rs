@@ -2,6 +2,10 @@
 //!
 //! Portable types only: instants are microseconds (`BigInt`), JSON is `Text`.
 
+pub(super) mod certificate;
+pub(super) mod change_report;
+pub(super) mod execution;
+pub(super) mod import;
 pub(super) mod inventory;
 
 diesel::table! {
@@ -275,6 +279,8 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        html -> Nullable<Text>,
+        file_id -> Nullable<BigInt>,
     }
 }
 
@@ -358,6 +364,9 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        cause -> SmallInt,
+        report_id -> Nullable<BigInt>,
+        template_id -> Nullable<BigInt>,
     }
 }
 
@@ -373,5 +382,16 @@ diesel::table! {
         error_class -> Nullable<Text>,
         detail -> Nullable<Text>,
         refused -> Integer,
+    }
+}
+
+diesel::table! {
+    sign_in_tries (account, operation_id, attempt) {
+        account -> Text,
+        operation_id -> BigInt,
+        attempt -> Integer,
+        at -> BigInt,
+        count -> Integer,
+        settled -> Bool,
     }
 }

@@ -10,7 +10,8 @@ use super::{Store, StoreResult};
 /// How long finished things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Finished tasks with their keys, their processes and logs; operations that ended.
+    /// Finished tasks with their keys, their processes and logs; operations and publications that ended; imports, with
+    /// files that nobody took in hand.
     pub tasks: Duration,
     /// Events (and with them the memory of duplicates).
     pub events: Duration,

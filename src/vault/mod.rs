@@ -6,8 +6,10 @@ pub mod admin_token;
 pub mod key;
 pub mod ring;
 pub mod secret_file;
+pub mod signer;
 
 pub use admin_token::AdminToken;
 pub use key::{MasterKey, mismatch_text};
 pub use ring::{KeyRing, SealError, Wrapping};
 pub use secret_file::SecretFileError;
+pub use signer::Signer;

@@ -11,11 +11,13 @@ use std::fmt;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
 use secrecy::zeroize::{Zeroize, Zeroizing};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
 
 use super::key::{KEY_BYTES, MasterKey};
+use crate::domain::hex::hexadecimal;
 use crate::domain::sealed::{KeyId, Place, Sealed};
 
 /// The first byte of every seal: how the rest is made.
@@ -24,6 +26,8 @@ const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 24;
 /// What the wrapping key is derived for. A change of this text is a change of every database.
 const WRAPPING_INFO: &[u8] = b"robotd data key wrapping v1";
+/// What the key of fingerprints is derived for.
+const FINGERPRINT_INFO: &[u8] = b"robotd fingerprint v1";
 /// What every seal's authenticated text begins with, so that no other use of a key can be taken for one.
 const SEAL_CONTEXT: &[u8] = b"robotd seal v1";
 
@@ -120,13 +124,16 @@ impl KeyRing {
     /// # Errors
     /// [`SealError::NoKey`].
     pub fn seal(&self, place: &Place, secret: &SecretString) -> Result<Sealed, SealError> {
+        self.seal_bytes(place, secret.expose_secret().as_bytes())
+    }
+
+    /// Seals what is no text, as [`Self::seal`].
+    ///
+    /// # Errors
+    /// [`SealError::NoKey`].
+    pub fn seal_bytes(&self, place: &Place, secret: &[u8]) -> Result<Sealed, SealError> {
         let (id, key) = self.0.last_key_value().ok_or(SealError::NoKey)?;
-        let text = sealed_text(place, *id);
-        let bytes = close(
-            key.expose_secret(),
-            &text,
-            secret.expose_secret().as_bytes(),
-        )?;
+        let bytes = close(key.expose_secret(), &sealed_text(place, *id), secret)?;
         Ok(Sealed { key: *id, bytes })
     }
 
@@ -135,14 +142,43 @@ impl KeyRing {
     /// # Errors
     /// [`SealError::UnknownKey`], [`SealError::Broken`]: in no case a wrong secret.
     pub fn open(&self, place: &Place, sealed: &Sealed) -> Result<SecretString, SealError> {
+        let opened = self.open_bytes(place, sealed)?;
+        let text = std::str::from_utf8(&opened).map_err(|_| SealError::Broken)?;
+        Ok(SecretString::from(text))
+    }
+
+    /// Opens what is no text, as [`Self::open`].
+    ///
+    /// # Errors
+    /// [`SealError::UnknownKey`], [`SealError::Broken`].
+    pub fn open_bytes(
+        &self,
+        place: &Place,
+        sealed: &Sealed,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let key = self
             .0
             .get(&sealed.key)
             .ok_or(SealError::UnknownKey(sealed.key))?;
         let text = sealed_text(place, sealed.key);
-        let opened = open(key.expose_secret(), &text, &sealed.bytes)?;
-        let text = std::str::from_utf8(&opened).map_err(|_| SealError::Broken)?;
-        Ok(SecretString::from(text))
+        open(key.expose_secret(), &text, &sealed.bytes)
+    }
+
+    /// What tells a text with secrets in it from another one, and says nothing of it to whoever has no key: HMAC-SHA256
+    /// under a key derived from the oldest data key, which every rotation keeps.
+    ///
+    /// # Errors
+    /// [`SealError::NoKey`].
+    pub fn fingerprint(&self, text: &[u8]) -> Result<String, SealError> {
+        let (_, key) = self.0.first_key_value().ok_or(SealError::NoKey)?;
+        let mut derived = Zeroizing::new([0_u8; KEY_BYTES]);
+        // HKDF refuses only lengths over 255 hashes, HMAC no key at all.
+        let expanded = Hkdf::<Sha256>::new(None, key.expose_secret());
+        let _infallible = expanded.expand(FINGERPRINT_INFO, derived.as_mut_slice());
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(derived.as_slice()).map_err(|_| SealError::NoKey)?;
+        mac.update(text);
+        Ok(hexadecimal(&mac.finalize().into_bytes()))
     }
 }
 
@@ -317,6 +353,17 @@ mod tests {
                 .unwrap_err(),
             SealError::NoKey
         );
+    }
+
+    #[test]
+    fn a_fingerprint_outlives_rotations_and_needs_the_key() {
+        let mut one = ring(1);
+        let first = one.fingerprint(b"a").unwrap();
+        assert_ne!(one.fingerprint(b"b").unwrap(), first);
+        let mut rotated = ring(2);
+        assert_ne!(rotated.fingerprint(b"a").unwrap(), first, "another key");
+        rotated.0.extend(one.0.remove_entry(&KeyId(1)));
+        assert_eq!(rotated.fingerprint(b"a").unwrap(), first);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod config;
 mod connect;
 mod docs;
 mod node;
+mod panel;
 mod robots;
 mod runtime;
 mod store;

@@ -12,6 +12,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, Modify, PartialSchema, ToSchema};
 
+use super::certificate::KeyBody;
 use super::secret::{SecretView, ViewBody};
 use super::shape::{Named, reference, schemas, type_name};
 use crate::api::error::PROBLEM_JSON;
@@ -50,10 +51,20 @@ impl Modify for Nouns {
             ("ViewBody".to_owned(), ViewBody::schema()),
         ]);
         ViewBody::schemas(&mut named);
+        KeyBody::schemas(&mut named);
+        named.push(("KeyBody".to_owned(), KeyBody::schema()));
         add(openapi, named);
-        let path = "/api/v1/credentials/{id}/view";
-        let methods = Vec::from([HttpMethod::Post]);
-        openapi.paths.add_path_operation(path, methods, view());
+        for (path, operation) in [
+            ("/api/v1/credentials/{id}/view", view()),
+            ("/api/v1/certificate-issuers/{id}/key", issuer_key()),
+            (
+                "/api/v1/certificate-automations/{id}/renew",
+                renew_certificate(),
+            ),
+        ] {
+            let methods = Vec::from([HttpMethod::Post]);
+            openapi.paths.add_path_operation(path, methods, operation);
+        }
     }
 }
 
@@ -192,6 +203,30 @@ fn view() -> Operation {
         .request_body(Some(body))
         .response("200", secret)
         .response("409", problem("There is no secret"))
+        .build()
+}
+
+fn issuer_key() -> Operation {
+    let spec = Noun::CertificateIssuer.spec();
+    let about = "Makes the key and certificate of an internal issuer, or imports those of an authority from elsewhere.";
+    let body = RequestBodyBuilder::new()
+        .content("application/json", content(reference("KeyBody")))
+        .required(Some(Required::True))
+        .build();
+    operation(spec, "key", about.to_owned())
+        .parameter(id())
+        .request_body(Some(body))
+        .response("200", shown(spec, "The issuer, with its certificate"))
+        .response("409", problem("It has a key"))
+        .build()
+}
+
+fn renew_certificate() -> Operation {
+    let spec = Noun::CertificateAutomation.spec();
+    let about = "Asks for another certificate, whatever the age of the one in force.";
+    operation(spec, "renew", about.to_owned())
+        .parameter(id())
+        .response("202", shown(spec, "It is asked for"))
         .build()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Which noun is meant stands in the path; what it has stands in its specification (`domain::inventory`).
 
+mod certificate;
 pub(super) mod describe;
 mod secret;
 mod shape;
@@ -25,6 +26,7 @@ use crate::robot::inventory::{By, InventoryError, Reason};
 use crate::store::inventory::Item;
 use crate::store::page::Page;
 
+pub(super) use certificate::{key as issuer_key, renew as renew_certificate};
 pub(super) use secret::view as view_secret;
 
 /// Things of a noun, newest first.

@@ -9,8 +9,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::inventory::column::{Child, Column, Kind, Shape};
 use crate::domain::inventory::{
-    CertificateBody, CredentialBody, CredentialPolicyBody, DeviceBody, Noun, NounSpec,
-    OperationTemplateBody, SECRET_BYTES_MAX, SiteBody, UserBody, UserGroupBody,
+    CertificateAutomationBody, CertificateBindingBody, CertificateBody, CertificateIssuerBody,
+    CredentialBody, CredentialPolicyBody, DeviceBody, Noun, NounSpec, OperationTemplateBody,
+    SECRET_BYTES_MAX, SiteBody, UserBody, UserGroupBody,
 };
 
 /// A schema with its name.
@@ -48,6 +49,9 @@ fn body(noun: Noun) -> (Object, Vec<Named>) {
         Noun::UserGroup => of::<UserGroupBody>(),
         Noun::Certificate => of::<CertificateBody>(),
         Noun::OperationTemplate => of::<OperationTemplateBody>(),
+        Noun::CertificateIssuer => of::<CertificateIssuerBody>(),
+        Noun::CertificateAutomation => of::<CertificateAutomationBody>(),
+        Noun::CertificateBinding => of::<CertificateBindingBody>(),
     }
 }
 

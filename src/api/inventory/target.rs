@@ -7,9 +7,10 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::body::{BODY_BYTES_MAX, Head, ObjectOnly, parse};
+use super::super::body::{BODY_BYTES_MAX, Head, ObjectOnly, parse, refusal};
 use super::super::error::{ApiError, Code};
 use super::super::query::{FromParams, Params};
 use crate::domain::id::InventoryId;
@@ -155,6 +156,11 @@ impl Body {
             )),
             _ => Ok(new),
         }
+    }
+
+    /// The fields as a type.
+    pub(super) fn reading<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        serde_path_to_error::deserialize(Value::Object(self.fields)).map_err(refusal)
     }
 
     /// What is to be changed.

@@ -9,13 +9,14 @@ mod refusal;
 mod unicode_pwd;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use ldap3::controls::RawControl;
 use ldap3::exop::PasswordModify;
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Mod, StdStream};
+use ldap3::{
+    Ldap, LdapConnAsync, LdapConnSettings, LdapResult, Mod, Scope, SearchEntry, StdStream,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::refusal::{Policy, lost, policy_of, refused, refused_change};
@@ -24,7 +25,11 @@ use super::target::{
     Attempt, Command, Cut, Failure, Limits, Login, PasswordChange, Probed, Ran, Target, check_host,
     check_login, client_tls, cut_when_dropped, dial, is_loopback,
 };
+use crate::connect::tls::Trust;
 use crate::domain::failure::FailureClass;
+
+/// What Active Directory names among its capabilities (MS-ADTS, section 3.1.1.3.4.3.1).
+const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
 
 const SIGN_IN: &str = "sign in at";
 const CHANGE: &str = "change a password at";
@@ -41,6 +46,8 @@ pub enum DirectoryKind {
     /// By `unicodePwd` (MS-ADTS, section 3.1.1.3.1.5): an administrator replaces it, an owner
     /// takes the old one away and adds the new one.
     ActiveDirectory,
+    /// The one of the two that the directory says of itself, before anybody signs in.
+    AsItSays,
 }
 
 /// How we know that the directory is the one we mean.
@@ -48,11 +55,10 @@ pub enum DirectoryKind {
 pub enum LdapTls {
     /// Not at all: for a directory on this machine, refused for any host that is no loopback address.
     None,
-    /// Begins readable and turns to TLS before anybody signs in (port 389). The certificate comes
-    /// from the authority in the file, or from one of the platform's.
-    StartTls(Option<PathBuf>),
-    /// TLS from the first byte (port 636), likewise.
-    Implicit(Option<PathBuf>),
+    /// Begins readable and turns to TLS before anybody signs in (port 389).
+    StartTls(Trust),
+    /// TLS from the first byte (port 636).
+    Implicit(Trust),
 }
 
 /// A directory.
@@ -97,10 +103,15 @@ impl LdapTarget {
         let opened = attempt.within(self.limits.connect, "reach", Box::pin(opening));
         let (connection, mut ldap, _cut) = opened.await?;
         let work = async {
+            // Asked first: an account that must change its password may ask for nothing else.
+            let kind = match order {
+                Some(_) => self.kind(attempt, &mut ldap).await?,
+                None => self.kind,
+            };
             self.bind(attempt, &mut ldap, login, password, order)
                 .await?;
             if let Some(order) = order {
-                self.change(attempt, &mut ldap, password, order).await?;
+                change(attempt, &mut ldap, kind, password, order).await?;
             }
             if let Err(error) = ldap.unbind().await {
                 log::debug!("a directory did not wait for our goodbye: {error}");
@@ -121,16 +132,16 @@ impl LdapTarget {
         // The library reads the host out of a URL.
         check_host(attempt, &self.host)?;
         let settings = LdapConnSettings::new();
-        let (ca, start) = match &self.tls {
+        let (trust, start) = match &self.tls {
             LdapTls::None if is_loopback(&self.host) => return Ok(settings),
             LdapTls::None => {
                 let reason = "a password would travel readable; use TLS";
                 return Err(attempt.fail(FailureClass::Invalid, SIGN_IN, reason));
             }
-            LdapTls::StartTls(ca) => (ca, true),
-            LdapTls::Implicit(ca) => (ca, false),
+            LdapTls::StartTls(trust) => (trust, true),
+            LdapTls::Implicit(trust) => (trust, false),
         };
-        let tls = client_tls(attempt, ca.as_deref())?;
+        let tls = client_tls(attempt, trust)?;
         Ok(settings.set_config(Arc::new(tls)).set_starttls(start))
     }
 
@@ -181,25 +192,50 @@ impl LdapTarget {
         Ok(())
     }
 
-    async fn change(
-        &self,
-        attempt: &Attempt<'_>,
-        ldap: &mut Ldap,
-        old: &SecretString,
-        order: &PasswordChange,
-    ) -> Result<(), Failure> {
-        attempt.effect_begins();
-        let old = order.is_own().then_some(old);
-        let changed = match self.kind {
-            DirectoryKind::PasswordModify => password_modify(ldap, old, order).await,
-            DirectoryKind::ActiveDirectory => replace_unicode_pwd(ldap, old, order).await,
-        };
-        let changed = changed.map_err(|error| lost(attempt, CHANGE, &error))?;
-        if changed.rc == 0 {
-            Ok(())
-        } else {
-            Err(refused_change(attempt, &changed))
+    async fn kind(&self, attempt: &Attempt<'_>, ldap: &mut Ldap) -> Result<DirectoryKind, Failure> {
+        if self.kind != DirectoryKind::AsItSays {
+            return Ok(self.kind);
         }
+        let attribute = "supportedCapabilities";
+        let found = ldap
+            .search("", Scope::Base, "(objectClass=*)", [attribute])
+            .await;
+        let (entries, _) = found
+            .and_then(|found| found.success())
+            .map_err(|error| lost(attempt, "ask", &error))?;
+        let says_so = entries.into_iter().any(|entry| {
+            let attributes = SearchEntry::construct(entry).attrs;
+            let capabilities = attributes.get(attribute).into_iter().flatten();
+            capabilities.into_iter().any(|one| one == ACTIVE_DIRECTORY)
+        });
+        Ok(if says_so {
+            DirectoryKind::ActiveDirectory
+        } else {
+            DirectoryKind::PasswordModify
+        })
+    }
+}
+
+async fn change(
+    attempt: &Attempt<'_>,
+    ldap: &mut Ldap,
+    kind: DirectoryKind,
+    old: &SecretString,
+    order: &PasswordChange,
+) -> Result<(), Failure> {
+    attempt.effect_begins();
+    let old = order.is_own().then_some(old);
+    let changed = match kind {
+        DirectoryKind::ActiveDirectory => replace_unicode_pwd(ldap, old, order).await,
+        DirectoryKind::PasswordModify | DirectoryKind::AsItSays => {
+            password_modify(ldap, old, order).await
+        }
+    };
+    let changed = changed.map_err(|error| lost(attempt, CHANGE, &error))?;
+    if changed.rc == 0 {
+        Ok(())
+    } else {
+        Err(refused_change(attempt, &changed))
     }
 }
 

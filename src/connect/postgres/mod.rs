@@ -6,8 +6,6 @@
 mod refusal;
 mod statement;
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
@@ -25,6 +23,7 @@ use super::target::{
     Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target, check_login,
     client_tls, dial, is_loopback,
 };
+use crate::connect::tls::Trust;
 use crate::domain::failure::FailureClass;
 
 const SIGN_IN: &str = "sign in at";
@@ -35,10 +34,9 @@ const CHANGE: &str = "change a password at";
 pub enum PostgresTls {
     /// Not at all: for a server on this machine, refused for any host that is no loopback address.
     None,
-    /// By its certificate, which carries the host's name and comes from the authority in this
-    /// file, or from one of the platform's. The server then also has to prove that it knows the
-    /// password (channel binding).
-    Verified(Option<PathBuf>),
+    /// By its certificate. The server then also has to prove that it knows the password (channel
+    /// binding).
+    Verified(Trust),
 }
 
 /// A PostgreSQL server.
@@ -88,8 +86,8 @@ impl PostgresTarget {
             .user(&login.account)
             .dbname(&self.database)
             .application_name("robotd");
-        if let PostgresTls::Verified(ca) = &self.tls {
-            let tls = client_tls(attempt, ca.as_deref())?;
+        if let PostgresTls::Verified(trust) = &self.tls {
+            let tls = client_tls(attempt, trust)?;
             config
                 .password(password.expose_secret())
                 .ssl_mode(SslMode::Require)

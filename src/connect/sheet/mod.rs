@@ -1,21 +1,30 @@
-//! Spreadsheets that people send: XLSX and CSV, read into rows of cells within bounds.
+//! Spreadsheets that people send: XLSX, `OpenDocument` and CSV, read into rows of cells within bounds; and workbooks for them.
 //!
 //! Nothing is evaluated and nothing outside the file is read: of a formula there is the value its program left with
 //! it. Bounds are kept while reading, so that a file of a few kilobytes that unpacks, repeats or places its cells to fill
 //! the memory is refused first. A file may hold secrets: no error quotes a cell, and cells do not show what is in them.
 
+mod archive;
 mod delimited;
+pub mod form;
+mod opendocument;
 mod rows;
+mod table;
 mod workbook;
 
 use std::fmt;
 
 use chrono::NaiveDateTime;
 
+pub use table::{WriteError, delimited as csv, workbook as xlsx};
+
 /// What a ZIP archive begins with, and so XLSX and `OpenDocument`.
 const ZIP: &[u8] = b"PK\x03\x04";
 /// What an OLE file begins with: workbooks of before 2007, and newer ones with a password.
 const OLE: &[u8] = b"\xd0\xcf\x11\xe0";
+
+/// What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
+const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// What is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +100,8 @@ pub enum SheetError {
     /// A binary workbook, or an encrypted one.
     #[error("is an old workbook or has a password; save it as .xlsx without one, or as .csv")]
     Closed,
-    /// A ZIP archive that is no XLSX.
-    #[error("is not an XLSX workbook; save it as .xlsx or .csv")]
+    /// A ZIP archive that is neither XLSX nor `OpenDocument`.
+    #[error("is neither an XLSX nor an OpenDocument workbook; save it as .xlsx, .ods or .csv")]
     Foreign,
     /// A workbook that breaks off or contradicts itself.
     #[error("is a damaged workbook; open it, save it as .xlsx and send that")]
@@ -138,14 +147,17 @@ pub enum SheetError {
     Text(usize),
 }
 
-/// Reads the first visible sheet of an XLSX workbook, or a CSV text with commas, semicolons or tabs. Takes as long as
+/// Reads the first visible sheet of an XLSX or `OpenDocument` workbook, or a CSV text with commas, semicolons or tabs. Takes as long as
 /// unpacking takes: call it where that may block.
 ///
 /// # Errors
 /// The first thing that is wrong with the file, or the first of `limits` that it does not keep.
 pub fn read(file: &[u8], limits: &Limits) -> Result<Vec<Row>, SheetError> {
     if file.starts_with(ZIP) {
-        workbook::read(file, limits)
+        match archive::kind(file, limits.unpacked_bytes_max)? {
+            archive::Kind::Xlsx => workbook::read(file, limits),
+            archive::Kind::OpenDocument => opendocument::read(file, limits),
+        }
     } else if file.starts_with(OLE) {
         Err(SheetError::Closed)
     } else {

@@ -1,21 +1,15 @@
 //! XLSX (ECMA-376): a ZIP archive of XML.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 use calamine::{DataRef, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
-use zip::ZipArchive;
 
+use super::archive::damaged;
 use super::rows::Rows;
 use super::{Cell, Limits, Row, SheetError};
 
-/// Files of an archive; a workbook of one sheet has a dozen.
-const ENTRIES_MAX: usize = 1_000;
-/// The file that makes an archive an XLSX workbook.
-const WORKBOOK: &str = "xl/workbook.xml";
-
-/// Reads the first visible sheet.
+/// Reads the first visible sheet of an archive whose sizes are checked.
 pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Vec<Row>, SheetError> {
-    check_unpacked(file, limits.unpacked_bytes_max)?;
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(file)).map_err(refused)?;
     let sheets = workbook.sheets_metadata().iter();
     let first = sheets
@@ -32,27 +26,6 @@ pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Vec<Row>, SheetError>
         rows.put(row.saturating_add(1), column, value(cell.get_value()))?;
     }
     Ok(rows.done())
-}
-
-/// Unpacks everything into nothing: what an archive says of its sizes may be wrong.
-fn check_unpacked(file: &[u8], bytes_max: u64) -> Result<(), SheetError> {
-    let mut archive = ZipArchive::new(Cursor::new(file)).map_err(damaged)?;
-    if archive.len() > ENTRIES_MAX {
-        return Err(SheetError::Foreign);
-    }
-    if archive.index_for_name(WORKBOOK).is_none() {
-        return Err(SheetError::Foreign);
-    }
-    let mut left = bytes_max;
-    for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(damaged)?;
-        let mut bounded = entry.take(left.saturating_add(1));
-        let unpacked = std::io::copy(&mut bounded, &mut std::io::sink()).map_err(damaged)?;
-        left = left
-            .checked_sub(unpacked)
-            .ok_or(SheetError::Packed(bytes_max))?;
-    }
-    Ok(())
 }
 
 fn value(value: &DataRef<'_>) -> Cell {
@@ -86,11 +59,5 @@ fn refused(error: XlsxError) -> SheetError {
     match error {
         XlsxError::Password => SheetError::Closed,
         other => damaged(other),
-    }
-}
-
-fn damaged(error: impl std::fmt::Display) -> SheetError {
-    SheetError::Damaged {
-        reason: error.to_string(),
     }
 }

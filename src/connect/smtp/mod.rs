@@ -89,6 +89,29 @@ pub struct OutgoingMail {
     pub text: String,
     /// The same as HTML, for programs that show it.
     pub html: Option<String>,
+    /// A file that goes with it.
+    pub attachment: Option<Attachment>,
     /// When it was written.
     pub date: Timestamp,
+}
+
+/// A file in a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is called.
+    pub name: String,
+    /// Such as `text/csv`.
+    pub media_type: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+impl OutgoingMail {
+    /// Bytes of all that it carries, before it is encoded.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let html = self.html.as_ref().map_or(0, String::len);
+        let file = self.attachment.as_ref();
+        self.text.len() + html + file.map_or(0, |file| file.content.len())
+    }
 }

@@ -20,8 +20,8 @@ pub use self::host_key::HostKeyPolicy;
 use self::session::Session;
 use self::sign_in::{SignedIn, sign_in};
 use super::target::{
-    Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target, check_login,
-    shell_word,
+    Attempt, Command, Failure, HostKey, Limits, Login, PasswordChange, Probed, Ran, Target,
+    check_login, shell_word,
 };
 use crate::domain::failure::FailureClass;
 
@@ -46,6 +46,18 @@ impl SshTarget {
             limits,
             shown: format!("{host}:{port}"),
         }
+    }
+
+    /// Agrees on keys with the machine and leaves again: nobody signs in. Answers its key.
+    ///
+    /// # Errors
+    /// [`Failure`], always without effect.
+    pub async fn meet(&self) -> Result<Option<HostKey>, Failure> {
+        let attempt = Attempt::nobodys(&self.shown);
+        let session = self.open(&attempt).await?;
+        let key = session.host_key();
+        session.leave().await;
+        Ok(key)
     }
 
     async fn open(&self, attempt: &Attempt<'_>) -> Result<Session, Failure> {

@@ -30,6 +30,15 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// An operation in which nobody signs in.
+    pub(crate) fn nobodys(target: &'a str) -> Self {
+        Self {
+            target,
+            secrets: Vec::new(),
+            effect: AtomicBool::new(false),
+        }
+    }
+
     /// An operation that changes a secret.
     pub(crate) fn of_change(target: &'a str, change: &'a PasswordChange) -> Self {
         Self::new(target, &change.login).hiding([&change.secret])

@@ -1,21 +1,17 @@
 //! TLS to a target: the one way of all connectors, with a target's failure.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use rustls::ClientConfig;
 
 use super::{Attempt, Failure};
 use crate::connect::ConnectError;
-use crate::connect::tls::client_config;
+use crate::connect::tls::{Trust, trusting_config};
 use crate::domain::failure::FailureClass;
 
-/// A client that trusts the authorities in `ca`, or the platform's when there is no file.
-pub(crate) fn client_tls(
-    attempt: &Attempt<'_>,
-    ca: Option<&Path>,
-) -> Result<ClientConfig, Failure> {
-    client_config("the target", ca, None).map_err(|error| {
+/// A client that knows the target by `trust`.
+pub(crate) fn client_tls(attempt: &Attempt<'_>, trust: &Trust) -> Result<ClientConfig, Failure> {
+    trusting_config("the target", trust).map_err(|error| {
         let class = match error {
             ConnectError::Tls { .. } => FailureClass::Tls,
             _ => FailureClass::Invalid,

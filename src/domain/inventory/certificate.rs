@@ -10,7 +10,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
 use super::check::Problems;
-use super::column::{Filter, FilterKind, Kind, column};
+use super::column::{Filter, FilterKind, Kind, column, refers};
 use super::patch::Fields;
 use super::{Body, Happening, Noun, NounSpec, read};
 use crate::domain::hex::hexadecimal;
@@ -41,17 +41,7 @@ pub struct CertificateBody {
 impl Body for CertificateBody {
     fn check(&self, problems: &mut Problems) {
         problems.description(self.description.as_ref());
-        if self.certificate.len() > PEM_BYTES_MAX {
-            problems.note(
-                "certificate",
-                format!("must have at most {PEM_BYTES_MAX} bytes"),
-            );
-            return;
-        }
-        problems.text("certificate", &self.certificate, PEM_BYTES_MAX);
-        if let Err(detail) = chain(&self.certificate) {
-            problems.note("certificate", detail);
-        }
+        check_pem("certificate", &self.certificate, problems);
     }
 
     fn identity(&self) -> Vec<String> {
@@ -66,12 +56,27 @@ impl Body for CertificateBody {
     }
 }
 
+/// Notes where `pem` is not a bounded text of 1 to 10 certificates.
+pub(super) fn check_pem(field: &str, pem: &str, problems: &mut Problems) {
+    if pem.len() > PEM_BYTES_MAX {
+        problems.note(field, format!("must have at most {PEM_BYTES_MAX} bytes"));
+        return;
+    }
+    problems.text(field, pem, PEM_BYTES_MAX);
+    if let Err(detail) = chain(pem) {
+        problems.note(field, detail);
+    }
+}
+
 fn first(chain: Vec<Vec<u8>>) -> Option<Vec<u8>> {
     chain.into_iter().next()
 }
 
-/// The certificates of a PEM text in DER, each readable; or what is wrong with it.
-fn chain(pem: &str) -> Result<Vec<Vec<u8>>, String> {
+/// The certificates of a PEM text in DER, each readable.
+///
+/// # Errors
+/// What is wrong with it, as it is said of a field.
+pub fn chain(pem: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut chain = Vec::new();
     for block in Pem::iter_from_buffer(pem.as_bytes()) {
         let block = block.map_err(|_| "is not PEM".to_owned())?;
@@ -93,7 +98,8 @@ fn chain(pem: &str) -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// SHA-256 of the certificate in hexadecimal, as `openssl x509 -fingerprint -sha256` without its colons.
-fn fingerprint(der: &[u8]) -> String {
+#[must_use]
+pub fn fingerprint(der: &[u8]) -> String {
     hexadecimal(&Sha256::digest(der))
 }
 
@@ -167,6 +173,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("names", Kind::List),
         column("not_before", Kind::Time),
         column("not_after", Kind::Time),
+        refers("replaced_by", "replaced_by", Noun::Certificate),
     ],
     children: &[],
     // Another certificate is another thing: the old one still expires.

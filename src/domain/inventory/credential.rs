@@ -31,6 +31,9 @@ pub struct CredentialBody {
     pub kind: CredentialKind,
     /// Whether robots change the secret.
     pub automatic_change: bool,
+    /// Whether it may set the passwords of the other accounts of its device, where their own does not open them any more.
+    #[serde(default)]
+    pub privileged: bool,
     /// When the secret is to be another one.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -92,6 +95,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("domain", Kind::Text),
         column("kind", Kind::Text),
         column("automatic_change", Kind::Bool),
+        column("privileged", Kind::Bool),
         column("expires_at", Kind::Time),
         refers("policy", "policy_id", Noun::CredentialPolicy),
         column("description", Kind::Text),
@@ -102,6 +106,8 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("secret_version", Kind::Int),
         column("secret_changed_at", Kind::Time),
         column("last_viewed_at", Kind::Time),
+        column("secret_state", Kind::Text),
+        column("secret_tested_at", Kind::Time),
     ],
     children: &[],
     fixed: &[],
@@ -131,6 +137,18 @@ pub(super) static SPEC: NounSpec = NounSpec {
             column: "automatic_change",
             kind: FilterKind::Bool,
             about: "Only credentials that robots change, or only the others.",
+        },
+        Filter {
+            name: "privileged",
+            column: "privileged",
+            kind: FilterKind::Bool,
+            about: "Only credentials that may set the passwords of others, or only the others.",
+        },
+        Filter {
+            name: "secret_state",
+            column: "secret_state",
+            kind: FilterKind::Text,
+            about: "Only credentials whose account last said this of the secret in force: `match`, `mismatch`, `locked` or `disabled`.",
         },
         Filter {
             name: "expires_before",

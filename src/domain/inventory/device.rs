@@ -15,6 +15,9 @@ const CONNECTIVITIES_MAX: usize = 64;
 /// Bound on a host key in characters: an RSA key of 16,384 bits in OpenSSH's form, with room to spare.
 const HOST_KEY_CHARS_MAX: usize = 4_096;
 
+/// Bound on the authorities in characters: some dozens of certificates.
+const CA_CHARS_MAX: usize = 64 * 1024;
+
 /// A `host_key` that says: pin what the first connection meets.
 pub const TRUST_ON_FIRST_USE: &str = "trust_on_first_use";
 
@@ -68,6 +71,10 @@ pub struct Connectivity {
     #[serde(default)]
     #[schema(max_length = 4096)]
     pub host_key: Option<String>,
+    /// The authorities of its certificate, in PEM, where it speaks TLS and they are not those of robotd's machine.
+    #[serde(default)]
+    #[schema(max_length = 65536)]
+    pub ca: Option<String>,
 }
 
 /// What is spoken on a port.
@@ -100,6 +107,28 @@ pub enum Protocol {
     Telnet,
     /// A remote screen.
     Vnc,
+}
+
+impl Protocol {
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ssh => "ssh",
+            Self::WindowsRpc => "windows_rpc",
+            Self::Smb => "smb",
+            Self::Rdp => "rdp",
+            Self::Postgresql => "postgresql",
+            Self::Mysql => "mysql",
+            Self::Ldap => "ldap",
+            Self::Ldaps => "ldaps",
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tls => "tls",
+            Self::Telnet => "telnet",
+            Self::Vnc => "vnc",
+        }
+    }
 }
 
 impl Body for DeviceBody {
@@ -145,6 +174,12 @@ fn check_connectivities(connectivities: &[Connectivity], problems: &mut Problems
                 "must be a public key (`ssh-ed25519 AAAA…`), a fingerprint (`SHA256:…` or 64 hexadecimal digits) \
                  or `trust_on_first_use`",
             );
+        }
+        if let Some(ca) = &way.ca {
+            problems.text(&field("ca"), ca, CA_CHARS_MAX);
+            if !ca.contains("-----BEGIN CERTIFICATE-----") {
+                problems.note(field("ca"), "must be certificates in PEM");
+            }
         }
     }
 }
@@ -195,8 +230,17 @@ pub(super) static SPEC: NounSpec = NounSpec {
             column("protocol", Kind::Text),
             column("port", Kind::Int),
             column("host_key", Kind::Text),
+            column("ca", Kind::Text),
         ],
-        state: &[column("pinned_host_key", Kind::Text)],
+        state: &[
+            column("pinned_host_key", Kind::Text),
+            column("status", Kind::Text),
+            column("tested_at", Kind::Time),
+            column("latency_us", Kind::Int),
+            column("failures", Kind::Int),
+            column("error_class", Kind::Text),
+            column("seen_key", Kind::Text),
+        ],
         shape: Shape::Object,
     }],
     fixed: &[],

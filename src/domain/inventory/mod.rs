@@ -1,11 +1,14 @@
 //! The inventory: the things that robots look after, and the people who may reach them.
 //!
-//! Eight nouns, one mechanism. A noun is a body (a struct that serde reads strictly, checked field by field) and a
+//! Eleven nouns, one mechanism. A noun is a body (a struct that serde reads strictly, checked field by field) and a
 //! [`NounSpec`] that says where its fields lie, what is unique of it, how it is searched and what the others are told
-//! of a change. The store keeps, and the API serves, any noun by its specification alone: a ninth costs a file here, a
+//! of a change. The store keeps, and the API serves, any noun by its specification alone: another costs a file here, a
 //! table and a line in [`Noun::spec`].
 
 mod certificate;
+mod certificate_automation;
+mod certificate_binding;
+mod certificate_issuer;
 pub mod check;
 pub mod column;
 mod credential;
@@ -22,7 +25,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use certificate::CertificateBody;
+pub use certificate::{CertificateBody, chain, fingerprint};
+pub use certificate_automation::{CertificateAutomationBody, KeyAlgorithm, is_host};
+pub use certificate_binding::{CertificateBindingBody, KeyMode};
+pub use certificate_issuer::{AcmeRules, CertificateIssuerBody, IssuerKind};
 pub use credential::{CredentialBody, CredentialKind, SECRET_BYTES_MAX};
 pub use credential_policy::{CredentialPolicyBody, PasswordRules};
 pub use device::{Connectivity, DeviceBody, Protocol, TRUST_ON_FIRST_USE};
@@ -58,11 +64,17 @@ pub enum Noun {
     Certificate,
     /// How an operation is carried out.
     OperationTemplate,
+    /// Who issues certificates.
+    CertificateIssuer,
+    /// Which certificate is renewed, and when.
+    CertificateAutomation,
+    /// Where a certificate is published.
+    CertificateBinding,
 }
 
 impl Noun {
     /// All of them; each refers to earlier ones only, so that a copy in this order finds what it refers to.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Site,
         Self::CredentialPolicy,
         Self::Device,
@@ -71,6 +83,9 @@ impl Noun {
         Self::UserGroup,
         Self::Certificate,
         Self::OperationTemplate,
+        Self::CertificateIssuer,
+        Self::CertificateAutomation,
+        Self::CertificateBinding,
     ];
 
     /// What there is to know of it.
@@ -85,6 +100,9 @@ impl Noun {
             Self::UserGroup => &user_group::SPEC,
             Self::Certificate => &certificate::SPEC,
             Self::OperationTemplate => &operation_template::SPEC,
+            Self::CertificateIssuer => &certificate_issuer::SPEC,
+            Self::CertificateAutomation => &certificate_automation::SPEC,
+            Self::CertificateBinding => &certificate_binding::SPEC,
         }
     }
 

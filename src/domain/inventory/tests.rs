@@ -22,6 +22,11 @@ fn least(noun: Noun) -> Fields {
         Noun::OperationTemplate => {
             json!({"name": "a", "kind": "run_command", "protocol": "ssh", "steps": "id"})
         }
+        Noun::CertificateIssuer => json!({"name": "a", "kind": "internal"}),
+        Noun::CertificateAutomation => json!({"name": "a", "issuer": "1", "names": ["a.example"]}),
+        Noun::CertificateBinding => {
+            json!({"name": "a", "automation": "1", "credential": "1", "directory": "/a", "reload": ["/b"]})
+        }
     })
 }
 
@@ -220,4 +225,27 @@ fn others_are_told_of_what_they_wait_for() {
         ["credential.changed", "credential.password_changed"]
     );
     assert!(told(Noun::Certificate, Happening::Deleted).is_empty());
+}
+
+#[test]
+fn a_protocol_has_one_name() {
+    let of_all = [
+        Protocol::Ssh,
+        Protocol::WindowsRpc,
+        Protocol::Smb,
+        Protocol::Rdp,
+        Protocol::Postgresql,
+        Protocol::Mysql,
+        Protocol::Ldap,
+        Protocol::Ldaps,
+        Protocol::Http,
+        Protocol::Https,
+        Protocol::Tls,
+        Protocol::Telnet,
+        Protocol::Vnc,
+    ];
+    for protocol in of_all {
+        let name = serde_json::to_value(protocol).unwrap();
+        assert_eq!(name, protocol.as_str());
+    }
 }

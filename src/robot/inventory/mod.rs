@@ -3,7 +3,9 @@
 //! Reads and checks fields, seals secrets, and hands the store one transaction with the change, its audit entry and its
 //! events. Nothing here knows a noun: see [`crate::domain::inventory`].
 
+mod certificates;
 mod error;
+pub mod judge;
 mod plan;
 mod secrets;
 
@@ -11,6 +13,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use certificates::{Imported, KeyWanted, Ordered};
 pub use error::{InventoryError, Reason};
 pub use secrets::{Revealed, Secrets, Viewed};
 
@@ -42,7 +45,7 @@ pub struct Inventory {
 }
 
 /// A thing about to be made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct NewItem {
     /// Its fields as they came.
     pub fields: Fields,
@@ -164,8 +167,7 @@ impl Inventory {
             let checked = patched(spec, &item, patch).map_err(InventoryError::invalid)?;
             // After the check: a request that would fail anyway is not refused for its precondition (RFC 9110, 13.2.1).
             check_revision(&item, expected)?;
-            let (before, after) =
-                difference(&ordered(spec, &item.body), &ordered(spec, &checked.body));
+            let (before, after) = changed(spec, &item, &checked);
             if before.is_empty() && after.is_empty() && patch.secret.is_none() {
                 return Ok(item);
             }
@@ -301,14 +303,9 @@ fn check_all(
     let mut checked = Vec::with_capacity(new.len());
     let mut refused = Vec::new();
     for (index, item) in new.into_iter().enumerate() {
-        let mut errors = secret_problem(spec, item.secret.as_ref());
-        match (spec.read)(item.fields) {
-            Ok(fields) if errors.is_empty() => checked.push((fields, item.secret)),
-            Ok(_) => {}
-            Err(more) => errors.extend(more),
-        }
-        if !errors.is_empty() {
-            refused.push((index, Reason::Invalid(errors)));
+        match check_one(spec, item) {
+            Ok(item) => checked.push(item),
+            Err(errors) => refused.push((index, Reason::Invalid(errors))),
         }
     }
     if refused.is_empty() {
@@ -316,6 +313,21 @@ fn check_all(
     } else {
         Err(InventoryError::Refused(refused))
     }
+}
+
+fn check_one(spec: &NounSpec, item: NewItem) -> Result<CheckedItem, Vec<FieldError>> {
+    let mut errors = secret_problem(spec, item.secret.as_ref());
+    match (spec.read)(item.fields) {
+        Ok(fields) if errors.is_empty() => return Ok((fields, item.secret)),
+        Ok(_) => {}
+        Err(more) => errors.extend(more),
+    }
+    Err(errors)
+}
+
+/// The fields that differ, before and after.
+fn changed(spec: &NounSpec, item: &Item, checked: &Checked) -> (Fields, Fields) {
+    difference(&ordered(spec, &item.body), &ordered(spec, &checked.body))
 }
 
 /// A thing's fields after a patch.

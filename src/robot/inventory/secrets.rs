@@ -109,7 +109,13 @@ impl Inventory {
         })
     }
 
-    fn told(&self, event: &str, kind: &str, id: InventoryId, data: serde_json::Value) -> NewEvent {
+    pub(super) fn told(
+        &self,
+        event: &str,
+        kind: &str,
+        id: InventoryId,
+        data: serde_json::Value,
+    ) -> NewEvent {
         let event = CloudEvent::own("inventory", event, kind, Some(id.to_string()), data);
         self.registry.route(event)
     }

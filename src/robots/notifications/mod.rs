@@ -6,6 +6,7 @@
 mod cpu_and_memory_monitor;
 mod disk_space_monitors;
 mod expiration_notification;
+mod password_change_report;
 
 use crate::robot::Robot;
 
@@ -13,4 +14,5 @@ pub(super) const ROBOTS: &[&'static dyn Robot] = &[
     &cpu_and_memory_monitor::WatchCpuAndMemory,
     &disk_space_monitors::WatchDiskSpace,
     &expiration_notification::TellOfExpirations,
+    &password_change_report::ReportPasswordChanges,
 ];

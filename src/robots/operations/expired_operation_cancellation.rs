@@ -52,6 +52,7 @@ impl Robot for CancelExpiredOperations {
                 run_at: None,
                 ends: true,
                 attempt: None,
+                audit: None,
             };
             let moves: Vec<Move> = overdue.into_iter().map(ended).collect();
             let moved = ctx.store().operation_move(moves, now).await?.len();

@@ -14,15 +14,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::category::Category;
-use crate::domain::id::InventoryId;
 use crate::domain::operation::OperationKind;
 use crate::domain::robot::FieldError;
-use crate::domain::time::Timestamp;
-use crate::robot::operation::order;
+use crate::robot::operation::{order, spread};
 use crate::robot::spec::{Wakes, settings_of};
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use crate::robots::settings::{Iso, Settings as Check, check, require, require_between};
-use crate::store::operation::{Expiry, NewOperation, OPERATIONS_MAX};
+use crate::store::operation::{Expiry, OPERATIONS_MAX};
 
 pub(super) struct ChangeExpiredPasswords;
 
@@ -92,57 +90,12 @@ impl Robot for ChangeExpiredPasswords {
         };
         let due = store.credential_expired(expiry, settings.quota).await?;
         let found = due.len();
-        let orders = spread(due, settings.spread.0, now, ctx.robot());
+        let kind = OperationKind::ChangePassword;
+        let orders = spread(kind, due, settings.spread.0, now, ctx.robot());
         let made = order(store, &ctx.tools().registry, orders, now).await?;
         Ok(match found {
             0 => Outcome::nothing(),
             _ => Outcome::counted("operations_ordered", made.len()),
         })
-    }
-}
-
-/// A change for each, evenly from now on; the last one begins before `over` is past.
-fn spread(
-    due: Vec<InventoryId>,
-    over: Duration,
-    now: Timestamp,
-    requested_by: &str,
-) -> Vec<NewOperation> {
-    let gap = u32::try_from(due.len())
-        .ok()
-        .and_then(|count| over.checked_div(count))
-        .unwrap_or_default();
-    (0_u32..)
-        .zip(due)
-        .map(|(place, credential)| NewOperation {
-            kind: OperationKind::ChangePassword,
-            credential,
-            run_at: Some(now + gap * place),
-            expires_at: None,
-            requested_by: requested_by.to_owned(),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use chrono::{DateTime, TimeDelta};
-
-    use super::*;
-
-    #[test]
-    fn changes_are_spread_evenly() {
-        let now = DateTime::UNIX_EPOCH;
-        let starts = |count: i64| -> Vec<i64> {
-            let due = (1..=count).map(InventoryId).collect();
-            let orders = spread(due, Duration::from_mins(2), now, "me");
-            let after = |order: &NewOperation| order.run_at.unwrap() - now;
-            orders.iter().map(|one| after(one).num_seconds()).collect()
-        };
-        assert_eq!(starts(0), [] as [i64; 0]);
-        assert_eq!(starts(1), [0]);
-        assert_eq!(starts(4), [0, 30, 60, 90]);
-        let last = *starts(500).last().unwrap();
-        assert!(TimeDelta::seconds(last) < TimeDelta::minutes(2));
     }
 }

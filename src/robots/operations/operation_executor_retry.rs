@@ -1,13 +1,15 @@
 //! Puts operations back in the queue whose next attempt is due, and those whose executor is gone.
 //!
 //! - **Looks at**: at most 500 operations that wait for another attempt and are due, and as many that are running and whose
-//!   lease is over.
+//!   process has ended without them, or whose lease is over.
 //! - **Changes**: queues the first ones, with `operation.retry_scheduled`; of a device that does not answer, one alone, and
-//!   the others wait for it. Those of a dead executor become `unverified`, because the target may have been changed.
+//!   the others wait for it. Those of a dead executor become `unverified`, because the target may have been changed;
+//!   a command whose executor died ends so, for no second run of it would tell.
 //! - **Safe to repeat**: yes: an operation is moved only where it still stands as it was seen.
 //! - **If it stops**: operations that failed once stay where they are; new ones are carried out.
 //!
-//! Number 46 of the catalogue. When the next attempt is due was decided with the last one (`domain::operation`).
+//! Number 46 of the catalogue. An executor that takes the place of one that died does the same before anything else
+//! (`operation_executor`). When the next attempt is due was decided with the last one (`domain::operation`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use async_trait::async_trait;
 use crate::domain::category::Category;
 use crate::domain::failure::FailureClass;
 use crate::domain::id::{InventoryId, ProcessId};
-use crate::domain::operation::{OperationKind, OperationState, TRIES_MAX};
+use crate::domain::operation::{OperationKind, OperationState};
 use crate::domain::robot::FieldError;
 use crate::domain::time::Timestamp;
 use crate::robot::operation::Told;
@@ -52,13 +54,15 @@ impl Robot for RetryOperations {
 
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
         let (store, now) = (ctx.store(), ctx.clock().now());
+        let registry = &ctx.tools().registry;
         let stale = store.operation_stale(now, BATCH_ROWS).await?;
         let lost = stale
             .into_iter()
-            .map(|(operation, process)| taken_from_the_dead(operation, process, now));
+            .map(|(operation, process)| taken_from_the_dead(operation, process, now, registry));
         let lost = store.operation_move(lost.collect(), now).await?;
+        store.sign_in_abandon(lost.clone(), now).await?;
         let waiting = store.operation_waiting(now, BATCH_ROWS).await?;
-        let moves = released(waiting, now, &ctx.tools().registry);
+        let moves = released(waiting, now, registry);
         let held: usize = moves
             .iter()
             .filter(|one| one.state != OperationState::Queued)
@@ -75,13 +79,22 @@ impl Robot for RetryOperations {
     }
 }
 
-/// Nobody knows how far the executor came, nor how many of its sign-ins were refused: as many as may be.
-fn taken_from_the_dead(operation: Operation, process: ProcessId, now: Timestamp) -> Move {
-    let state = if operation.kind == OperationKind::Test {
-        OperationState::Retrying
-    } else {
-        OperationState::Unverified
+/// What is noted of an attempt whose executor is gone; no class of its target's, which may be well.
+const LOST: &str = "executor_lost";
+
+/// Nobody knows how far the executor came. How many of its sign-ins were refused it had written down beforehand.
+fn taken_from_the_dead(
+    operation: Operation,
+    process: ProcessId,
+    now: Timestamp,
+    registry: &Registry,
+) -> Move {
+    let kind = operation.kind;
+    let state = match kind {
+        OperationKind::Test => OperationState::Retrying,
+        _ => OperationState::Unverified,
     };
+    let ends = !kind.is_settled_by_trying();
     Move {
         attempt: Some(OperationAttempt {
             number: operation.attempts,
@@ -89,15 +102,16 @@ fn taken_from_the_dead(operation: Operation, process: ProcessId, now: Timestamp)
             started_at: operation.updated_at,
             ended_at: now,
             state,
-            error_class: Some(FailureClass::Unavailable.as_str().to_owned()),
+            error_class: Some(LOST.to_owned()),
             detail: Some("the executor did not come back".to_owned()),
-            refused: TRIES_MAX,
+            refused: 0,
         }),
+        event: ends.then(|| Told::of(&operation).event("operation.unverified", registry)),
         seen: operation,
         state,
         run_at: Some(now),
-        ends: false,
-        event: None,
+        ends,
+        audit: None,
     }
 }
 
@@ -138,6 +152,7 @@ fn queue(operation: Operation, registry: &Registry) -> Move {
         run_at: None,
         ends: false,
         attempt: None,
+        audit: None,
     }
 }
 
@@ -149,6 +164,7 @@ fn hold(operation: Operation, until: Timestamp) -> Move {
         ends: false,
         attempt: None,
         event: None,
+        audit: None,
     }
 }
 
@@ -172,6 +188,7 @@ mod tests {
                 run_at: at,
                 expires_at: None,
                 candidate: None,
+                template: None,
                 requested_by: "ana".to_owned(),
                 created_at: at,
                 updated_at: at,
@@ -215,10 +232,16 @@ mod tests {
             kind: OperationKind::Test,
             ..operation.clone()
         };
-        let lost = |operation| taken_from_the_dead(operation, ProcessId(3), now);
-        assert_eq!(lost(operation).state, OperationState::Unverified);
-        let lost = lost(test);
-        assert_eq!(lost.state, OperationState::Retrying);
-        assert_eq!(lost.attempt.unwrap().refused, TRIES_MAX);
+        let run = Operation {
+            kind: OperationKind::RunTemplate,
+            ..operation.clone()
+        };
+        let lost = |operation| {
+            let lost = taken_from_the_dead(operation, ProcessId(3), now, &Registry::default());
+            (lost.state, lost.ends)
+        };
+        assert_eq!(lost(operation), (OperationState::Unverified, false));
+        assert_eq!(lost(test), (OperationState::Retrying, false));
+        assert_eq!(lost(run), (OperationState::Unverified, true));
     }
 }

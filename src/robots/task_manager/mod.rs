@@ -3,7 +3,9 @@
 //! The daily facts are theirs; reports and the panel read them.
 
 mod daily_data;
+mod executor;
 
 use crate::robot::Robot;
 
-pub(super) const ROBOTS: &[&'static dyn Robot] = &[&daily_data::BuildDailyFacts];
+pub(super) const ROBOTS: &[&'static dyn Robot] =
+    &[&daily_data::BuildDailyFacts, &executor::ExecuteTasks];

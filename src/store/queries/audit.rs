@@ -87,6 +87,9 @@ pub(in crate::store) fn append_all(
     new: &[NewAudit],
     now: Timestamp,
 ) -> QueryResult<Vec<AuditEntry>> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
     // The lock is taken before the last entry is read, so that the next appender reads this one.
     dialect::lock_audit(conn)?;
     let last: Option<(i64, String)> = audit_trail::table

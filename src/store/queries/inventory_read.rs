@@ -79,6 +79,18 @@ pub(in crate::store) fn get(
         .ok_or_else(|| QueryError::not_found(format!("{} `{id}`", spec.noun.title())))
 }
 
+/// The thing of an identity.
+pub(in crate::store) fn find(
+    conn: &mut Conn,
+    spec: &NounSpec,
+    identity: &str,
+) -> QueryResult<Option<Item>> {
+    let mut sql = select(spec);
+    sql.text(" WHERE t.identity = ")
+        .bind(Stored::Text(Some(identity.to_owned())));
+    Ok(load(conn, spec, sql)?.pop())
+}
+
 /// Those of the things that are there, in the order of `ids`.
 pub(in crate::store) fn all(
     conn: &mut Conn,

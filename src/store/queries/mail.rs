@@ -7,13 +7,16 @@ use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 
 use crate::domain::id::ProcessId;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
-use crate::store::backend::QueryResult;
+use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::{NewEvent, Publication, Published};
 use crate::store::mail::{
-    KEPT_MICROS, MAIL_COUNT_MAX, Mail, MailAttempt, MailState, NewMail, bounded_text, message_id,
+    KEPT_MICROS, Letter, MAIL_COUNT_MAX, Mail, MailAttempt, MailFile, MailState, NewMail,
+    bounded_text, message_id,
 };
+use crate::store::schema::change_report::mail_files;
 use crate::store::schema::{mail_attempts, mail_outbox};
 
+use super::rows::storable;
 use super::{Conn, dialect, event};
 
 /// Rows of one INSERT: keeps its binds below SQLite's bound (32,766).
@@ -32,6 +35,16 @@ struct NewRow {
     next_attempt_at: i64,
     created_at: i64,
     expires_at: i64,
+    html: Option<String>,
+    file_id: Option<i64>,
+}
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = mail_files)]
+struct FileRow {
+    name: String,
+    media_type: String,
+    content: Vec<u8>,
 }
 
 #[derive(QueryableByName)]
@@ -54,6 +67,10 @@ struct ClaimedRow {
     created_at: i64,
     #[diesel(sql_type = BigInt)]
     expires_at: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    html: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    file_id: Option<i64>,
 }
 
 /// Queues mails, each due at once; their Message-IDs are fixed here, before any attempt.
@@ -64,25 +81,79 @@ pub(in crate::store) fn queue(
 ) -> QueryResult<()> {
     for chunk in mails.chunks(INSERT_ROWS_MAX) {
         let rows: Vec<NewRow> = chunk.iter().map(|mail| new_row(mail, now)).collect();
-        diesel::insert_into(mail_outbox::table)
-            .values(rows)
-            .execute(conn)?;
+        insert(conn, rows)?;
     }
     Ok(())
+}
+
+/// Queues mails with what they have beside their texts.
+pub(in crate::store) fn queue_letters(
+    conn: &mut Conn,
+    letters: &[Letter],
+    files: &[MailFile],
+    now: Timestamp,
+) -> QueryResult<()> {
+    let mut ids: Vec<i64> = Vec::with_capacity(files.len());
+    for file in files {
+        let row = FileRow {
+            name: storable(file.name.clone()),
+            media_type: file.media_type.clone(),
+            content: file.content.clone(),
+        };
+        let inserted = diesel::insert_into(mail_files::table).values(row);
+        ids.push(inserted.returning(mail_files::id).get_result(conn)?);
+    }
+    for chunk in letters.chunks(INSERT_ROWS_MAX) {
+        let row = |letter: &Letter| NewRow {
+            html: letter.html.clone().map(storable),
+            file_id: letter.file.and_then(|place| ids.get(place)).copied(),
+            ..new_row(&letter.mail, now)
+        };
+        insert(conn, chunk.iter().map(row).collect())?;
+    }
+    Ok(())
+}
+
+fn insert(conn: &mut Conn, rows: Vec<NewRow>) -> QueryResult<()> {
+    diesel::insert_into(mail_outbox::table)
+        .values(rows)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The file of a mail.
+pub(in crate::store) fn file(conn: &mut Conn, id: i64) -> QueryResult<MailFile> {
+    let found: Option<FileRow> = mail_files::table
+        .find(id)
+        .select((
+            mail_files::name,
+            mail_files::media_type,
+            mail_files::content,
+        ))
+        .first(conn)
+        .optional()?;
+    let found = found.ok_or_else(|| QueryError::not_found(format!("file `{id}`")))?;
+    Ok(MailFile {
+        name: found.name,
+        media_type: found.media_type,
+        content: found.content,
+    })
 }
 
 fn new_row(mail: &NewMail, now: Timestamp) -> NewRow {
     NewRow {
         message_id: message_id(rand::random()),
-        recipient: mail.recipient.replace('\0', "\u{fffd}"),
-        subject: mail.subject.replace('\0', "\u{fffd}"),
-        text: mail.text.replace('\0', "\u{fffd}"),
+        recipient: storable(mail.recipient.clone()),
+        subject: storable(mail.subject.clone()),
+        text: storable(mail.text.clone()),
         priority: mail.priority,
         state: MailState::Queued.code(),
         attempts: 0,
         next_attempt_at: to_micros(now),
         created_at: to_micros(now),
         expires_at: to_micros(mail.expires_at),
+        html: None,
+        file_id: None,
     }
 }
 
@@ -101,7 +172,8 @@ pub(in crate::store) fn claim(
                  ((state <> 1 AND next_attempt_at <= $1) OR (state = 1 AND claimed_at < $2)) \
              ORDER BY priority DESC, id LIMIT $3 {}) \
          UPDATE mail_outbox SET state = 1, process = $4, claimed_at = $1 WHERE id IN (SELECT id FROM due) \
-         RETURNING id, message_id, recipient, subject, text, priority, attempts, created_at, expires_at",
+         RETURNING id, message_id, recipient, subject, text, priority, attempts, created_at, expires_at, \
+             html, file_id",
         dialect::SKIP_LOCKED
     );
     let mut rows: Vec<ClaimedRow> = diesel::sql_query(sql)
@@ -125,6 +197,8 @@ fn into_mail(row: ClaimedRow) -> Mail {
         attempts: row.attempts,
         created_at: from_micros(row.created_at),
         expires_at: from_micros(row.expires_at),
+        html: row.html,
+        file: row.file_id,
     }
 }
 
@@ -225,7 +299,7 @@ pub(in crate::store) fn depths(conn: &mut Conn) -> QueryResult<Vec<(MailState, u
     Ok(depths)
 }
 
-/// Removes mails that ended [`KEPT_MICROS`] ago, with their attempts, at most `limit`.
+/// Removes mails that ended [`KEPT_MICROS`] ago, with their attempts and files, at most `limit`.
 pub(in crate::store) fn prune_mails(
     conn: &mut Conn,
     now: Timestamp,
@@ -237,5 +311,11 @@ pub(in crate::store) fn prune_mails(
         .bind::<BigInt, _>(to_micros(now).saturating_sub(KEPT_MICROS))
         .bind::<BigInt, _>(i64::from(limit))
         .execute(conn)?;
+    if gone > 0 {
+        // Files are written with their mails: one without any has lost its last.
+        let sql = "DELETE FROM mail_files WHERE NOT EXISTS \
+                   (SELECT 1 FROM mail_outbox WHERE file_id = mail_files.id)";
+        diesel::sql_query(sql).execute(conn)?;
+    }
     Ok(u64::try_from(gone).unwrap_or(u64::MAX))
 }

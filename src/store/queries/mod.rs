@@ -6,14 +6,22 @@
 
 pub(in crate::store) use super::{Conn, dialect};
 
+pub(in crate::store) mod activity;
 pub(in crate::store) mod alert;
 pub(in crate::store) mod audit;
 pub(in crate::store) mod bench;
+pub(in crate::store) mod certificate;
+pub(in crate::store) mod certificate_publication;
+pub(in crate::store) mod change_report;
 pub(in crate::store) mod claims;
+pub(in crate::store) mod connectivity;
 pub(in crate::store) mod event;
+pub(in crate::store) mod execution;
 pub(in crate::store) mod expiration;
 pub(in crate::store) mod fact;
 pub(in crate::store) mod ids;
+pub(in crate::store) mod import;
+pub(in crate::store) mod import_report;
 pub(in crate::store) mod inventory;
 pub(in crate::store) mod inventory_check;
 pub(in crate::store) mod inventory_read;
@@ -23,6 +31,7 @@ pub(in crate::store) mod mail;
 pub(in crate::store) mod node;
 pub(in crate::store) mod operation;
 pub(in crate::store) mod operation_report;
+pub(in crate::store) mod private_key;
 pub(in crate::store) mod process;
 pub(in crate::store) mod process_report;
 pub(in crate::store) mod report;
@@ -31,6 +40,7 @@ pub(in crate::store) mod rows;
 pub(in crate::store) mod sample;
 pub(in crate::store) mod secret;
 pub(in crate::store) mod share;
+pub(in crate::store) mod sign_in;
 pub(in crate::store) mod sql;
 pub(in crate::store) mod statement;
 pub(in crate::store) mod task_add;

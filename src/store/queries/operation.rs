@@ -4,21 +4,24 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
+use serde_json::json;
 
-use super::Conn;
 use super::event::insert_events;
 use super::operation_report::get;
 use super::rows::{Rows, storable};
 use super::sql::raced;
 use super::statement::{Bind, Statement, bind, find};
+use super::{Conn, audit, statement};
 use crate::domain::id::{OperationId, ProcessId};
 use crate::domain::operation::OperationState;
 use crate::domain::time::{Timestamp, to_micros};
+use crate::store::audit::NewAudit;
 use crate::store::backend::QueryResult;
 use crate::store::event::{NewEvent, Publication, Published};
 use crate::store::operation::{
     DETAIL_CHARS_MAX, Move, NewOperation, Operation, OperationAttempt, OperationEnd,
 };
+use crate::store::schema::inventory::credentials;
 use crate::store::schema::{operation_attempts, operations};
 
 /// Makes what has a credential and no open operation of its kind.
@@ -27,10 +30,12 @@ struct Order;
 impl Statement for Order {
     type Row = (BigInt,);
     const SQL: &'static str = "
-        INSERT INTO operations (id, kind, credential_id, state, attempts, run_at, expires_at, requested_by,
-            created_at, updated_at)
-        SELECT x.operation, x.what, x.credential, 0, 0, x.due, x.expires, x.requested, x.now, x.now
-        FROM {rows operation int, what int, credential int, due int, expires int, requested text, now int}
+        INSERT INTO operations (id, kind, credential_id, state, attempts, run_at, expires_at, template_id,
+            requested_by, created_at, updated_at, cause)
+        SELECT x.operation, x.what, x.credential, 0, 0, x.due, x.expires, x.template, x.requested, x.now, x.now,
+            x.cause
+        FROM {rows operation int, what int, credential int, due int, expires int, template int, requested text,
+            now int, cause int}
         JOIN credentials c ON c.id = x.credential WHERE TRUE
         ON CONFLICT (credential_id, kind) WHERE finished_at IS NULL DO NOTHING
         RETURNING id";
@@ -127,8 +132,10 @@ pub(in crate::store) fn order(
             order.credential.0.into(),
             to_micros(order.run_at.unwrap_or(now)).into(),
             order.expires_at.map(to_micros).into(),
+            order.template.map(|template| template.0).into(),
             order.requested_by.as_str().into(),
             to_micros(now).into(),
+            order.cause.code().into(),
         ]);
     }
     let mut made: Vec<OperationId> = find(conn, Order, &rows, &[])?
@@ -136,8 +143,28 @@ pub(in crate::store) fn order(
         .map(|(id,)| OperationId(id))
         .collect();
     made.sort_unstable();
+    let entries: Vec<NewAudit> = orders
+        .iter()
+        .zip((first.0..).map(OperationId))
+        .filter(|(_, id)| made.binary_search(id).is_ok())
+        .map(|(order, id)| audit_of(order, id))
+        .collect();
+    audit::append_all(conn, &entries, now)?;
     let published = insert_events(conn, &of_these(events, &made), ids, now)?;
     Ok((made, published))
+}
+
+fn audit_of(order: &NewOperation, id: OperationId) -> NewAudit {
+    NewAudit {
+        actor: order.requested_by.clone(),
+        action: "operation.order".to_owned(),
+        object: format!("operation:{id}"),
+        before: None,
+        after: Some(json!({
+            "kind": order.kind, "credential": order.credential, "template": order.template,
+            "run_at": order.run_at, "expires_at": order.expires_at,
+        })),
+    }
 }
 
 /// Takes the operation that is longest due.
@@ -194,6 +221,14 @@ pub(in crate::store) fn end(
     diesel::insert_into(operation_attempts::table)
         .values(attempt_row(end.id, credential, attempt))
         .execute(conn)?;
+    if let Some(finding) = end.finding {
+        diesel::update(credentials::table.find(credential))
+            .set((
+                credentials::secret_state.eq(finding.as_str()),
+                credentials::secret_tested_at.eq(to_micros(now)),
+            ))
+            .execute(conn)?;
+    }
     insert_events(conn, &end.events, ids, now).map(Some)
 }
 
@@ -262,6 +297,12 @@ pub(in crate::store) fn apply(
             .values(attempts)
             .execute(conn)?;
     }
+    let entries: Vec<NewAudit> = moves
+        .iter()
+        .filter(|one| moved.contains(&one.seen.id))
+        .filter_map(|one| one.audit.clone())
+        .collect();
+    audit::append_all(conn, &entries, now)?;
     let published = insert_events(conn, &of_these(events, &moved), ids, now)?;
     Ok((moved, published))
 }
@@ -281,6 +322,5 @@ pub(in crate::store) fn prune_operations(
     before: i64,
     limit: u32,
 ) -> QueryResult<usize> {
-    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
-    Ok(bind(Old, &binds).execute(conn)?)
+    statement::prune(conn, Old, before, limit)
 }

@@ -1,6 +1,7 @@
 //! Reading operations, and credentials that need one. See `store::operation`.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -9,10 +10,12 @@ use diesel::sql_types::{BigInt, Bool};
 use super::statement::{Bind, Statement, bind};
 use super::{Conn, Db};
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
-use crate::domain::operation::{OperationKind, OperationState, Refusals};
+use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
-use crate::store::operation::{Expiry, Operation, OperationAttempt, OperationFilter, Waiting};
+use crate::store::operation::{
+    Expiry, Operation, OperationAttempt, OperationFilter, Unreconciled, Waiting,
+};
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::inventory::credentials;
 use crate::store::schema::{operation_attempts, operations};
@@ -32,6 +35,7 @@ struct Row {
     run_at: i64,
     expires_at: Option<i64>,
     candidate: Option<i64>,
+    template_id: Option<i64>,
     requested_by: String,
     process_id: Option<i64>,
     created_at: i64,
@@ -54,6 +58,7 @@ impl Row {
             run_at: from_micros(self.run_at),
             expires_at: self.expires_at.map(from_micros),
             candidate: self.candidate,
+            template: self.template_id.map(InventoryId),
             requested_by: self.requested_by,
             created_at: from_micros(self.created_at),
             updated_at: from_micros(self.updated_at),
@@ -96,6 +101,18 @@ pub(in crate::store) fn get(conn: &mut Conn, id: OperationId) -> QueryResult<Ope
         .optional()?;
     row.ok_or_else(|| QueryError::not_found(format!("operation `{id}`")))?
         .into_operation()
+}
+
+/// Operations of a range of ids that are open and in nobody's hand.
+pub(super) fn open_of(conn: &mut Conn, ids: Range<i64>) -> QueryResult<Vec<Operation>> {
+    let rows: Vec<Row> = operations::table
+        .filter(operations::id.ge(ids.start).and(operations::id.lt(ids.end)))
+        .filter(operations::finished_at.is_null())
+        .filter(operations::state.ne(OperationState::Running.code()))
+        .order(operations::id)
+        .select(Row::as_select())
+        .load(conn)?;
+    rows.into_iter().map(Row::into_operation).collect()
 }
 
 /// Its attempts.
@@ -188,7 +205,11 @@ pub(in crate::store) fn waiting(
     rows.into_iter().map(waiting).collect()
 }
 
-/// Running operations whose lease is over.
+/// The process that holds an operation has ended: `tasks_done` has the last one of a finished task, `processes` the others.
+const HOLDER_ENDED: &str = "(EXISTS (SELECT 1 FROM processes p WHERE p.id = operations.process_id) \
+    OR EXISTS (SELECT 1 FROM tasks_done t WHERE t.process_id = operations.process_id AND t.outcome IS NOT NULL))";
+
+/// Running operations whose lease is over, or whose process is.
 pub(in crate::store) fn stale(
     conn: &mut Conn,
     now: Timestamp,
@@ -197,7 +218,12 @@ pub(in crate::store) fn stale(
     let rows: Vec<Row> = operations::table
         .filter(operations::finished_at.is_null())
         .filter(operations::state.eq(OperationState::Running.code()))
-        .filter(operations::lease_until.lt(to_micros(now)))
+        .filter(
+            operations::lease_until
+                .assume_not_null()
+                .lt(to_micros(now))
+                .or(sql::<Bool>(HOLDER_ENDED)),
+        )
         .order((operations::run_at, operations::id))
         .limit(i64::from(limit))
         .select(Row::as_select())
@@ -235,34 +261,13 @@ pub(in crate::store) fn overdue(
     all(rows)
 }
 
-/// Refused sign-ins since an instant.
-pub(in crate::store) fn refusals(
-    conn: &mut Conn,
-    credential: InventoryId,
-    since: Timestamp,
-) -> QueryResult<Vec<Refusals>> {
-    let rows: Vec<(i64, i32)> = operation_attempts::table
-        .filter(operation_attempts::credential_id.eq(credential.0))
-        .filter(operation_attempts::ended_at.gt(to_micros(since)))
-        .filter(operation_attempts::refused.gt(0))
-        .order(operation_attempts::ended_at.desc())
-        .limit(ATTEMPTS_MAX)
-        .select((operation_attempts::ended_at, operation_attempts::refused))
-        .load(conn)?;
-    let refusals = |(at, count)| Refusals {
-        at: from_micros(at),
-        count: count_of(count),
-    };
-    Ok(rows.into_iter().map(refusals).collect())
-}
-
 /// The ages are seconds, the instants microseconds.
 struct Expired;
 
 impl Statement for Expired {
-    type Row = (BigInt,);
+    type Row = (BigInt, Bool);
     const SQL: &'static str = "
-        SELECT e.id FROM (
+        SELECT e.id, COALESCE(e.by_date <= ?, FALSE) OR COALESCE(e.by_age <= ?, FALSE) FROM (
             SELECT c.id, CASE
                 WHEN c.expires_at > COALESCE(c.secret_changed_at, 0) THEN c.expires_at END AS by_date,
                 c.secret_changed_at + p.max_age * 1000000 AS by_age, CASE
@@ -283,15 +288,66 @@ pub(in crate::store) fn expired_credentials(
     conn: &mut Conn,
     expiry: Expiry,
     limit: u32,
-) -> QueryResult<Vec<InventoryId>> {
+) -> QueryResult<Vec<(InventoryId, ChangeCause)>> {
     let at = || Bind::Int(to_micros(expiry.at));
     let binds = [
+        at(),
+        at(),
         at(),
         at(),
         at(),
         Bind::Int(to_micros(expiry.failed_before)),
         Bind::Int(i64::from(limit)),
     ];
-    let rows: Vec<(i64,)> = bind(Expired, &binds).load(conn)?;
+    let rows: Vec<(i64, bool)> = bind(Expired, &binds).load(conn)?;
+    let due = |(id, by_time)| {
+        let cause = if by_time {
+            ChangeCause::Expired
+        } else {
+            ChangeCause::Viewed
+        };
+        (InventoryId(id), cause)
+    };
+    Ok(rows.into_iter().map(due).collect())
+}
+
+/// Kinds 0 to 2 sign in with the recorded secrets.
+struct Asked;
+
+impl Statement for Asked {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT c.id FROM credentials c
+        JOIN devices d ON d.id = c.device_id AND d.enabled
+        LEFT JOIN secret_versions v ON v.credential_id = c.id AND v.state = 0
+        WHERE c.enabled AND c.secret_version IS NOT NULL AND (c.id = ? OR 0 = ?)
+            AND (v.version IS NOT NULL OR COALESCE(c.secret_tested_at, 0) <= ?)
+            AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.credential_id = c.id AND (
+                (o.kind IN (0, 1) AND o.finished_at IS NULL)
+                OR (o.kind IN (0, 1, 2) AND o.finished_at > CASE WHEN v.version IS NULL THEN ? ELSE ? END)))
+            AND (SELECT count(*) FROM credentials m WHERE m.device_id = c.device_id AND m.id <> c.id
+                AND m.secret_state = 'mismatch' AND m.secret_tested_at > ?) < ?
+        ORDER BY CASE WHEN v.version IS NULL THEN 1 ELSE 0 END, COALESCE(c.secret_tested_at, 0), c.id LIMIT ?";
+}
+
+/// Credentials whose account is to be asked.
+pub(in crate::store) fn unreconciled(
+    conn: &mut Conn,
+    sought: Unreconciled,
+    limit: u32,
+) -> QueryResult<Vec<InventoryId>> {
+    let only = sought.only.map_or(0, |id| id.0);
+    let at = |instant| Bind::Int(to_micros(instant));
+    let binds = [
+        Bind::Int(only),
+        Bind::Int(only),
+        at(sought.tested_before),
+        at(sought.tried_before),
+        at(sought.settled_before),
+        at(sought.mismatches_since),
+        Bind::Int(i64::from(sought.mismatches_max)),
+        Bind::Int(i64::from(limit)),
+    ];
+    let rows: Vec<(i64,)> = bind(Asked, &binds).load(conn)?;
     Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
 }

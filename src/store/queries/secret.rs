@@ -137,6 +137,8 @@ fn in_force(
         .set((
             credentials::secret_version.eq(version),
             credentials::secret_changed_at.eq(to_micros(now)),
+            // What the account said was said of another one.
+            credentials::secret_state.eq(None::<String>),
         ))
         .execute(conn)?;
     let old = || {

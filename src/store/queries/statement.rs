@@ -69,6 +69,18 @@ impl<'a, S, Z> Bound<'a, S, Z> {
     }
 }
 
+/// Runs a statement that removes what is from before an instant, in microseconds, at most `limit` rows; answers how many
+/// it were. Its binds are these two.
+pub(in crate::store) fn prune<S: Statement>(
+    conn: &mut Conn,
+    statement: S,
+    before: i64,
+    limit: u32,
+) -> QueryResult<usize> {
+    let binds = [Bind::Int(before), Bind::Int(i64::from(limit))];
+    Ok(bind(statement, &binds).execute(conn)?)
+}
+
 /// Runs `statement` for `rows`.
 pub(in crate::store) fn run<S: Statement>(
     conn: &mut Conn,

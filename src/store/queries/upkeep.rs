@@ -5,7 +5,9 @@ use diesel::sql_types::BigInt;
 
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, alert, ids, mail, operation};
+use super::{
+    Conn, alert, certificate_publication, change_report, execution, ids, import, mail, operation,
+};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::id::Series;
@@ -63,6 +65,7 @@ change!(
     "DELETE FROM events WHERE id IN (
         SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?)"
 );
+change!(OldSignIns, "DELETE FROM sign_in_tries WHERE at < ?");
 change!(OldMarks, "DELETE FROM id_marks WHERE at < ?");
 change!(
     OldTicks,
@@ -71,7 +74,7 @@ change!(
 );
 
 /// Removes what is older than its retention, at most `limit` tasks, events, ticks,
-/// operations, mails and alerts each.
+/// operations, imports, publications, mails, alerts and reports each.
 pub(in crate::store) fn prune(
     conn: &mut Conn,
     retention: Retention,
@@ -104,14 +107,21 @@ pub(in crate::store) fn prune(
     run(conn, OldKeys, &rows)?;
     run(conn, OldDone, &rows)?;
     bind(OldMarks, &[before(retention.tasks)]).execute(conn)?;
+    bind(OldSignIns, &[before(retention.tasks)]).execute(conn)?;
     let events = bind(OldEvents, &[before(retention.events), limit()]).execute(conn)?;
     let ticks = bind(OldTicks, &[before(retention.ticks), limit()]).execute(conn)?;
     let notices =
         mail::prune_mails(conn, now, rows_max)? + alert::prune_alerts(conn, now, rows_max)?;
-    let operations = operation::prune_operations(conn, micros_before(retention.tasks), rows_max)?;
-    Ok(u64::try_from(old.len() + events + ticks + operations)
+    let reports = change_report::prune_reports(conn, now, rows_max)?;
+    let ended = micros_before(retention.tasks);
+    let operations = operation::prune_operations(conn, ended, rows_max)?
+        + execution::prune_executions(conn, ended, rows_max)?;
+    let imports = import::prune_imports(conn, ended, rows_max)?;
+    let publications = certificate_publication::prune(conn, ended, rows_max)?;
+    let all = [old.len(), events, ticks, operations, imports, publications];
+    Ok(u64::try_from(all.iter().sum::<usize>())
         .unwrap_or(u64::MAX)
-        .saturating_add(notices))
+        .saturating_add(notices + reports))
 }
 
 /// The check value of the master key.

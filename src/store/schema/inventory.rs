@@ -55,6 +55,13 @@ diesel::table! {
         port -> BigInt,
         host_key -> Nullable<Text>,
         pinned_host_key -> Nullable<Text>,
+        ca -> Nullable<Text>,
+        status -> Nullable<Text>,
+        tested_at -> Nullable<BigInt>,
+        latency_us -> Nullable<BigInt>,
+        failures -> Nullable<BigInt>,
+        error_class -> Nullable<Text>,
+        seen_key -> Nullable<Text>,
     }
 }
 
@@ -79,6 +86,9 @@ diesel::table! {
         secret_latest -> BigInt,
         secret_changed_at -> Nullable<BigInt>,
         last_viewed_at -> Nullable<BigInt>,
+        privileged -> Bool,
+        secret_state -> Nullable<Text>,
+        secret_tested_at -> Nullable<BigInt>,
     }
 }
 
@@ -165,6 +175,7 @@ diesel::table! {
         names -> Text,
         not_before -> BigInt,
         not_after -> BigInt,
+        replaced_by -> Nullable<BigInt>,
     }
 }
 

@@ -14,7 +14,11 @@ fn role_of(method: &str, path: &str) -> Option<Role> {
     let open = path.starts_with("/health") || path.starts_with("/api/v1/docs");
     match (method, path) {
         _ if open => None,
-        ("PATCH" | "DELETE", _) | (_, "/api/v1/robots/{name}/reset") => Some(Role::Admin),
+        ("PATCH" | "DELETE", _)
+        | (_, "/api/v1/robots/{name}/reset" | "/api/v1/certificate-issuers/{id}/key") => {
+            Some(Role::Admin)
+        }
+        ("POST", "/api/v1/imports" | "/api/v1/imports/{id}/cancel") => Some(Role::Admin),
         ("POST", path) if is_noun(path) => Some(Role::Admin),
         (_, "/api/v1/robots/{name}/preview") | ("GET", _) => Some(Role::Viewer),
         _ => Some(Role::Operator),

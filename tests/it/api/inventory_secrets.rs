@@ -138,8 +138,9 @@ async fn no_answer_but_a_view_holds_a_secret() {
         texts.push(refused.text().to_owned());
     }
     for (method, route) in routes() {
-        let streams = route.ends_with("/stream") || route.contains("/docs");
-        if method != "GET" || streams {
+        let others =
+            route.ends_with("/stream") || route.contains("/docs") || route.ends_with(".xlsx");
+        if method != "GET" || others {
             continue;
         }
         let id = path.rsplit('/').next().unwrap();

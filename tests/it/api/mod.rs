@@ -1,9 +1,12 @@
 //! The HTTP API, spoken to in process against a real store and a real runtime.
 
+mod activity;
 mod app;
 mod auth;
 mod bad_input;
+mod certificates;
 mod events;
+mod imports;
 mod inventory;
 mod inventory_secrets;
 mod openapi;

@@ -54,6 +54,28 @@ async fn an_operation_is_ordered_once_and_cancelled() {
     api.raw("POST", &format!("{path}/cancel"), "", "")
         .await
         .problem(409, "conflict");
+    let object = format!("operation:{}", view["id"].as_str().unwrap());
+    let trail = api.get(&format!("/api/v1/audit?object={object}")).await;
+    let trail: Vec<Value> = trail.json()["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| json!([entry["action"], entry["actor"], entry["after"]["kind"]]))
+        .collect();
+    let [cancel, order_entry] = [
+        json!(["operation.cancel", "admin", null]),
+        json!(["operation.order", "admin", "change_password"]),
+    ];
+    assert_eq!(
+        trail,
+        [cancel, order_entry],
+        "once each, whatever was refused"
+    );
+    let told = api
+        .get("/api/v1/events?type=operation.cancelled")
+        .await
+        .json();
+    assert_eq!(told["items"].as_array().unwrap().len(), 1);
     assert_eq!(
         api.post("/api/v1/operations", &order).await.status,
         202,
@@ -78,6 +100,7 @@ async fn a_bad_order_names_its_fields_and_a_viewer_gives_none() {
         ("run_at", json!("1969-12-31T23:59:59Z")),
         ("expires_at", json!("2000-01-01T00:00:00Z")),
         ("priority", json!(1)),
+        ("template", json!("1")),
     ] {
         let bad = order(field, value);
         let refused = api.post("/api/v1/operations", &bad).await;

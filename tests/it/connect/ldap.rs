@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use robotd::connect::ldap::{DirectoryKind, LdapTarget, LdapTls};
 use robotd::connect::target::{Failure, Limits, Login, Target as _};
+use robotd::connect::tls::Trust;
 use robotd::domain::failure::{Effect, FailureClass};
 use tempfile::TempDir;
 
@@ -33,7 +34,7 @@ fn at(port: u16, tls: LdapTls) -> LdapTarget {
 
 /// Every way to talk to it; the first is the usual one.
 fn targets(slapd: &Slapd) -> [LdapTarget; 3] {
-    let ca = Some(slapd.authority.ca.clone());
+    let ca = Trust::File(slapd.authority.ca.clone());
     [
         at(slapd.tls_port, LdapTls::Implicit(ca.clone())),
         at(slapd.port, LdapTls::StartTls(ca)),
@@ -159,17 +160,23 @@ async fn no_secret_goes_to_a_directory_that_is_not_verified() {
     };
     for (target, class) in [
         (
-            at(slapd.tls_port, LdapTls::Implicit(Some(stranger.ca.clone()))),
+            at(
+                slapd.tls_port,
+                LdapTls::Implicit(Trust::File(stranger.ca.clone())),
+            ),
             FailureClass::Tls,
         ),
         (
-            at(slapd.port, LdapTls::StartTls(Some(stranger.ca.clone()))),
+            at(
+                slapd.port,
+                LdapTls::StartTls(Trust::File(stranger.ca.clone())),
+            ),
             FailureClass::Tls,
         ),
         (
             at(
                 slapd.tls_port,
-                LdapTls::Implicit(Some("/no/such/file".into())),
+                LdapTls::Implicit(Trust::File("/no/such/file".into())),
             ),
             FailureClass::Invalid,
         ),
@@ -199,7 +206,7 @@ async fn a_directory_that_falls_silent_costs_no_more_than_its_time() {
         connect: Duration::from_millis(300),
         ..LIMITS
     };
-    let ca = Some(slapd.authority.ca.clone());
+    let ca = Trust::File(slapd.authority.ca.clone());
     let kind = DirectoryKind::PasswordModify;
     let target = LdapTarget::new(
         "127.0.0.1",
@@ -218,12 +225,12 @@ async fn a_directory_that_falls_silent_costs_no_more_than_its_time() {
 /// old one away and adds the new one. What that directory then makes of it, this one does not know.
 #[tokio::test]
 async fn the_value_for_active_directory_arrives() {
-    let Some(slapd) = Slapd::start(&["ana"], OLD) else {
+    let Some(slapd) = Slapd::start_as_windows(&["ana"], OLD) else {
         return;
     };
     let ana = dn("ana");
-    let ca = Some(slapd.authority.ca.clone());
-    let kind = DirectoryKind::ActiveDirectory;
+    let ca = Trust::File(slapd.authority.ca.clone());
+    let kind = DirectoryKind::AsItSays;
     let target = LdapTarget::new(
         "127.0.0.1",
         slapd.tls_port,

@@ -2,11 +2,12 @@
 
 mod account;
 mod command;
+mod greeting;
 mod host;
 mod ldap;
 mod local;
 mod postgres;
-mod sheet;
+pub mod sheet;
 mod smtp;
 mod ssh;
 mod syslog;

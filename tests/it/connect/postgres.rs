@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use robotd::connect::postgres::{PostgresTarget, PostgresTls};
 use robotd::connect::target::{Failure, Limits, Login, PasswordChange, Target as _};
+use robotd::connect::tls::Trust;
 use robotd::domain::failure::{Effect, FailureClass};
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -59,7 +60,7 @@ impl Lab {
 
     /// Both ways to talk to it.
     fn targets(&self) -> [PostgresTarget; 2] {
-        let verified = PostgresTls::Verified(Some(self.authority.ca.clone()));
+        let verified = PostgresTls::Verified(Trust::File(self.authority.ca.clone()));
         [self.target(verified), self.target(PostgresTls::None)]
     }
 
@@ -248,18 +249,20 @@ async fn no_secret_goes_to_a_server_that_is_not_verified() {
         let Some(stranger) = Authority::make(other.path()) else {
             return;
         };
-        let strange = lab.target(PostgresTls::Verified(Some(stranger.ca)));
+        let strange = lab.target(PostgresTls::Verified(Trust::File(stranger.ca)));
         let failure = refusal(&strange, &login("ana", OLD)).await;
         assert_eq!(failure.class, FailureClass::Tls, "{failure}");
 
-        let missing = lab.target(PostgresTls::Verified(Some(PathBuf::from("/no/such/file"))));
+        let missing = lab.target(PostgresTls::Verified(Trust::File(PathBuf::from(
+            "/no/such/file",
+        ))));
         let failure = refusal(&missing, &login("ana", OLD)).await;
         assert_eq!(failure.class, FailureClass::Invalid, "{failure}");
 
         let Some(bare) = PostgresServer::start() else {
             return;
         };
-        let verified = PostgresTls::Verified(Some(lab.authority.ca.clone()));
+        let verified = PostgresTls::Verified(Trust::File(lab.authority.ca.clone()));
         let bare = PostgresTarget::new(
             "127.0.0.1",
             bare.port(),

@@ -59,6 +59,25 @@ def lying(name):
     (folder / name).write_bytes(raw.replace(size, (10).to_bytes(4, "little")))
 
 
+def open_document(name, table, manifest="", styles=""):
+    """An OpenDocument workbook with this XML in its tables."""
+    spaces = " ".join(f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{short}:1.0"' for short in ("office", "table", "text", "style"))
+    with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
+        new.writestr("META-INF/manifest.xml", f"<manifest:manifest>{manifest}</manifest:manifest>")
+        body = f"<office:body><office:spreadsheet>{table}</office:spreadsheet></office:body>"
+        styles = f"<office:automatic-styles>{styles}</office:automatic-styles>"
+        new.writestr("content.xml", f"<?xml version='1.0'?>{entities}<office:document-content {spaces}>{styles}{body}</office:document-content>")
+
+
+def row(cells, repeated=1):
+    return f'<table:table-row table:number-rows-repeated="{repeated}">{cells}</table:table-row>'
+
+
+def cell(text, repeated=1, inner=""):
+    return f'<table:table-cell office:value-type="string" table:number-columns-repeated="{repeated}">{inner}<text:p>{text}</text:p></table:table-cell>'
+
+
 NAMESPACE = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 
 plain()
@@ -81,3 +100,16 @@ raw = (folder / "plain.xlsx").read_bytes()
 with zipfile.ZipFile(folder / "other.zip", "w") as other:
     other.writestr("readme", "no workbook")
 (folder / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504)
+table = "<table:table>{}</table:table>".format
+note = "<office:annotation><text:p>note</text:p></office:annotation>"
+typed = '<table:table-cell office:value-type="float" office:value="22"/><table:table-cell office:value-type="date" office:date-value="2027-01-20"/>'
+hidden = '<style:style style:name="h"><style:table-properties table:display="false"/></style:style>'
+lists = f'<table:table table:style-name="h">{row(cell("wrong sheet"))}</table:table>'
+plain = row("<table:table-cell/>", 4) + row(cell('a&lt;<text:s text:c="2"/>b') + "<table:table-cell/>" + cell("c", 2, note) + typed)
+open_document("plain.ods", lists + table(plain + row("<table:table-cell/>", 1048000)), styles=hidden)
+open_document("wide.ods", table(row(cell("x", 1_000_000_000))))
+open_document("tall.ods", table(row(cell("x"), 1_000_000_000)))
+open_document("blanks.ods", table(row(cell('<text:s text:c="4000000000"/>x'))))
+open_document("entity.ods", table(row(cell("&f;&a;"))))
+open_document("locked.ods", table(""), manifest="<manifest:file-entry><manifest:encryption-data/></manifest:file-entry>")
+open_document("cut.ods", "<table:table>" + row(cell("a")).replace("</table:table-row>", ""))

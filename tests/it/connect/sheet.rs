@@ -1,30 +1,16 @@
 //! Workbooks as openpyxl writes them, and as an attacker would.
 
 use std::path::Path;
-use std::process::Command;
 
 use robotd::connect::sheet::{Cell, Limits, Row, SheetError, read};
 use tempfile::TempDir;
 
-use crate::support::counterpart::{counterpart, skipped};
+use crate::support::office::openpyxl;
 
 /// The workbooks of `sheet.py`; `None` where they cannot be written, which was said loudly.
-fn workbooks() -> Option<TempDir> {
-    let install = "apt-get install -y python3-openpyxl";
-    // Debian's: another Python on the path does not know Debian's packages.
-    let python = counterpart("/usr/bin/python3", install)?;
+pub fn workbooks() -> Option<TempDir> {
     let folder = TempDir::new().unwrap();
-    let mut command = Command::new(python);
-    command
-        .args(["-c", include_str!("sheet.py")])
-        .arg(folder.path());
-    let made = command.output().unwrap();
-    let told = String::from_utf8_lossy(&made.stderr);
-    if told.contains("No module named 'openpyxl'") {
-        skipped(&format!("Python's `openpyxl` is missing: {install}"));
-        return None;
-    }
-    assert!(made.status.success(), "{told}");
+    openpyxl(include_str!("sheet.py"), &[folder.path().to_str().unwrap()])?;
     Some(folder)
 }
 
@@ -74,6 +60,25 @@ fn a_workbook_is_read_as_it_was_written() {
 }
 
 #[test]
+fn an_open_document_is_read_as_it_was_written() {
+    let Some(folder) = workbooks() else {
+        return;
+    };
+    let rows = sheet(folder.path(), "plain.ods").unwrap();
+    assert_eq!(rows.len(), 1, "the first visible sheet");
+    assert_eq!(rows[0].line, 5, "lines as people count");
+    let expected = [
+        text("a<  b"),
+        Cell::Empty,
+        text("c"),
+        text("c"),
+        Cell::Number(22.0),
+        time("2027-01-20T00:00:00"),
+    ];
+    assert!(rows[0].cells == expected, "without the notes on its cells");
+}
+
+#[test]
 fn what_would_fill_the_memory_is_refused() {
     let Some(folder) = workbooks() else {
         return;
@@ -98,6 +103,16 @@ fn what_would_fill_the_memory_is_refused() {
         ),
         ("bomb.xlsx", SheetError::Packed(limits.unpacked_bytes_max)),
         ("repeated.xlsx", SheetError::Text(limits.text_bytes_max)),
+        ("wide.ods", SheetError::Columns { line: 1, max: 100 }),
+        ("tall.ods", SheetError::Rows(10_000)),
+        (
+            "blanks.ods",
+            SheetError::Cell {
+                line: 1,
+                column: 1,
+                max: 16_384,
+            },
+        ),
     ] {
         assert_eq!(sheet(folder.path(), name), Err(expected), "{name}");
     }
@@ -121,7 +136,13 @@ fn what_is_no_workbook_is_refused_with_advice() {
     for (name, advice) in [
         ("cut.xlsx", "is a damaged workbook"),
         ("half.xlsx", "is a damaged workbook"),
-        ("other.zip", "is not an XLSX workbook"),
+        ("cut.ods", "is a damaged workbook"),
+        ("entity.ods", "is a damaged workbook"),
+        ("locked.ods", "is an old workbook or has a password"),
+        (
+            "other.zip",
+            "is neither an XLSX nor an OpenDocument workbook",
+        ),
         ("old.xls", "is an old workbook or has a password"),
     ] {
         let error = sheet(folder.path(), name).unwrap_err().to_string();

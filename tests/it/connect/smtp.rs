@@ -49,6 +49,7 @@ fn mail(id: u32, to: &str) -> OutgoingMail {
         subject: format!("Notice {id}"),
         text: "All is well.\n".to_owned(),
         html: None,
+        attachment: None,
         date: chrono::Utc.timestamp_opt(1_790_000_000, 0).unwrap(),
     }
 }

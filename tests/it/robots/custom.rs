@@ -53,6 +53,7 @@ async fn run(
         node_started_at: chrono::DateTime::UNIX_EPOCH,
         data_dir: dir.path().to_owned(),
         mail: None,
+        guard: GuardProgram::this_program(),
     };
     let claimed = Claimed {
         task: TaskId(7),

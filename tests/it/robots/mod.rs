@@ -1,6 +1,7 @@
 //! Each robot against a real store of both kinds, run twice: the second run tells nobody again.
 
 mod catalog;
+mod certificates;
 mod custom;
 mod mail;
 mod notifications;

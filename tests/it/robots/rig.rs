@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use robotd::clock::{Clock, ManualClock};
+use robotd::connect::command::GuardProgram;
 use robotd::connect::smtp::SmtpAccount;
 use robotd::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use robotd::domain::robot::Overrides;
@@ -52,6 +53,7 @@ impl<'a> Rig<'a> {
             node_started_at: from_micros(START - 3_600_000_000),
             data_dir: data_dir.path().to_owned(),
             mail,
+            guard: GuardProgram::at(env!("CARGO_BIN_EXE_robotd")),
         };
         let rig = Self {
             database,
@@ -103,6 +105,17 @@ impl<'a> Rig<'a> {
         settings: Value,
         payload: Value,
     ) -> Result<Outcome, RobotError> {
+        self.run_by(Trigger::Tick, name, settings, payload).await
+    }
+
+    /// The same, woken by this.
+    pub async fn run_by(
+        &self,
+        trigger: Trigger,
+        name: &str,
+        settings: Value,
+        payload: Value,
+    ) -> Result<Outcome, RobotError> {
         let robots = robotd::robots::catalog();
         let robot = robots
             .iter()
@@ -117,7 +130,7 @@ impl<'a> Rig<'a> {
             process: ProcessId(number),
             robot: id,
             node: self.tools.node,
-            trigger: Trigger::Tick,
+            trigger,
             payload,
             attempt: 1,
             max_attempts: 5,
@@ -138,6 +151,11 @@ impl<'a> Rig<'a> {
             .map(|line| line.text);
         self.log.lock().unwrap().extend(lines);
         result
+    }
+
+    /// The next run is one more of the last one's task.
+    pub fn same_task_again(&self) {
+        self.next.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Now, as the robots see it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use robotd::clock::SystemClock;
+use robotd::connect::command::GuardProgram;
 use robotd::domain::id::NodeId;
 use robotd::domain::time::from_micros;
 use robotd::robot::context::Tools;
@@ -31,6 +32,7 @@ fn looped(work: Work, runs: u32) -> (u64, PoolSizes, usize) {
             node_started_at: from_micros(0),
             data_dir: folder.path().to_owned(),
             mail: None,
+            guard: GuardProgram::this_program(),
         };
         let spec = RobotSpec {
             name: "custom.loops",

@@ -128,7 +128,19 @@ async fn one_of_each(inventory: &Inventory) -> Vec<(Noun, Item)> {
         json!({"name": "t", "kind": "change_password", "protocol": "ssh", "steps": "passwd\n{{ new }}"}),
     )
     .await;
+    let issuer = json!({"name": "i", "kind": "acme", "lifetime": "P30D",
+        "acme": {"directory": "https://acme.example.org/directory", "contacts": ["mailto:a@example.org"]}});
+    let issuer = make(inventory, Noun::CertificateIssuer, issuer).await;
+    let automation = json!({"name": "www", "issuer": issuer.id, "names": ["www.example.org"],
+        "window": {"start": "22:00", "end": "06:00"}});
+    let automation = make(inventory, Noun::CertificateAutomation, automation).await;
+    let binding = json!({"name": "nginx", "automation": automation.id, "credential": credential.id,
+        "directory": "/etc/tls/www", "reload": ["/bin/true", "{x}"], "owner": "root:www"});
+    let binding = make(inventory, Noun::CertificateBinding, binding).await;
     Vec::from([
+        (Noun::CertificateBinding, binding),
+        (Noun::CertificateAutomation, automation),
+        (Noun::CertificateIssuer, issuer),
         (Noun::OperationTemplate, template),
         (Noun::UserGroup, group),
         (Noun::User, user),
@@ -197,7 +209,7 @@ async fn fields_are_kept_as_they_were_sent(database: &Database) {
     );
     assert_eq!(
         device.body["connectivities"][1],
-        json!({"protocol": "tls", "port": 443, "host_key": null})
+        json!({"protocol": "tls", "port": 443, "host_key": null, "ca": null})
     );
     assert_eq!(credential.body["expires_at"], "2027-01-02T03:04:05.678901Z");
     assert_eq!(credential.body["device"], device.id.to_string());

@@ -21,6 +21,7 @@ mod sample;
 mod schema;
 mod secret;
 mod share;
+mod sign_in;
 mod task;
 mod task_end;
 mod task_list;

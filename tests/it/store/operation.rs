@@ -3,7 +3,7 @@
 use robotd::domain::event::CloudEvent;
 use robotd::domain::id::{InventoryId, OperationId, ProcessId};
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{OperationKind, OperationState};
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
 use robotd::robot::inventory::{Inventory, NewItem};
 use robotd::store::Store;
 use robotd::store::event::{EventFilter, NewEvent};
@@ -51,7 +51,9 @@ pub fn change_of(credential: InventoryId) -> NewOperation {
         credential,
         run_at: None,
         expires_at: None,
+        template: None,
         requested_by: "ana".to_owned(),
+        cause: ChangeCause::Ordered,
     }
 }
 
@@ -99,6 +101,7 @@ pub fn end(operation: &Operation, state: OperationState, run_at: Option<i64>) ->
         attempt: attempt(operation, state, 1),
         run_at: run_at.map(at),
         candidate: Some(2),
+        finding: None,
         events: Vec::from([told(operation.id, "operation.unverified")]),
     }
 }
@@ -283,6 +286,7 @@ fn moved(seen: Operation, state: OperationState) -> Move {
         run_at: None,
         ends: false,
         attempt: None,
+        audit: None,
     }
 }
 

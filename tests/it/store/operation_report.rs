@@ -1,9 +1,9 @@
-//! What is found of operations: refused sign-ins, and credentials that need one.
+//! Credentials that need an operation.
 
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{OperationKind, OperationState, Refusals};
+use robotd::domain::operation::{ChangeCause, OperationState};
 use robotd::robot::inventory::NewItem;
-use robotd::store::operation::{Expiry, NewOperation};
+use robotd::store::operation::Expiry;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -12,39 +12,7 @@ use super::make::at;
 use super::operation::{HOLDER, change_of, credentials, end, order};
 use crate::support::database::{Database, on_both};
 
-on_both!(
-    refusals_are_counted_over_all_operations,
-    a_credential_is_found_when_its_time_is_over,
-);
-
-async fn refusals_are_counted_over_all_operations(database: &Database) {
-    let store = &database.store;
-    let ids = credentials(&inventory(store).await, 2).await;
-    for kind in [OperationKind::Test, OperationKind::Reconcile] {
-        let one = NewOperation {
-            kind,
-            ..change_of(ids[0])
-        };
-        order(store, vec![one], 1).await;
-        let claimed = store
-            .operation_claim(HOLDER, at(99), at(2))
-            .await
-            .unwrap()
-            .unwrap();
-        store
-            .operation_end(end(&claimed, OperationState::Failed, None), at(20))
-            .await
-            .unwrap();
-    }
-    let refused = Refusals {
-        at: at(20),
-        count: 1,
-    };
-    let since = |credential, seconds| store.operation_refusals(credential, at(seconds));
-    assert_eq!(since(ids[0], 19).await.unwrap(), [refused, refused]);
-    assert_eq!(since(ids[0], 20).await.unwrap(), []);
-    assert_eq!(since(ids[1], 0).await.unwrap(), []);
-}
+on_both!(a_credential_is_found_when_its_time_is_over,);
 
 async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     let store = &database.store;
@@ -76,17 +44,20 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
             at: at(seconds),
             failed_before: at(seconds - 60),
         };
-        store.credential_expired(expiry, 9).await.unwrap()
+        let found = store.credential_expired(expiry, 9).await.unwrap();
+        found.into_iter().unzip::<_, _, Vec<_>, Vec<_>>()
     };
-    assert_eq!(found(14).await, []);
-    assert_eq!(found(15).await, [ids[4]], "ten seconds after the view");
-    let mut both = found(30).await;
+    let viewed = || (vec![ids[4]], vec![ChangeCause::Viewed]);
+    assert_eq!(found(14).await.0, []);
+    assert_eq!(found(15).await, viewed(), "ten seconds after the view");
+    let (mut both, causes) = found(30).await;
     both.sort_unstable();
     assert_eq!(both, [ids[0], ids[4]]);
-    assert_eq!(found(101).await.len(), 3, "and a hundred seconds old");
+    assert!(causes.contains(&ChangeCause::Expired) && causes.contains(&ChangeCause::Viewed));
+    assert_eq!(found(101).await.0.len(), 3, "and a hundred seconds old");
     // An open change, and one that failed a moment ago, are enough.
     order(store, vec![change_of(ids[0])], 31).await;
-    assert_eq!(found(32).await, [ids[4]]);
+    assert_eq!(found(32).await, viewed());
     let claimed = store
         .operation_claim(HOLDER, at(99), at(33))
         .await
@@ -96,8 +67,8 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
         .operation_end(end(&claimed, OperationState::Failed, None), at(34))
         .await
         .unwrap();
-    assert_eq!(found(93).await, [ids[4]]);
-    assert!(found(95).await.contains(&ids[0]));
+    assert_eq!(found(93).await, viewed());
+    assert!(found(95).await.0.contains(&ids[0]));
     // Changed after its time, it is a new one.
     let patch = NewItem {
         secret: Some(SecretString::from("two")),
@@ -107,5 +78,5 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
         .change(Noun::Credential, ids[0], None, &patch, by(40).into())
         .await
         .unwrap();
-    assert!(!found(95).await.contains(&ids[0]));
+    assert!(!found(95).await.0.contains(&ids[0]));
 }

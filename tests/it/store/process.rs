@@ -1,15 +1,74 @@
 //! Processes and their logs.
 
+use chrono::TimeDelta;
 use robotd::domain::id::ProcessId;
-use robotd::domain::task::ProcessOutcome;
+use robotd::domain::task::{AfterRun, ProcessOutcome};
 use robotd::store::Store;
 use robotd::store::page::PageRequest;
 use robotd::store::process::{LogLine, ProcessFilter, Progress};
 
-use super::make::{at, first, ground, success, task};
+use super::make::{at, end, first, ground, success, task};
 use crate::support::database::{Database, on_both};
 
-on_both!(running_and_ended_are_one_list, a_log_is_cut_in_the_middle);
+on_both!(
+    running_and_ended_are_one_list,
+    ended_runs_are_counted_by_time,
+    a_log_is_cut_in_the_middle
+);
+
+/// Runs that ended their task and runs that are followed by another stand in different tables.
+async fn ended_runs_are_counted_by_time(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    store
+        .task_add(
+            vec![task(robots[0]), task(robots[0]), task(robots[1])],
+            at(1),
+        )
+        .await
+        .unwrap();
+    let wanted = vec![(robots[0], 2), (robots[1], 1)];
+    let claimed = store.task_claim(node, wanted, at(50)).await.unwrap();
+    let again = AfterRun::Again {
+        run_at: at(100),
+        attempt_used: true,
+        death: false,
+    };
+    let ends = vec![
+        end(&claimed[0], ProcessOutcome::Failed, again, 60),
+        success(&claimed[1], 60),
+    ];
+    store.task_complete(ends).await.unwrap();
+    store.task_promote(at(100), 10).await.unwrap();
+    let again = store
+        .task_claim(node, vec![(robots[0], 1)], at(125))
+        .await
+        .unwrap();
+    store
+        .task_complete(vec![success(&again[0], 130)])
+        .await
+        .unwrap();
+
+    let part = TimeDelta::seconds(60);
+    let counted = store
+        .process_activity(at(0), at(1_000), part)
+        .await
+        .unwrap();
+    let counted: Vec<_> = counted
+        .iter()
+        .map(|count| (count.at, count.robot, count.outcome, count.count))
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            (at(0), robots[0], ProcessOutcome::Succeeded, 1),
+            (at(0), robots[0], ProcessOutcome::Failed, 1),
+            (at(120), robots[0], ProcessOutcome::Succeeded, 1),
+        ],
+        "the third is still running"
+    );
+    let early = store.process_activity(at(0), at(120), part).await.unwrap();
+    assert_eq!(early.len(), 2);
+}
 
 async fn running_and_ended_are_one_list(database: &Database) {
     let (store, (robots, node)) = (&database.store, ground(&database.store).await);

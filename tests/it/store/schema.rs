@@ -12,8 +12,14 @@ fn root() -> PathBuf {
 
 /// (table, column) as `schema.rs` has them.
 fn declared() -> Vec<(String, Vec<(String, bool)>)> {
-    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
-    let text = read("src/store/schema.rs") + &read("src/store/schema/inventory.rs");
+    let folder = root().join("src/store");
+    let parts = std::fs::read_dir(folder.join("schema")).unwrap();
+    let mut files: Vec<_> = parts.map(|part| part.unwrap().path()).collect();
+    files.push(folder.join("schema.rs"));
+    let text: String = files
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
     let mut tables = Vec::new();
     for block in text.split("diesel::table! {").skip(1) {
         let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());

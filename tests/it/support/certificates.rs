@@ -70,6 +70,31 @@ impl Certificates {
         std::fs::read_to_string(self.folder.path().join(format!("{name}.pem"))).unwrap()
     }
 
+    /// The private key of a name as PEM.
+    pub fn key(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(format!("{name}.key"))).unwrap()
+    }
+
+    /// Whether OpenSSL finds a chain, the certificate first, sound at an instant, up to a root. All are PEM.
+    pub fn verify(&self, chain: &str, root: &str, at: Timestamp) -> bool {
+        let path = |name: &str, text: &str| {
+            let path = self.folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let verified = Command::new(&self.openssl)
+            .args(["verify", "-x509_strict", "-purpose", "sslserver", "-attime"])
+            .arg(at.timestamp().to_string())
+            .arg("-CAfile")
+            .arg(path("verify-root", root))
+            .arg("-untrusted")
+            .arg(path("verify-chain", chain))
+            .arg(self.folder.path().join("verify-chain"))
+            .output()
+            .unwrap();
+        verified.status.success()
+    }
+
     fn run(&self, arguments: &str) {
         let made = Command::new(&self.openssl)
             .args(arguments.split_whitespace())

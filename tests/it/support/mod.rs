@@ -1,11 +1,16 @@
 //! What the tests share: real programs to talk to, databases, whole nodes, and files they need.
 
 pub mod authority;
+pub mod browser;
 pub mod certificates;
 pub mod counterpart;
 pub mod cutting_proxy;
 pub mod database;
+pub mod form;
+pub mod nginx;
 pub mod node;
+pub mod office;
+pub mod pebble;
 pub mod postgres_server;
 pub mod rsyslog;
 pub mod sink;

@@ -50,6 +50,23 @@ impl PostgresServer {
         Some(server)
     }
 
+    /// Starts one that asks everybody but its administrator for a password, with these roles and their password.
+    pub async fn start_with_roles(roles: &[String], password: &str) -> Option<Self> {
+        let server = Self::start()?;
+        let rules =
+            "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        server.reconfigure("", rules, &[]);
+        let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::runtime::Handle::current().spawn(connection);
+        for role in roles {
+            let made = format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'");
+            client.batch_execute(&made).await.unwrap();
+        }
+        Some(server)
+    }
+
     /// What a client connects to; the server asks for no password.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)

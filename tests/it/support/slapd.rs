@@ -53,6 +53,16 @@ impl Slapd {
     /// Starts one whose administrator and whose people `uid=NAME,dc=example,dc=org` have a
     /// password; `None` where it cannot run, which was said loudly.
     pub fn start(names: &[&str], password: &str) -> Option<Self> {
+        Self::start_with(names, password, "")
+    }
+
+    /// Starts one that says of itself to be Active Directory.
+    pub fn start_as_windows(names: &[&str], password: &str) -> Option<Self> {
+        let says = "dn:\nsupportedCapabilities: 1.2.840.113556.1.4.800\n";
+        Self::start_with(names, password, says)
+    }
+
+    fn start_with(names: &[&str], password: &str, root: &str) -> Option<Self> {
         let slapd = counterpart("slapd", INSTALL)?;
         let slapadd = counterpart("slapadd", INSTALL)?;
         counterpart("ldapwhoami", INSTALL)?;
@@ -60,6 +70,7 @@ impl Slapd {
         let authority = Authority::make(folder.path())?;
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("data")).unwrap();
+        std::fs::write(at("root.ldif"), root).unwrap();
         std::fs::write(
             at("slapd.conf"),
             configuration(folder.path(), &authority, password),
@@ -177,9 +188,10 @@ fn configuration(folder: &Path, authority: &Authority, password: &str) -> String
         "{schemas}\
          attributetype ( 1.2.840.113556.1.4.90 NAME 'unicodePwd' SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 \
          EQUALITY octetStringMatch SINGLE-VALUE )\n\
+         attributetype ( 1.2.840.113556.1.4.1783 NAME 'supportedCapabilities' SYNTAX 1.3.6.1.4.1.1466.115.121.1.38 )\n\
          objectclass ( 1.3.6.1.4.1.99999.1 NAME 'windowsLike' SUP top AUXILIARY MAY unicodePwd )\n\
          modulepath {modules}\nmoduleload back_mdb\n{module}\
-         pidfile {folder}/pid\n\
+         pidfile {folder}/pid\nrootDSE {folder}/root.ldif\n\
          TLSCACertificateFile {ca}\nTLSCertificateFile {cert}\nTLSCertificateKeyFile {key}\n\
          database mdb\nsuffix dc=example,dc=org\ndirectory {folder}/data\n\
          rootdn {ADMIN}\nrootpw \"{password}\"\n\

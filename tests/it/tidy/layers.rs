@@ -24,6 +24,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("actix", &["runtime", "app"]),
     ("actix_web", &["api", "panel", "app"]),
     ("actix_web_lab", &["api", "panel", "app"]),
+    ("actix_multipart", &["api"]),
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -1,10 +1,10 @@
 //! What becomes of a mail: pure decisions from the server's answer to its next state.
 
 use super::settings::Settings;
-use crate::connect::smtp::{OutgoingMail, SendFailure, SmtpReply};
+use crate::connect::smtp::{Attachment, OutgoingMail, SendFailure, SmtpReply};
 use crate::domain::mail::one_line;
 use crate::domain::time::Timestamp;
-use crate::store::mail::{Mail, MailAttempt, MailState};
+use crate::store::mail::{Mail, MailAttempt, MailFile, MailState};
 
 /// Bound on the text kept of an attempt (`store::mail`).
 const TEXT_CHARS_MAX: usize = 512;
@@ -25,21 +25,26 @@ pub(super) enum Fate {
 }
 
 /// Why a mail is not even tried.
-pub(super) fn refused(mail: &Mail, settings: &Settings, now: Timestamp) -> Option<String> {
+pub(super) fn refused(
+    mail: &Mail,
+    outgoing: &OutgoingMail,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<String> {
     if mail.expires_at <= now {
         return Some(format!("expired after {} attempts", mail.attempts));
     }
-    let bytes = mail.text.len();
+    let bytes = outgoing.bytes();
     (bytes > settings.max_size).then(|| {
         format!(
-            "the text has {bytes} bytes, more than {}",
+            "the mail has {bytes} bytes, more than {}",
             settings.max_size
         )
     })
 }
 
 /// The mail as it goes out.
-pub(super) fn outgoing(mail: &Mail, settings: &Settings) -> OutgoingMail {
+pub(super) fn outgoing(mail: &Mail, file: Option<MailFile>, settings: &Settings) -> OutgoingMail {
     let (to, subject) = match &settings.redirect {
         Some(address) => {
             let to = address.as_str().to_owned();
@@ -52,7 +57,12 @@ pub(super) fn outgoing(mail: &Mail, settings: &Settings) -> OutgoingMail {
         to,
         subject,
         text: mail.text.clone(),
-        html: None,
+        html: mail.html.clone(),
+        attachment: file.map(|file| Attachment {
+            name: file.name,
+            media_type: file.media_type,
+            content: file.content,
+        }),
         // The time of writing, the same in every attempt, as the Message-ID is.
         date: mail.created_at,
     }
@@ -126,6 +136,8 @@ mod tests {
             attempts,
             created_at: now() - TimeDelta::minutes(1),
             expires_at: now() + TimeDelta::hours(24),
+            html: None,
+            file: None,
         }
     }
 
@@ -174,13 +186,23 @@ mod tests {
     #[test]
     fn an_expired_or_huge_mail_is_not_tried() {
         let settings = Settings::default();
-        assert_eq!(refused(&mail(0), &settings, now()), None);
-        assert!(refused(&mail(9), &settings, now() + TimeDelta::hours(24)).is_some());
+        let refused = |mail: &Mail, file: usize, at| {
+            let file = MailFile {
+                name: "a".to_owned(),
+                media_type: "text/csv".to_owned(),
+                content: vec![b'x'; file],
+            };
+            let outgoing = outgoing(mail, Some(file), &settings);
+            refused(mail, &outgoing, &settings, at)
+        };
+        assert_eq!(refused(&mail(0), 9, now()), None);
+        assert!(refused(&mail(9), 9, now() + TimeDelta::hours(24)).is_some());
         let huge = Mail {
             text: "x".repeat(settings.max_size + 1),
             ..mail(0)
         };
-        assert!(refused(&huge, &settings, now()).is_some());
+        assert!(refused(&huge, 0, now()).is_some());
+        assert!(refused(&mail(0), settings.max_size, now()).is_some());
     }
 
     #[test]
@@ -188,6 +210,7 @@ mod tests {
         let redirect = crate::domain::mail::Address::try_from("test@example.org".to_owned()).ok();
         let sent = outgoing(
             &mail(0),
+            None,
             &Settings {
                 redirect,
                 ..Settings::default()

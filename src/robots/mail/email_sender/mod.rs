@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use self::delivery::{Fate, attempt, decide, outgoing};
 use self::settings::Settings;
-use crate::connect::smtp::{SendFailure, SmtpConnector};
+use crate::connect::smtp::{OutgoingMail, SendFailure, SmtpConnector, SmtpReply};
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
 use crate::domain::robot::{FieldError, Sharding};
@@ -159,14 +159,20 @@ impl Run<'_> {
     /// Sends one mail and writes down what came of it, before the next: a node that dies repeats one
     /// mail and not a batch.
     async fn handle(&mut self, mail: &Mail) -> Result<(), RobotError> {
-        let fate = match delivery::refused(mail, &self.settings, self.ctx.clock().now()) {
+        let file = match mail.file {
+            Some(file) => Some(self.ctx.store().mail_file(file).await?),
+            None => None,
+        };
+        let outgoing = outgoing(mail, file, &self.settings);
+        let now = self.ctx.clock().now();
+        let fate = match delivery::refused(mail, &outgoing, &self.settings, now) {
             Some(reason) => Fate::Failed {
                 code: None,
                 text: reason,
             },
             None => {
                 self.keep_pace().await;
-                let result = self.send(mail).await;
+                let result = self.send(&outgoing).await;
                 self.note_trouble(&result);
                 decide(mail, result, &self.settings, self.ctx.clock().now())
             }
@@ -193,9 +199,8 @@ impl Run<'_> {
 
     /// A mail that makes the library panic fails alone; it must not end the run, be claimed again
     /// first, and so block all mails behind it.
-    async fn send(&self, mail: &Mail) -> Result<crate::connect::smtp::SmtpReply, SendFailure> {
-        let outgoing = outgoing(mail, &self.settings);
-        let caught = AssertUnwindSafe(self.connector.send(&outgoing))
+    async fn send(&self, mail: &OutgoingMail) -> Result<SmtpReply, SendFailure> {
+        let caught = AssertUnwindSafe(self.connector.send(mail))
             .catch_unwind()
             .await;
         caught.unwrap_or_else(|_panic| {
@@ -207,7 +212,7 @@ impl Run<'_> {
         })
     }
 
-    fn note_trouble(&mut self, result: &Result<crate::connect::smtp::SmtpReply, SendFailure>) {
+    fn note_trouble(&mut self, result: &Result<SmtpReply, SendFailure>) {
         match result {
             Err(SendFailure::Unsent { text, .. }) => {
                 self.tally.broken = Some(("smtp_account", text.clone()));

@@ -1,17 +1,24 @@
-//! Carries out operations on the accounts of credentials: changes passwords, tests them, and finds out which one holds.
+//! Carries out operations on the accounts of credentials: changes passwords, tests them, finds out which one holds, and runs
+//! the commands of templates.
 //!
-//! - **Looks at**: queued operations that are due, one at a time; their credential, its device and policy; the target.
-//! - **Changes**: the password of one account at its target, and its secret in the vault; records each attempt. Publishes
-//!   `operation.succeeded`, `operation.failed`, `operation.unverified`, `credential.password_changed` and
-//!   `credential.password_change_failed`. For at most four minutes a run.
+//! - **Looks at**: queued operations that are due, one at a time; their credential, its device, policy and template; the
+//!   target.
+//! - **Changes**: the password of one account at its target, and its secret in the vault, or what a command does; records
+//!   each attempt, and what the account said of its secret. Publishes `operation.succeeded`, `failed`, `unverified` and
+//!   `given_up`, `credential.password_changed`, `password_change_failed`, `reconciled`, `mismatch`, `locked` and
+//!   `unreachable`. For at most four minutes a run.
 //! - **Safe to repeat**: yes: an operation is claimed by one run, and a change that was cut off is settled before anything
 //!   else is done (`robots::password_change`).
 //! - **If it stops**: passwords keep their age, and operations wait; those that have a time limit expire.
 //!
-//! Number 45 of the catalogue. Targets are reached by SSH and PostgreSQL. At most two sign-ins of an account may be refused
-//! in `lock_window`, over all its operations; until then they wait.
+//! Number 45 of the catalogue. Targets are reached by SSH, Windows' remote procedures, PostgreSQL and LDAP. A password that does
+//! not open its account any more is set by the privileged credential of the device, where there is one. At most two sign-ins
+//! of an account may be refused in `lock_window`, over all its operations; until then they wait.
 
+mod attempt;
+mod record;
 mod settings;
+mod template;
 
 use std::time::Duration;
 
@@ -19,21 +26,22 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::settings::Settings;
-use crate::connect::target::{Credential, HostKey, Login};
+use super::operation_executor_retry::RetryOperations;
 use crate::domain::category::Category;
 use crate::domain::failure::FailureClass;
-use crate::domain::operation::{After, Allowance, AttemptEnd, OperationKind, OperationState};
+use crate::domain::operation::{
+    Allowance, AttemptEnd, Finding, OperationKind, OperationState, TRIES_MAX,
+};
 use crate::domain::robot::{FieldError, Sharding};
 use crate::domain::time::Timestamp;
 use crate::robot::inventory::InventoryError;
-use crate::robot::operation::Told;
 use crate::robot::spec::{Wakes, settings_of};
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
-use crate::robots::password_change::{Ended, Place, Tries};
+use crate::robots::password_change::{Ended, Tries};
 use crate::robots::settings::check;
-use crate::robots::targets::{Account, Unfit, Unpinned, account};
-use crate::store::event::NewEvent;
-use crate::store::operation::{Operation, OperationAttempt, OperationEnd};
+use crate::robots::targets::{Account, Identity, Unfit, account};
+use crate::store::operation::Operation;
+use crate::store::sign_in::{SignIns, Wanted};
 
 /// No operation is begun after so long; the one in hand takes at most five sign-ins of 45 s.
 const BUDGET: Duration = Duration::from_mins(4);
@@ -51,7 +59,7 @@ impl Robot for ExecuteOperations {
             name: "operations.operation_executor",
             title: "Operation executor",
             category: Category::Operations,
-            summary: "Carries out operations on accounts: changes passwords, tests them, finds out which one holds",
+            summary: "Carries out operations on accounts: changes passwords, tests them, finds out which one holds, runs commands",
             // Orders wake it; a tick finds those that were for later.
             wakes: Wakes::Every(Duration::from_secs(30)),
             events: &["operation.requested", "operation.retry_scheduled"],
@@ -72,6 +80,10 @@ impl Robot for ExecuteOperations {
             ctx,
             settings: ctx.settings()?,
         };
+        if ctx.run().deaths > 0 {
+            // This run takes the place of one whose node died: what that one had in hand comes first, without a tick's delay.
+            RetryOperations.run(ctx).await?;
+        }
         let began = Instant::now();
         let mut tally = [0_usize; 4];
         for _ in 0..OPERATIONS_MAX {
@@ -110,111 +122,75 @@ struct Run<'a> {
     settings: Settings,
 }
 
+/// What an attempt came to, and what the account said of the secret in force on the way.
+struct Made {
+    ended: Ended,
+    finding: Option<Finding>,
+}
+
+impl From<Ended> for Made {
+    /// Of an attempt that did not hear the account.
+    fn from(ended: Ended) -> Self {
+        Self {
+            ended,
+            finding: None,
+        }
+    }
+}
+
 impl Run<'_> {
     /// Makes one attempt; answers where it leaves the operation, or none where it was put back or taken away.
     async fn handle(&self, operation: &Operation) -> Result<Option<OperationState>, RobotError> {
         let started_at = self.ctx.clock().now();
-        let window = self.settings.lock_window();
+        let found = match self.account(operation).await {
+            Ok(found) => found,
+            Err(made) => {
+                return self.record(operation, started_at, (made, None, 0)).await;
+            }
+        };
+        let before = found.finding;
+        let sign_ins = sign_ins(operation, &found.identity);
+        let wanted = self.wanted(refused_at_most(operation), started_at);
         let store = self.ctx.store();
-        let refusals = store
-            .operation_refusals(operation.credential, started_at - window)
+        let reserved = store
+            .sign_in_reserve(sign_ins.clone(), wanted, started_at)
             .await?;
-        let mut tries = match Allowance::after(&refusals, window, started_at) {
+        let mut tries = match reserved {
             Allowance::Tries(left) => Tries::new(left),
             Allowance::Wait(until) => {
                 self.put_back(operation, until).await?;
                 return Ok(None);
             }
         };
-        let ended = match self.attempt(operation, &mut tries).await {
-            Ok(ended) => ended,
-            Err(InventoryError::Damaged) => {
-                Ended::failed(FailureClass::Invalid, InventoryError::Damaged)
-            }
-            // What the target knows is recorded, whatever that is: another attempt finds out.
-            Err(error) => Ended {
-                end: AttemptEnd::Unverified(FailureClass::Unavailable),
-                candidate: operation.candidate,
-                detail: Some(error.to_string()),
-            },
+        let made = match self.attempt(operation, found, &mut tries).await {
+            Ok(made) => made,
+            Err(error) => interrupted(operation, &error),
         };
-        self.record(operation, started_at, ended, tries).await
+        let refused = tries.refused();
+        store
+            .sign_in_settle(sign_ins, refused, self.ctx.clock().now())
+            .await?;
+        let whole = (made, before, refused);
+        self.record(operation, started_at, whole).await
     }
 
-    async fn attempt(
-        &self,
-        operation: &Operation,
-        tries: &mut Tries,
-    ) -> Result<Ended, InventoryError> {
+    /// The account, or the end of an attempt that cannot reach it.
+    async fn account(&self, operation: &Operation) -> Result<Account, Made> {
         let inventory = self.ctx.inventory();
-        let mut found = match account(&inventory, operation.credential).await {
-            Ok(found) => found,
-            Err(Unfit::Because(class, reason)) => return Ok(unfit(operation, class, &reason)),
-            Err(Unfit::Store(error)) => return Err(error.into()),
-        };
-        if let Some(unpinned) = &found.unpinned {
-            if let Some(ended) = self.meet(operation, &found, unpinned, tries).await? {
-                return Ok(ended);
-            }
-            found = match account(&inventory, operation.credential).await {
-                Ok(found) => found,
-                Err(Unfit::Because(class, reason)) => return Ok(unfit(operation, class, &reason)),
-                Err(Unfit::Store(error)) => return Err(error.into()),
-            };
-        }
-        let place = Place {
-            inventory: &inventory,
-            clock: self.ctx.clock(),
-            target: found.target.as_ref(),
-            credential: operation.credential,
-            account: &found.name,
-            actor: self.ctx.robot(),
-        };
-        match operation.kind {
-            OperationKind::ChangePassword => place.change(&found.policy, tries).await,
-            OperationKind::Reconcile => place.reconcile(tries).await,
-            OperationKind::Test => place.test(tries).await,
+        let guard = &self.ctx.tools().guard;
+        match account(&inventory, guard, operation.credential).await {
+            Ok(found) => Ok(found),
+            Err(Unfit::Because(class, reason)) => Err(unfit(operation, class, &reason).into()),
+            Err(Unfit::Store(error)) => Err(interrupted(operation, &error.into())),
         }
     }
 
-    /// Meets a target whose first key is to be trusted, and pins that key before anything is changed: the connections that
-    /// follow must meet the same machine. Answers the end of the attempt where that cannot be done.
-    async fn meet(
-        &self,
-        operation: &Operation,
-        found: &Account,
-        unpinned: &Unpinned,
-        tries: &mut Tries,
-    ) -> Result<Option<Ended>, InventoryError> {
-        let secrets = self.ctx.inventory().secrets(operation.credential).await?;
-        let Some(current) = secrets.current else {
-            let reason = "no secret is in force; set the one that opens the account";
-            return Ok(Some(unfit(operation, FailureClass::Invalid, reason)));
-        };
-        let login = Login {
-            account: found.name.clone(),
-            credential: Credential::Password(current.secret),
-        };
-        let seen = match found.target.probe(&login).await {
-            Ok(probed) => probed.host_key,
-            Err(failure) => {
-                tries.note(&failure);
-                let reason = failure.to_string();
-                return Ok(Some(unfit(operation, failure.class, &reason)));
-            }
-        };
-        if let Some(HostKey {
-            algorithm,
-            fingerprint,
-        }) = seen
-        {
-            let key = format!("{algorithm} {fingerprint}");
-            let store = self.ctx.store();
-            store
-                .connectivity_pin(unpinned.device, "ssh", unpinned.port, &key)
-                .await?;
+    fn wanted(&self, tries: u32, now: Timestamp) -> Wanted {
+        Wanted {
+            tries,
+            until: now + LEASE,
+            window: self.settings.lock_window(),
         }
-        Ok(None)
     }
 
     /// Gives back what may not be tried before `until`.
@@ -230,85 +206,42 @@ impl Run<'_> {
             .await?;
         Ok(())
     }
+}
 
-    async fn record(
-        &self,
-        operation: &Operation,
-        started_at: Timestamp,
-        ended: Ended,
-        tries: Tries,
-    ) -> Result<Option<OperationState>, RobotError> {
-        let ctx = self.ctx;
-        let now = ctx.clock().now();
-        let policy = self.settings.attempt_policy();
-        let after = policy.after(ended.end, operation.attempts, now, rand::random());
-        let (state, run_at) = match after {
-            After::Finished(state) => (state, None),
-            After::Again { state, at } => (state, Some(at)),
-        };
-        let class = match ended.end {
-            AttemptEnd::Done => None,
-            AttemptEnd::Failed(class) | AttemptEnd::Unverified(class) => Some(class.as_str()),
-        };
-        let detail = ended.detail.as_deref().unwrap_or("verified");
-        ctx.info(format!("operation {} {state}: {detail}", operation.id));
-        let end = OperationEnd {
-            id: operation.id,
-            attempt: OperationAttempt {
-                number: operation.attempts,
-                process: ctx.run().process,
-                started_at,
-                ended_at: now,
-                state,
-                error_class: class.map(str::to_owned),
-                detail: ended.detail,
-                refused: tries.refused(),
-            },
-            run_at,
-            candidate: ended.candidate,
-            events: self.events(operation, state, class),
-        };
-        let kept = ctx.store().operation_end(end, now).await?;
-        if !kept {
-            ctx.warn(format!(
-                "operation {} was taken away before it was recorded",
-                operation.id
-            ));
-        }
-        Ok(kept.then_some(state))
-    }
-
-    fn events(
-        &self,
-        operation: &Operation,
-        state: OperationState,
-        class: Option<&str>,
-    ) -> Vec<NewEvent> {
-        let told = Told {
-            error_class: class,
-            ..Told::of(operation)
-        };
-        let is_change = operation.kind == OperationKind::ChangePassword;
-        let kinds: &[&str] = match state {
-            OperationState::Succeeded => &["operation.succeeded"],
-            OperationState::Failed if is_change => {
-                &["operation.failed", "credential.password_change_failed"]
-            }
-            OperationState::Failed => &["operation.failed"],
-            OperationState::Unverified => &["operation.unverified"],
-            _ => &[],
-        };
-        let registry = &self.ctx.tools().registry;
-        kinds
-            .iter()
-            .map(|kind| told.event(kind, registry))
-            .collect()
+/// So many sign-ins of an attempt may be refused: a test ends with its first.
+fn refused_at_most(operation: &Operation) -> u32 {
+    match operation.kind {
+        OperationKind::Test => 1,
+        _ => TRIES_MAX,
     }
 }
 
-/// The candidate that an operation is to settle; a test settles none.
+/// The sign-ins of an operation's attempt to an account.
+fn sign_ins(operation: &Operation, account: &Identity) -> SignIns {
+    SignIns {
+        account: account.key.clone(),
+        operation: operation.id,
+        attempt: operation.attempts,
+    }
+}
+
+/// The end of an attempt whose secrets could not be read or kept. What the target knows is recorded, whatever that is:
+/// another attempt finds out.
+fn interrupted(operation: &Operation, error: &InventoryError) -> Made {
+    match error {
+        InventoryError::Damaged => Ended::failed(FailureClass::Invalid, error).into(),
+        _ => Ended {
+            end: AttemptEnd::Unverified(FailureClass::Unavailable),
+            candidate: operation.candidate,
+            detail: Some(error.to_string()),
+        }
+        .into(),
+    }
+}
+
+/// The candidate that an operation is to settle.
 fn open_candidate(operation: &Operation) -> Option<i64> {
-    let settles = operation.kind != OperationKind::Test;
+    let settles = operation.kind.settles_candidates();
     operation.candidate.filter(|_| settles)
 }
 

@@ -150,7 +150,16 @@ pub(in crate::store) fn lock_audit(conn: &mut Conn) -> QueryResult<()> {
 
 /// Keeps other exchanges of shares away until the end of the transaction. The number is any, but the same in every robotd.
 pub(in crate::store) fn lock_shares(conn: &mut Conn) -> QueryResult<()> {
-    Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520932)")?)
+    Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520933)")?)
+}
+
+/// Keeps others that lock the same text away until the end of the transaction. The seed is any, but the same in every
+/// robotd.
+pub(in crate::store) fn lock_text(conn: &mut Conn, text: &str) -> QueryResult<()> {
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 8209744731520932))";
+    let lock = diesel::sql_query(lock).bind::<Text, _>(text);
+    diesel::RunQueryDsl::execute(lock, conn)?;
+    Ok(())
 }
 
 /// What makes a JSON object of names and values.

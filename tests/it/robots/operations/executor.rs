@@ -200,9 +200,15 @@ async fn what_cannot_be_reached_is_tried_again(database: &Database) {
         2
     );
     assert_eq!(rig.rows("operation_attempts", "TRUE").await, 3);
-    cancel(&rig.tools.store, operation, rig.now())
-        .await
-        .unwrap_err();
+    cancel(
+        &rig.tools.store,
+        &rig.tools.registry,
+        operation,
+        "ana",
+        rig.now(),
+    )
+    .await
+    .unwrap_err();
 }
 
 async fn what_cannot_be_worked_on_says_why(database: &Database) {

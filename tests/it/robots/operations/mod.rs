@@ -1,15 +1,20 @@
 //! Operations against a real sshd and a real PostgreSQL server.
 
+mod connectivity;
 mod executor;
 mod expiry;
+mod imports;
+mod lockout;
 mod password_change;
+mod reconciliation;
 mod retry;
+mod targets;
 
 use std::sync::Arc;
 
 use robotd::domain::id::{InventoryId, OperationId};
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::OperationKind;
+use robotd::domain::operation::{ChangeCause, OperationKind};
 use robotd::robot::inventory::{By, Inventory, NewItem, Secrets};
 use robotd::robot::operation::order;
 use robotd::store::operation::{NewOperation, Operation};
@@ -19,11 +24,11 @@ use serde_json::{Value, json};
 use crate::robots::rig::Rig;
 use crate::support::sshd::Sshd;
 
-const OLD: &str = "Right-Horse-7";
-const EXECUTOR: &str = "operations.operation_executor";
+pub const OLD: &str = "Right-Horse-7";
+pub const EXECUTOR: &str = "operations.operation_executor";
 const RETRY: &str = "operations.operation_executor_retry";
 
-fn inventory(rig: &Rig<'_>) -> Inventory {
+pub fn inventory(rig: &Rig<'_>) -> Inventory {
     let tools = &rig.tools;
     Inventory::new(
         tools.store.clone(),
@@ -32,7 +37,7 @@ fn inventory(rig: &Rig<'_>) -> Inventory {
     )
 }
 
-async fn make(rig: &Rig<'_>, noun: Noun, body: Value, secret: Option<&str>) -> InventoryId {
+pub async fn make(rig: &Rig<'_>, noun: Noun, body: Value, secret: Option<&str>) -> InventoryId {
     let Value::Object(fields) = body else {
         panic!("no object: {body}")
     };
@@ -49,7 +54,7 @@ async fn make(rig: &Rig<'_>, noun: Noun, body: Value, secret: Option<&str>) -> I
 }
 
 /// A device on loopback that is reached in one way.
-async fn device(rig: &Rig<'_>, protocol: &str, port: u16, host_key: Value) -> InventoryId {
+pub async fn device(rig: &Rig<'_>, protocol: &str, port: u16, host_key: Value) -> InventoryId {
     let body = json!({
         "hostname": format!("h{port}"), "address": "127.0.0.1",
         "connectivities": [{"protocol": protocol, "port": port, "host_key": host_key}],
@@ -58,12 +63,17 @@ async fn device(rig: &Rig<'_>, protocol: &str, port: u16, host_key: Value) -> In
 }
 
 /// A machine that is reached over SSH, by the key that it has.
-async fn machine(rig: &Rig<'_>, sshd: &Sshd) -> InventoryId {
+pub async fn machine(rig: &Rig<'_>, sshd: &Sshd) -> InventoryId {
     let key = sshd.host_key("ed25519");
     device(rig, "ssh", sshd.port, json!(key.fingerprint)).await
 }
 
-async fn credential(rig: &Rig<'_>, device: InventoryId, name: &str, secret: &str) -> InventoryId {
+pub async fn credential(
+    rig: &Rig<'_>,
+    device: InventoryId,
+    name: &str,
+    secret: &str,
+) -> InventoryId {
     let body = json!({"device": device, "username": name, "automatic_change": true});
     make(rig, Noun::Credential, body, Some(secret)).await
 }
@@ -83,13 +93,15 @@ async fn current(rig: &Rig<'_>, id: InventoryId) -> String {
     current.unwrap().1
 }
 
-async fn ordered(rig: &Rig<'_>, kind: OperationKind, credential: InventoryId) -> OperationId {
+pub async fn ordered(rig: &Rig<'_>, kind: OperationKind, credential: InventoryId) -> OperationId {
     let new = NewOperation {
         kind,
         credential,
         run_at: None,
         expires_at: None,
+        template: None,
         requested_by: "ana".to_owned(),
+        cause: ChangeCause::Ordered,
     };
     let registry = &rig.tools.registry;
     let made = order(&rig.tools.store, registry, Vec::from([new]), rig.now()).await;

@@ -10,6 +10,7 @@ use robotd::connect::target::{
 };
 use robotd::domain::failure::{Effect, FailureClass};
 use robotd::domain::id::InventoryId;
+use robotd::domain::inventory::CredentialKind;
 use robotd::domain::operation::AttemptEnd;
 use robotd::domain::password::PasswordPolicy;
 use robotd::robots::password_change::{Ended, Place, Tries};
@@ -137,6 +138,7 @@ async fn attempt(
         target,
         credential: id,
         account,
+        kind: CredentialKind::Password,
         actor: "robot",
     };
     let policy = PasswordPolicy::default();

@@ -1,13 +1,17 @@
 //! Operations whose executor died, whose time is over, or that somebody cancels.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
-use robotd::domain::failure::FailureClass;
 use robotd::domain::id::ProcessId;
-use robotd::domain::operation::{OperationKind, OperationState};
+use robotd::domain::operation::{
+    Allowance, ChangeCause, OperationKind, OperationState, account_key,
+};
 use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
 use robotd::store::StoreError;
 use robotd::store::operation::NewOperation;
+use robotd::store::sign_in::{SignIns, Wanted};
 use serde_json::json;
 
 use super::{EXECUTOR, OLD, RETRY, credential, current, device, machine, opens, ordered, stands};
@@ -36,17 +40,33 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
         .await
         .unwrap()
         .unwrap();
+    let sign_ins = SignIns {
+        account: account_key(id, None, "ana"),
+        operation,
+        attempt: 1,
+    };
+    let wanted = Wanted {
+        tries: 2,
+        until: lease,
+        window: Duration::from_mins(30),
+    };
+    let reserved = store.sign_in_reserve(sign_ins, wanted, rig.now()).await;
+    assert_eq!(reserved.unwrap(), Allowance::Tries(2));
     let early = rig.run(RETRY, json!({})).await.unwrap();
     assert_eq!(early.verdict, Verdict::Nothing, "it may still live");
-    rig.pass(901);
+    // Its process is recorded as lost long before the lease is over.
+    rig.database
+        .sql(
+            "INSERT INTO processes (id, task_id, robot_id, trigger_code, attempt, node_id, started_at, finished_at, \
+             outcome, counters, cancel_requested) VALUES (1, 1, 1, 0, 1, 1, 0, 1, 7, '{}', FALSE)",
+        )
+        .await;
     let found = rig.run(RETRY, json!({})).await.unwrap();
     assert_eq!(count(&found, "operations_lost"), 1);
+    assert_eq!(count(&found, "operations_queued"), 1);
     let lost = &store.operation_attempts(operation).await.unwrap()[0];
-    assert_eq!((lost.state, lost.refused), (OperationState::Unverified, 2));
-    assert_eq!(
-        lost.error_class.as_deref(),
-        Some(FailureClass::Unavailable.as_str())
-    );
+    assert_eq!((lost.state, lost.refused), (OperationState::Unverified, 0));
+    assert_eq!(lost.error_class.as_deref(), Some("executor_lost"));
     // Its sign-ins may all have been refused: the account is left alone for a window.
     rig.run(EXECUTOR, json!({})).await.unwrap();
     assert!(stands(&rig, operation).await.run_at > rig.now() + TimeDelta::minutes(29));
@@ -61,6 +81,19 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
         rig.log
     );
     assert!(opens(&sshd, "ana", &current(&rig, id).await));
+    // Whose end nobody recorded is gone when its lease is over.
+    ordered(&rig, OperationKind::Test, id).await;
+    let lease = rig.now() + TimeDelta::minutes(15);
+    store
+        .operation_claim(ProcessId(2), lease, rig.now())
+        .await
+        .unwrap()
+        .unwrap();
+    let early = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(early.verdict, Verdict::Nothing);
+    rig.pass(901);
+    let found = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(count(&found, "operations_lost"), 1);
 }
 
 async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
@@ -74,7 +107,9 @@ async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
             credential: credential(&rig, at, name, OLD).await,
             run_at: None,
             expires_at: (name != "eve").then(|| rig.now() + TimeDelta::minutes(5)),
+            template: None,
             requested_by: "ana".to_owned(),
+            cause: ChangeCause::Ordered,
         });
     }
     let made = order(store, registry, orders, rig.now()).await.unwrap();
@@ -113,7 +148,9 @@ async fn only_what_waits_is_cancelled(database: &Database) {
     let id = credential(&rig, at, "ana", OLD).await;
     let store = &rig.tools.store;
     let first = ordered(&rig, OperationKind::ChangePassword, id).await;
-    let gone = cancel(store, first, rig.now()).await.unwrap();
+    let gone = cancel(store, &rig.tools.registry, first, "ana", rig.now())
+        .await
+        .unwrap();
     assert_eq!(
         (gone.state, gone.finished_at),
         (OperationState::Cancelled, Some(rig.now()))
@@ -126,7 +163,9 @@ async fn only_what_waits_is_cancelled(database: &Database) {
         .unwrap()
         .unwrap();
     for id in [first, second] {
-        let refused = cancel(store, id, rig.now()).await.unwrap_err();
+        let refused = cancel(store, &rig.tools.registry, id, "ana", rig.now())
+            .await
+            .unwrap_err();
         assert!(matches!(refused, StoreError::Conflict { .. }), "{refused}");
     }
 }

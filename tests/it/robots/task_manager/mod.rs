@@ -1,3 +1,4 @@
 //! The robots of this category.
 
 mod daily_data;
+mod executor;

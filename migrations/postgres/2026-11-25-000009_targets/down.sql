@@ -1,0 +1,12 @@
+DROP TABLE sign_in_tries;
+ALTER TABLE operations DROP COLUMN template_id;
+ALTER TABLE device_connectivities DROP COLUMN seen_key;
+ALTER TABLE device_connectivities DROP COLUMN error_class;
+ALTER TABLE device_connectivities DROP COLUMN failures;
+ALTER TABLE device_connectivities DROP COLUMN latency_us;
+ALTER TABLE device_connectivities DROP COLUMN tested_at;
+ALTER TABLE device_connectivities DROP COLUMN status;
+ALTER TABLE device_connectivities DROP COLUMN ca;
+ALTER TABLE credentials DROP COLUMN secret_tested_at;
+ALTER TABLE credentials DROP COLUMN secret_state;
+ALTER TABLE credentials DROP COLUMN privileged;

@@ -1,0 +1,183 @@
+//! Who signs certificates: an authority whose key we hold, or somebody else over ACME.
+//!
+//! An [`Issuer`] is asked in two steps, so that the caller can write down the first one's answer before the second: the
+//! order, where the issuer has such a thing, and the certificate. Both may be asked again: an order that is there already is
+//! gone on with, wherever it stands.
+
+mod acme;
+mod authority;
+mod challenge;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P384_SHA384, PublicKeyData as _,
+};
+use secrecy::{ExposeSecret, SecretString};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+
+pub use acme::Acme;
+pub use authority::{Authority, AuthorityError};
+
+use crate::domain::failure::FailureClass;
+use crate::domain::inventory::{KeyAlgorithm, chain};
+use crate::domain::time::Timestamp;
+
+/// Bound on a reason in characters; an authority's words may be long.
+const REASON_CHARS_MAX: usize = 300;
+
+/// The longest common name (RFC 5280, appendix A.1).
+const COMMON_NAME_CHARS_MAX: usize = 64;
+
+/// Somebody who signs certificates.
+#[async_trait]
+pub trait Issuer: Send + Sync {
+    /// Orders a certificate for these names; answers what the order is known by, or none where nothing is to be ordered.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    async fn order(&self, names: &[String]) -> Result<Option<String>, IssueError>;
+
+    /// Brings an order to its end; answers the certificate and its chain as PEM, the certificate first.
+    ///
+    /// # Errors
+    /// [`IssueError`]; where it says that the order is lost, another one must be made.
+    async fn certify(
+        &self,
+        request: &CertificateRequest,
+        order: Option<&str>,
+    ) -> Result<String, IssueError>;
+}
+
+/// What a certificate shall be.
+#[derive(Debug, Clone)]
+pub struct CertificateRequest {
+    /// DNS names and IP addresses.
+    pub names: Vec<String>,
+    /// Its private key, PKCS#8 in PEM. It does not leave this program.
+    pub key: SecretString,
+    /// How long it shall last, where the issuer leaves that to us.
+    pub lifetime: Duration,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Why no certificate was issued. The text reads after "failed to"; it holds no private key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{step}: {reason}")]
+pub struct IssueError {
+    /// What went wrong.
+    pub class: FailureClass,
+    /// Whether the order is of no use any more.
+    pub order_lost: bool,
+    /// How long the issuer wants to be left alone at least.
+    pub wait: Option<Duration>,
+    /// What we were doing.
+    pub step: &'static str,
+    /// What was said, one line.
+    pub reason: String,
+}
+
+impl IssueError {
+    fn new(class: FailureClass, step: &'static str, reason: impl std::fmt::Display) -> Self {
+        let line = crate::domain::mail::one_line(&reason.to_string(), REASON_CHARS_MAX);
+        Self {
+            class,
+            order_lost: false,
+            wait: None,
+            step,
+            reason: line,
+        }
+    }
+
+    /// The same, and the order is of no use any more.
+    fn losing_order(mut self) -> Self {
+        self.order_lost = true;
+        self
+    }
+}
+
+/// Makes a private key, PKCS#8 in PEM.
+///
+/// # Errors
+/// Where the system has no randomness.
+pub fn new_key(algorithm: KeyAlgorithm) -> Result<SecretString, IssueError> {
+    let algorithm = match algorithm {
+        KeyAlgorithm::EcdsaP256 => &PKCS_ECDSA_P256_SHA256,
+        KeyAlgorithm::EcdsaP384 => &PKCS_ECDSA_P384_SHA384,
+    };
+    let pair = KeyPair::generate_for(algorithm)
+        .map_err(|error| IssueError::new(FailureClass::Unavailable, "make a private key", error))?;
+    Ok(SecretString::from(pair.serialize_pem()))
+}
+
+/// Reads a private key. What the library says of one that it cannot read is not shown: it might quote it.
+fn key_pair(key: &SecretString) -> Result<KeyPair, IssueError> {
+    KeyPair::from_pem(key.expose_secret()).map_err(|_| {
+        let reason = "it is no private key of RSA, ECDSA or Ed25519 in PKCS#8 (PEM)";
+        IssueError::new(FailureClass::Invalid, "read the private key", reason)
+    })
+}
+
+/// Whether a certificate is the one for a private key, and has not ended: neither an issuer's answer is
+/// believed nor what lies in a database.
+///
+/// # Errors
+/// [`IssueError`] says what is wrong with it; the order is then lost.
+pub fn check_issued(pem: &str, key: &SecretString, now: Timestamp) -> Result<(), IssueError> {
+    let unfit = |reason: &str| {
+        let step = "use the certificate";
+        IssueError::new(FailureClass::Protocol, step, reason).losing_order()
+    };
+    let ders = chain(pem).map_err(|error| unfit(&format!("what was issued {error}")))?;
+    let leaf = ders.first().map(|der| X509Certificate::from_der(der));
+    let Some(Ok((_, leaf))) = leaf else {
+        return Err(unfit("there is none"));
+    };
+    if key_pair(key)?.subject_public_key_info() != leaf.public_key().raw {
+        return Err(unfit("it is for another private key"));
+    }
+    if leaf.validity().not_after.timestamp() <= now.timestamp() {
+        return Err(unfit("it is at its end already"));
+    }
+    Ok(())
+}
+
+/// What a certificate for `names` says; its common name is the first that is short enough.
+fn params(names: &[String]) -> Result<CertificateParams, IssueError> {
+    let unfit = |error| IssueError::new(FailureClass::Invalid, "use the names", error);
+    let mut params = CertificateParams::new(names.to_vec()).map_err(unfit)?;
+    params.distinguished_name = DistinguishedName::new();
+    if let Some(name) = names
+        .iter()
+        .find(|name| name.len() <= COMMON_NAME_CHARS_MAX)
+    {
+        params
+            .distinguished_name
+            .push(DnType::CommonName, name.as_str());
+    }
+    Ok(params)
+}
+
+/// A certificate in PEM (RFC 7468).
+fn pem(der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = text.as_str();
+    while let Some((line, more)) = rest.split_at_checked(64) {
+        pem.push_str(line);
+        pem.push('\n');
+        rest = more;
+    }
+    if !rest.is_empty() {
+        pem.push_str(rest);
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}

@@ -1,0 +1,196 @@
+//! What reports have in common: filters in the address, the way to older rows, and all rows as CSV.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream;
+
+use crate::api::csv::{self, Row};
+use crate::api::query::{FromParams, Query};
+use crate::api::{ApiError, ApiState, paging};
+use crate::store::page::{PAGE_ROWS_MAX, Page, PageRequest};
+
+/// The most parts of one CSV: two million rows, which no spreadsheet opens.
+const CSV_PARTS_MAX: u32 = 4_000;
+
+/// The filters of a page, from its address. A form without scripts sends empty fields too: they are as if they were absent.
+#[derive(Debug)]
+pub(super) struct Filters<T> {
+    /// The filters.
+    pub(super) only: T,
+    /// As they stand in the address, without the place in the list.
+    pub(super) address: Address,
+}
+
+impl<T: FromParams> FromRequest for Filters<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let given = request.query_string().split('&');
+        let given: Vec<_> = given
+            .filter(|pair| {
+                pair.split_once('=')
+                    .is_none_or(|(_, value)| !value.is_empty())
+            })
+            .filter(|pair| !pair.is_empty())
+            .collect();
+        let query = given.join("&");
+        ready(Query::read(request.path(), &query).map(|Query(only)| Self {
+            only,
+            address: Address::of(request.path(), &query),
+        }))
+    }
+}
+
+/// A path with filters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    path: String,
+    filters: Vec<(String, String)>,
+    further: bool,
+}
+
+impl Address {
+    fn of(path: &str, query: &str) -> Self {
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        let filters = pairs
+            .filter(|(name, _)| name != "cursor")
+            .map(|(name, value)| (name.into_owned(), value.into_owned()));
+        Self {
+            path: path.to_owned(),
+            filters: filters.collect(),
+            further: query.split('&').any(|pair| pair.starts_with("cursor=")),
+        }
+    }
+
+    /// The value of a filter; empty where it is not set.
+    pub(super) fn value(&self, name: &str) -> &str {
+        let found = self.filters.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// Whether it is not the first part of the list.
+    pub(super) const fn is_further(&self) -> bool {
+        self.further
+    }
+
+    /// Whether nothing is filtered.
+    pub(super) fn is_plain(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// The first part of the list.
+    pub(super) fn newest(&self) -> String {
+        self.with(&self.path, None)
+    }
+
+    /// The part of the list that follows `next`.
+    pub(super) fn older(&self, next: Option<i64>) -> Option<String> {
+        let cursor = paging::cursor_text(&self.path, next?);
+        Some(self.with(&self.path, Some(&cursor)))
+    }
+
+    /// All rows as CSV.
+    pub(super) fn csv(&self) -> String {
+        self.with(&format!("{}.csv", self.path), None)
+    }
+
+    fn with(&self, path: &str, cursor: Option<&str>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&self.filters);
+        if let Some(cursor) = cursor {
+            query.append_pair("cursor", cursor);
+        }
+        match query.finish() {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        }
+    }
+}
+
+/// The names of all robots, for a filter; that of a robot which is no longer declared too, where it is filtered by.
+pub(super) fn robot_names(state: &ApiState, address: &Address) -> Vec<String> {
+    let all = state.registry().all();
+    let mut names: Vec<_> = all.iter().map(|robot| robot.name().to_owned()).collect();
+    let chosen = address.value("robot").to_owned();
+    if !chosen.is_empty() && !names.contains(&chosen) {
+        names.push(chosen);
+    }
+    names.sort();
+    names
+}
+
+/// All rows of a report as a CSV file, read part by part while it is sent.
+///
+/// A database that fails in the middle breaks the transfer off: the browser says so, and no file looks whole that is not.
+pub(super) fn csv_file<T, F>(name: &str, part: F) -> HttpResponse
+where
+    T: Row + 'static,
+    F: Fn(PageRequest) -> LocalBoxFuture<'static, Result<Page<T>, ApiError>> + 'static,
+{
+    let file = ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters: vec![DispositionParam::Filename(format!("{name}.csv"))],
+    };
+    let first = Next::Head;
+    let pieces = stream::unfold((first, part), |(next, part)| async move {
+        let (piece, next) = match next {
+            Next::Head => (csv::head::<T>(), Next::Part(None, 0)),
+            Next::Part(after, read) => {
+                let request = PageRequest {
+                    limit: PAGE_ROWS_MAX,
+                    after,
+                };
+                match part(request).await {
+                    Ok(page) => {
+                        let more = page.next.filter(|_| read + 1 < CSV_PARTS_MAX);
+                        let next = more.map_or(Next::End, |key| Next::Part(Some(key), read + 1));
+                        (csv::rows(&page.items), next)
+                    }
+                    Err(error) => (Err(error), Next::End),
+                }
+            }
+            Next::End => return None,
+        };
+        Some((piece.map(Bytes::from), (next, part)))
+    });
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, csv::CSV))
+        .insert_header(file)
+        .streaming(pieces)
+}
+
+/// The next piece of a CSV file.
+enum Next {
+    Head,
+    /// The part after a key, and how many were read.
+    Part(Option<i64>, u32),
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_its_filters_and_loses_its_place() {
+        let address = Address::of("/tasks", "status=failed&robot=a.b&cursor=00");
+        assert_eq!(address.newest(), "/tasks?status=failed&robot=a.b");
+        assert_eq!(address.csv(), "/tasks.csv?status=failed&robot=a.b");
+        assert_eq!(address.older(None), None);
+        let older = address.older(Some(7)).unwrap();
+        assert!(older.starts_with("/tasks?status=failed&robot=a.b&cursor=0000000000000007"));
+        assert_eq!(
+            (address.value("status"), address.value("x")),
+            ("failed", "")
+        );
+        let odd = Address::of("/tasks", "robot=%26%3D+%22");
+        assert_eq!(odd.newest(), "/tasks?robot=%26%3D+%22");
+        assert!(Address::of("/tasks", "").is_plain() && !odd.is_plain());
+    }
+}

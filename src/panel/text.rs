@@ -1,0 +1,211 @@
+//! The panel's texts, all of them. Words for values (states, outcomes) are in `words.rs`.
+
+macro_rules! texts {
+    ($($name:ident = $text:literal;)*) => {
+        $(pub(super) const $name: &str = $text;)*
+    };
+}
+
+texts! {
+    // The frame.
+    PRODUCT = "robotd";
+    SKIP = "Skip to the content";
+    NAVIGATION = "Pages";
+    SIGN_IN = "Sign in";
+    SIGN_OUT = "Sign out";
+    SIGNED_IN_AS = "Signed in as";
+    THEME = "Switch colours";
+    READ_AT = "Read at";
+    LIVE = "Live";
+    // What scripts say.
+    LIVE_LOST = "Connection lost, showing data of";
+    LIVE_POLLING = "Updated every few seconds";
+    LIVE_SIGNED_OUT = "You are signed out.";
+    LIVE_NEW = "new, show them";
+    CLOSE = "Close";
+    FAILED = "That did not work.";
+    // Signing in.
+    TOKEN = "Access token";
+    TOKEN_HINT = "The first one is in admin.token in the data directory; others are made by robotd token create.";
+    TOKEN_UNKNOWN = "This token is not known. It may have been withdrawn.";
+    // Errors.
+    ADVICE_SIGN_IN = "Sign in with a token that is valid.";
+    ADVICE_FORBIDDEN = "Ask an administrator for a token whose role suffices, or reload the page you came from.";
+    ADVICE_NOT_FOUND = "It may have been removed, or the address has a typing error.";
+    ADVICE_CONFLICT = "Somebody or something was faster. Go back, look at how it stands now, and decide anew.";
+    ADVICE_LATER = "The node resumes by itself. Try again in a few seconds.";
+    ADVICE_LOG = "The cause is in the log of the node.";
+    ADVICE_BACK = "Go back and mend it.";
+    BACK_HOME = "To the robots";
+    // Robots.
+    ROBOTS = "Robots";
+    ROBOTS_SUB = "Execution processes";
+    ROBOT = "Robot";
+    STATUS = "Status";
+    INSTANCES = "Instances";
+    INSTANCES_HINT = "in use / set";
+    QUEUED = "Queued";
+    WAKES = "Wakes";
+    NEXT = "Next";
+    LAST = "Last run";
+    DAY = "24 hours";
+    ACTIONS = "Actions";
+    SEARCH = "Search";
+    CATEGORY = "Category";
+    ANY = "Any";
+    FILTER = "Filter";
+    CLEAR = "Clear";
+    NO_ROBOTS = "No robot is like that.";
+    NEVER = "never";
+    NOTHING = "–";
+    RUN_NOW = "Run now";
+    CHANGE = "Change";
+    PAUSE_ALL = "Pause robots";
+    RESUME = "Resume robots";
+    // One robot.
+    SUMMARY = "State";
+    CONFIGURATION = "Configuration";
+    NEXT_TICKS = "Next ticks";
+    NO_SCHEDULE = "It has no schedule: events, tasks and people wake it.";
+    SCHEDULE = "Schedule";
+    WINDOW = "Window";
+    RANGE = "Execution range";
+    TIMEOUT = "Time limit";
+    EVENTS = "Woken by events";
+    OVERLAP = "While a run is open, a tick";
+    CATCH_UP = "Missed ticks";
+    RETRY = "After a failure";
+    SETTINGS = "Settings";
+    SHARDING = "Spread";
+    REVISION = "Revision";
+    RESTARTS = "Worker restarts";
+    LAST_ERROR = "Last error";
+    RUNS_OF_DAY = "Runs of the last 24 hours";
+    WENT_WELL = "went well";
+    WENT_WRONG = "went wrong";
+    ITS_TASKS = "Its tasks";
+    ITS_EXECUTIONS = "In execution";
+    ALWAYS = "always";
+    // Changing one.
+    CHANGING = "Change";
+    ENABLED = "Status";
+    ON = "On";
+    OFF = "Off";
+    OFF_HINT = "Off: no tick fires and no task is started; queued tasks wait.";
+    AT_MOST = "at most";
+    PAUSES = "0 pauses the robot.";
+    KIND_NONE = "None";
+    KIND_EVERY = "At an interval";
+    KIND_CRON = "By the clock";
+    EVERY = "Every";
+    EVERY_HINT = "5 min, 1 h 30 min, 2 d";
+    CRON = "Cron line";
+    CRON_HINT = "minute hour day month weekday";
+    TIMEZONE = "Time zone";
+    WINDOW_ALWAYS = "May always run";
+    WINDOW_ONLY = "Only within a window";
+    FROM = "From";
+    UNTIL = "until";
+    DAYS = "On these days";
+    AT_CLOSE = "When it closes";
+    JSON_HINT = "a JSON object";
+    SAVE = "Change it";
+    RESET = "Back to the defaults";
+    CANCEL = "Cancel";
+    CAUTION = "Caution";
+    CONFIRM = "Yes, change it";
+    CONFIRM_TITLE = "Before it is changed";
+    BEFORE = "Now";
+    AFTER = "Then";
+    EDIT_AGAIN = "Edit again";
+    MISTAKES = "Something is not acceptable:";
+    STALE = "Somebody else changed this robot while you did. What is in force now is shown beside your wishes; look at it and decide anew.";
+    STALE_LIVE = "Somebody else has just changed this robot. What you send will be compared with it.";
+    TICKS_NONE = "No tick follows.";
+    CLOCK_NIGHT = "Night on which the clock changes";
+    NOTE_GAP = "local time is skipped";
+    NOTE_FOLD = "local time occurs twice";
+    TICK = "Tick";
+    LOCAL = "Local time";
+    DECISION = "Becomes";
+    // Switching many.
+    SWITCH_OFF = "Pause robots";
+    SWITCH_ON = "Resume robots";
+    SWITCH_OFF_SUB = "They are switched off: runs in execution go on, ticks are skipped, tasks wait. Numbers of instances are kept.";
+    SWITCH_ON_SUB = "They are switched on again and begin with what waits.";
+    SWITCH_ALL = "All";
+    SWITCH_NONE_ON = "No robot is switched on.";
+    SWITCH_NONE_OFF = "No robot is switched off.";
+    // Reports.
+    EXECUTIONS = "In execution";
+    EXECUTIONS_SUB = "Started robot instances, in the whole cluster";
+    TASKS = "Tasks";
+    TASKS_SUB = "Registered work and how it stands";
+    TASK = "Task";
+    PROCESS = "Process";
+    ATTEMPT = "Attempt";
+    NODE = "Node";
+    STARTED = "Started";
+    PROGRESS = "Progress";
+    TRIGGER = "Woken by";
+    REGISTERED = "Registered";
+    FINISHED = "Finished";
+    PAYLOAD = "Payload";
+    STOPPING = "stopping";
+    STOP = "Stop";
+    RETRY_NOW = "Retry";
+    SINCE = "Registered";
+    LAST_HOUR = "Last hour";
+    LAST_DAY = "Last 24 hours";
+    LAST_WEEK = "Last 7 days";
+    ANY_TIME = "At any time";
+    CSV = "CSV";
+    OTHER_ROWS = "Other rows";
+    OLDER = "Older";
+    NEWEST = "Newest";
+    NO_EXECUTIONS = "Nothing is in execution.";
+    NO_TASKS = "No task is like that.";
+}
+
+/// What the last form did, for the page that follows it. `told` is `CODE.DETAIL`; what is not known says nothing.
+pub(super) fn told(told: &str) -> Option<String> {
+    let (code, detail) = told.split_once('.')?;
+    let plain = detail
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    if detail.len() > 160 || !plain {
+        return None;
+    }
+    let text = match code {
+        "changed" => format!("{detail} is changed."),
+        "unchanged" => format!("{detail} is as it was."),
+        "reset" => format!("{detail} is back to its defaults."),
+        "run" => format!("It runs as task {detail}."),
+        "switched_off" => format!("Robots switched off: {detail}."),
+        "switched_on" => format!("Robots switched on: {detail}."),
+        "stopping" => format!("Process {detail} was asked to stop."),
+        "cancelled" => format!("Task {detail} is cancelled, or was asked to stop."),
+        "retried" => format!("Task {detail} is queued again."),
+        _ => return None,
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_things_are_told() {
+        assert_eq!(told("run.17").as_deref(), Some("It runs as task 17."));
+        for garbage in [
+            "",
+            "run",
+            "run.<b>",
+            "else.1",
+            &format!("run.{}", "1".repeat(200)),
+        ] {
+            assert_eq!(told(garbage), None, "{garbage}");
+        }
+    }
+}

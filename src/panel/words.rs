@@ -1,0 +1,208 @@
+//! Words for values, and the tone in which each is shown. A tone is a class of the style sheet; it never says something
+//! that the word does not.
+
+use crate::domain::retry::RetryPolicy;
+use crate::domain::robot::{RobotStatus, Sharding};
+use crate::domain::task::{ProcessOutcome, TaskStatus, Trigger};
+use crate::domain::tick::{CatchUp, ClockNote, Decision, Overlap};
+use crate::domain::window::AtClose;
+
+use super::moment::length;
+use super::text;
+
+/// A word and how loud it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word {
+    /// The word.
+    pub(super) text: &'static str,
+    /// The class: `good`, `busy`, `calm`, `warn` or `bad`.
+    pub(super) tone: &'static str,
+}
+
+impl askama::filters::HtmlSafe for Word {}
+
+/// As markup; word and tone are texts of this file.
+impl std::fmt::Display for Word {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { text, tone } = self;
+        write!(f, "<span class=\"word {tone}\">{text}</span>")
+    }
+}
+
+const fn word(text: &'static str, tone: &'static str) -> Word {
+    Word { text, tone }
+}
+
+/// How a robot stands.
+pub(super) const fn robot(status: RobotStatus) -> Word {
+    match status {
+        RobotStatus::Idle => word("Idle", "calm"),
+        RobotStatus::Running => word("Running", "busy"),
+        RobotStatus::Paused => word("Paused", "warn"),
+        RobotStatus::OutsideWindow => word("Outside window", "calm"),
+        RobotStatus::BackingOff => word("Backing off", "warn"),
+        RobotStatus::Quarantined => word("Quarantined", "bad"),
+        RobotStatus::Disabled => word("Off", "warn"),
+    }
+}
+
+/// The states of robots with what they are called in addresses, for filters.
+pub(super) const ROBOT_STATUSES: [(&str, RobotStatus); 7] = [
+    ("idle", RobotStatus::Idle),
+    ("running", RobotStatus::Running),
+    ("paused", RobotStatus::Paused),
+    ("outside_window", RobotStatus::OutsideWindow),
+    ("backing_off", RobotStatus::BackingOff),
+    ("quarantined", RobotStatus::Quarantined),
+    ("disabled", RobotStatus::Disabled),
+];
+
+/// Where a task stands.
+pub(super) const fn task(status: TaskStatus) -> Word {
+    match status {
+        TaskStatus::Scheduled => word("Scheduled", "calm"),
+        TaskStatus::Queued => word("Queued", "calm"),
+        TaskStatus::Running => word("Running", "busy"),
+        TaskStatus::Succeeded => word("Succeeded", "good"),
+        TaskStatus::Failed => word("Failed", "bad"),
+        TaskStatus::Cancelled => word("Cancelled", "warn"),
+        TaskStatus::Expired => word("Expired", "warn"),
+        TaskStatus::Quarantined => word("Quarantined", "bad"),
+    }
+}
+
+/// What became of a process.
+pub(super) const fn outcome(outcome: ProcessOutcome) -> Word {
+    match outcome {
+        ProcessOutcome::Running => word("Running", "busy"),
+        ProcessOutcome::Succeeded => word("Succeeded", "good"),
+        ProcessOutcome::Failed => word("Failed", "bad"),
+        ProcessOutcome::Unverified => word("Unverified", "warn"),
+        ProcessOutcome::Panicked => word("Panicked", "bad"),
+        ProcessOutcome::TimedOut => word("Timed out", "bad"),
+        ProcessOutcome::Cancelled => word("Cancelled", "warn"),
+        ProcessOutcome::Lost => word("Lost", "bad"),
+        ProcessOutcome::Skipped => word("Skipped", "calm"),
+    }
+}
+
+/// What registered a task.
+pub(super) const fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Tick => "schedule",
+        Trigger::Event => "event",
+        Trigger::Manual => "hand",
+        Trigger::Api => "API",
+    }
+}
+
+/// What becomes of a planned tick.
+pub(super) const fn decision(decision: Decision) -> Word {
+    match decision {
+        Decision::Fired => word("runs", "good"),
+        Decision::SkippedWindow => word("outside window", "warn"),
+        Decision::SkippedOverlap => word("a run is open", "warn"),
+        Decision::SkippedPaused => word("paused", "warn"),
+        Decision::SkippedDisabled => word("off", "warn"),
+        Decision::Missed => word("missed", "bad"),
+        Decision::CaughtUp => word("caught up", "calm"),
+        Decision::Coalesced => word("joined", "calm"),
+    }
+}
+
+/// What the change of the clock does.
+pub(super) const fn clock_note(note: ClockNote) -> &'static str {
+    match note {
+        ClockNote::Gap => text::NOTE_GAP,
+        ClockNote::Fold => text::NOTE_FOLD,
+    }
+}
+
+/// How instances are spread.
+pub(super) const fn sharding(sharding: Sharding) -> &'static str {
+    match sharding {
+        Sharding::Sharded => "instances share the work",
+        Sharding::PerNode => "one instance on every node",
+        Sharding::Single => "one instance in the cluster",
+    }
+}
+
+/// The ways of closing with what they are called in forms.
+pub(super) const AT_CLOSES: [(&str, AtClose); 3] = [
+    ("finish", AtClose::Finish),
+    ("drain", AtClose::Drain),
+    ("cancel", AtClose::Cancel),
+];
+
+/// What becomes of open runs at the closing edge of a window.
+pub(super) const fn at_close(at_close: AtClose) -> &'static str {
+    match at_close {
+        AtClose::Finish => "what is open and queued finishes",
+        AtClose::Drain => "open runs finish, queued ones wait",
+        AtClose::Cancel => "open runs are cancelled",
+    }
+}
+
+/// What a tick does while a run is open.
+pub(super) const fn overlap(overlap: Overlap) -> &'static str {
+    match overlap {
+        Overlap::Skip => "is skipped",
+        Overlap::Allow => "starts another",
+        Overlap::Queue => "waits, one of them",
+    }
+}
+
+/// What becomes of missed ticks.
+pub(super) const fn catch_up(catch_up: CatchUp) -> &'static str {
+    match catch_up {
+        CatchUp::None => "are missed",
+        CatchUp::Last => "get one run together",
+        CatchUp::All => "get a run each",
+    }
+}
+
+/// What follows a failed run.
+pub(super) fn retry(retry: &RetryPolicy) -> String {
+    if retry.max_attempts <= 1 {
+        return "no further attempt".to_owned();
+    }
+    format!(
+        "up to {} attempts, the second after {}, each time {} × longer, at most {}",
+        retry.max_attempts,
+        length(retry.initial),
+        retry.factor,
+        length(retry.max)
+    )
+}
+
+/// A count with its thousands apart.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let head = digits.len() % 3;
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && at % 3 == head {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345, "12,345"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(count(number), text);
+        }
+    }
+}

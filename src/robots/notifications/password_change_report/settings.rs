@@ -1,0 +1,78 @@
+//! What an operator may set. The hour of the report is that of the robot's schedule.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::mail::Recipients;
+use crate::domain::robot::FieldError;
+use crate::robots::settings::{self, Iso, require, require_between};
+
+/// More rows are slow to open; what is beyond them is in the next file.
+const ROWS_PER_FILE_MAX: usize = 50_000;
+
+/// How all changes go with the mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Form {
+    /// As a workbook.
+    Xlsx,
+    /// As a text with commas.
+    Csv,
+    /// Not at all.
+    None,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Who gets the report. A user of the inventory with one of these addresses sees times in a zone of his own, and gets
+    /// nothing while disabled.
+    pub recipients: Recipients,
+    /// The zone of the times for all others, and in the file.
+    pub timezone: Tz,
+    /// How far the first report reaches back; each later one begins where the last one ended.
+    pub period: Iso,
+    /// Also at each change, with so long a pause between two reports; null: by the schedule only.
+    pub immediate: Option<Iso>,
+    /// Tell of those only that did not succeed.
+    pub only_failures: bool,
+    /// By the schedule, send a report when there is nothing to tell, too.
+    pub include_empty: bool,
+    /// How all changes go with the mail.
+    pub attachment: Form,
+    /// Rows of one file, 1 to 50,000; what is beyond them goes with another mail.
+    pub rows_per_file: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            recipients: Recipients::default(),
+            timezone: Tz::UTC,
+            period: Iso(Duration::from_hours(24)),
+            immediate: None,
+            only_failures: false,
+            include_empty: false,
+            attachment: Form::Xlsx,
+            rows_per_file: 10_000,
+        }
+    }
+}
+
+impl settings::Settings for Settings {
+    fn check(&self) -> Result<(), FieldError> {
+        let (hour, month) = (Duration::from_hours(1), Duration::from_hours(31 * 24));
+        require_between("period", self.period.0, hour, month)?;
+        if let Some(pause) = self.immediate {
+            let most = Duration::from_mins(5);
+            require_between("immediate", pause.0, Duration::ZERO, most)?;
+        }
+        require(
+            (1..=ROWS_PER_FILE_MAX).contains(&self.rows_per_file),
+            "rows_per_file",
+            "must lie between 1 and 50000",
+        )
+    }
+}

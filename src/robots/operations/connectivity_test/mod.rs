@@ -1,0 +1,244 @@
+//! Looks whether the services of devices still listen, and whether they are the same ones.
+//!
+//! - **Looks at**: every connectivity of every enabled device, 500 devices at a time, or those of one device that an event
+//!   names; nobody signs in.
+//! - **Changes**: the status, latency and last error of each connectivity. Publishes `device.connectivity_lost` after
+//!   `lost_after` failures in a row, `device.connectivity_recovered`, and `device.host_key_changed`.
+//! - **Safe to repeat**: yes: the same answer changes nothing but its time, and what was told is not told again.
+//! - **If it stops**: services that went away are found only when somebody needs them.
+//!
+//! Number 43 of the catalogue. Where nearly nothing answers, it is this machine's own network that is away: the run fails, and
+//! nothing is said of the devices.
+
+mod judgement;
+mod settings;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use self::judgement::{Judged, Known, is_own_outage, judge};
+use self::settings::Settings;
+use crate::connect::greeting::greet;
+use crate::connect::ssh::HostKeyPolicy;
+use crate::connect::target::Limits;
+use crate::domain::category::Category;
+use crate::domain::event::CloudEvent;
+use crate::domain::id::InventoryId;
+use crate::domain::inventory::column::id_of;
+use crate::domain::inventory::{Noun, TRUST_ON_FIRST_USE};
+use crate::domain::robot::{FieldError, Sharding};
+use crate::domain::time::{Timestamp, to_micros};
+use crate::robot::spec::{Wakes, settings_of};
+use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use crate::robots::settings::check;
+use crate::store::StoreError;
+use crate::store::connectivity::WayTested;
+use crate::store::event::NewEvent;
+use crate::store::inventory::{Item, Narrow, Wanted};
+use crate::store::page::PageRequest;
+
+/// Devices of one transaction; with all their ways they are held in memory.
+const PAGE_DEVICES: u32 = 100;
+
+pub(super) struct TestConnectivity;
+
+#[async_trait]
+impl Robot for TestConnectivity {
+    fn definition(&self) -> Result<Definition, FieldError> {
+        RobotSpec {
+            name: "operations.connectivity_test",
+            title: "Connectivity test",
+            category: Category::Operations,
+            summary: "Looks whether the services of devices still listen, and whether they are the same ones",
+            wakes: Wakes::Every(std::time::Duration::from_mins(30)),
+            events: &[
+                "device.created",
+                "device.changed",
+                "session.failed",
+                "batch_import.finished",
+            ],
+            // Most of them name a device.
+            coalesce_events: false,
+            instances: 2,
+            sharding: Sharding::Sharded,
+            timeout: std::time::Duration::from_mins(25),
+            settings: settings_of::<Settings>,
+            check_settings: check::<Settings>,
+            ..RobotSpec::DEFAULT
+        }
+        .definition()
+    }
+
+    async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
+        let run = Run {
+            ctx,
+            settings: ctx.settings()?,
+        };
+        let mut tally = Tally::default();
+        if let Some(id) = named(ctx.payload()) {
+            match ctx.inventory().get(Noun::Device, id).await {
+                Ok(device) => run.test(Vec::from([device]), &mut tally).await?,
+                // It went meanwhile.
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            return Ok(tally.outcome());
+        }
+        let mut after = None;
+        loop {
+            let page = PageRequest {
+                limit: PAGE_DEVICES,
+                after,
+            };
+            let enabled = Noun::Device.spec().filters.iter();
+            let enabled = enabled.filter(|filter| filter.name == "enabled");
+            let narrow = enabled.map(|filter| Narrow {
+                filter,
+                value: Wanted::Bool(true),
+            });
+            let inventory = ctx.inventory();
+            let found = inventory.list(Noun::Device, narrow.collect(), page).await?;
+            after = found.next;
+            run.test(found.items, &mut tally).await?;
+            if after.is_none() || ctx.cancelled().is_cancelled() {
+                return Ok(tally.outcome());
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    up: usize,
+    down: usize,
+}
+
+impl Tally {
+    fn outcome(&self) -> Outcome {
+        if self.up + self.down == 0 {
+            return Outcome::nothing();
+        }
+        Outcome::counted("ways_up", self.up).and("ways_down", self.down)
+    }
+}
+
+struct Run<'a> {
+    ctx: &'a Context,
+    settings: Settings,
+}
+
+/// A way of a device before and after it was tested.
+struct Tested {
+    device: InventoryId,
+    way: Known,
+    judged: Judged,
+}
+
+impl Run<'_> {
+    async fn test(&self, devices: Vec<Item>, tally: &mut Tally) -> Result<(), RobotError> {
+        let mut ways = Vec::new();
+        for device in &devices {
+            let enabled = device.body.get("enabled") == Some(&Value::Bool(true));
+            let address = device.body.get("address").and_then(Value::as_str);
+            let lists = device.lists.get("connectivities").cloned();
+            let known: Vec<Known> = serde_json::from_value(lists.unwrap_or_default())
+                .map_err(|error| RobotError::fail("inventory", error.to_string()))?;
+            let address = address.filter(|_| enabled).unwrap_or_default();
+            let known = known.into_iter().filter(|_| !address.is_empty());
+            ways.extend(known.map(|way| (device.id, address.to_owned(), way)));
+        }
+        let asked = ways
+            .into_iter()
+            .map(|(device, address, way)| self.ask(device, address, way));
+        let tested: Vec<Tested> = futures_util::stream::iter(asked)
+            .buffer_unordered(self.settings.concurrency())
+            .collect()
+            .await;
+        let failing = tested.iter().filter(|one| one.judged.failures > 0).count();
+        if is_own_outage(tested.len(), failing) {
+            let what = format!(
+                "{failing} of {} services do not answer: this machine's own network is away; nothing is said of them",
+                tested.len()
+            );
+            return Err(RobotError::retry("network", what));
+        }
+        tally.up += tested.len() - failing;
+        tally.down += failing;
+        self.record(&tested).await
+    }
+
+    async fn ask(&self, device: InventoryId, address: String, way: Known) -> Tested {
+        let limits = Limits {
+            connect: self.settings.limit(),
+            whole: self.settings.limit() * 2,
+        };
+        let known = match way.host_key.as_deref() {
+            Some(TRUST_ON_FIRST_USE) => way.pinned_host_key.as_deref(),
+            other => other,
+        };
+        let host_key = known.and_then(HostKeyPolicy::pinned);
+        let to = (address.as_str(), way.port);
+        let mut heard = greet(to, way.protocol, host_key.clone(), limits).await;
+        for _ in 1..self.settings.tries() {
+            if heard
+                .as_ref()
+                .is_err_and(|failure| failure.class.is_temporary())
+            {
+                heard = greet(to, way.protocol, host_key.clone(), limits).await;
+            }
+        }
+        let heard = heard.map_err(|failure| failure.class);
+        let judged = judge(&way, &heard, self.settings.lost_after());
+        Tested {
+            device,
+            way,
+            judged,
+        }
+    }
+
+    async fn record(&self, tested: &[Tested]) -> Result<(), RobotError> {
+        let now = self.ctx.clock().now();
+        let rows = tested.iter().map(|one| WayTested {
+            device: one.device,
+            protocol: one.way.protocol.as_str(),
+            port: one.way.port,
+            status: one.judged.status.map(judgement::Status::as_str),
+            failures: one.judged.failures,
+            error_class: one.judged.error.map(|class| class.as_str()),
+            latency: one.judged.latency,
+            key: one.judged.key.clone(),
+        });
+        let events = tested.iter().flat_map(|one| self.events(one, now));
+        let store = self.ctx.store();
+        let (rows, events) = (rows.collect(), events.collect());
+        Ok(store.connectivity_record(rows, events, now).await?)
+    }
+
+    fn events(&self, tested: &Tested, now: Timestamp) -> Vec<NewEvent> {
+        let registry = &self.ctx.tools().registry;
+        let (device, way) = (tested.device, &tested.way);
+        let event = |kind: &&'static str| {
+            let (protocol, port) = (way.protocol.as_str(), way.port);
+            let data = json!({
+                "device": device, "protocol": protocol, "port": port, "key": tested.judged.key,
+                "error_class": tested.judged.error.map(|class| class.as_str()),
+            });
+            let id = format!("{device}:{protocol}:{port}:{}:{kind}", to_micros(now));
+            let subject = Some(device.to_string());
+            registry.route(CloudEvent::own("connectivity", id, kind, subject, data))
+        };
+        tested.judged.news.iter().map(event).collect()
+    }
+}
+
+/// The device that an event names; none where all are to be tested.
+fn named(payload: &Value) -> Option<InventoryId> {
+    let data = payload.get("data")?;
+    let of_device = payload
+        .get("type")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.starts_with("device."));
+    let field = if of_device { "id" } else { "device" };
+    data.get(field).and_then(id_of)
+}

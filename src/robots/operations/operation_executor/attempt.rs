@@ -1,0 +1,234 @@
+//! One attempt at an account that may be asked.
+
+use super::template::command;
+use super::{Made, Run, sign_ins, unfit};
+use crate::connect::target::HostKey;
+use crate::domain::failure::FailureClass;
+use crate::domain::inventory::{CredentialKind, Noun, OperationTemplateBody, TemplateKind};
+use crate::domain::operation::{Allowance, AttemptEnd, Finding, OperationKind};
+use crate::robot::inventory::{Inventory, InventoryError};
+use crate::robots::password_change::{Ended, Place, Tries, login, no_secret};
+use crate::robots::targets::{Account, Identity};
+use crate::store::StoreError;
+use crate::store::operation::Operation;
+
+/// Lines of a command's output that go to the process's log.
+const OUTPUT_LINES_MAX: usize = 100;
+
+impl Run<'_> {
+    pub(super) async fn attempt(
+        &self,
+        operation: &Operation,
+        mut found: Account,
+        tries: &mut Tries,
+    ) -> Result<Made, InventoryError> {
+        if found.unpinned.is_some() {
+            if let Some(ended) = self.meet(operation, &found, tries).await? {
+                return Ok(ended.into());
+            }
+            found = match self.account(operation).await {
+                Ok(found) => found,
+                Err(made) => return Ok(made),
+            };
+        }
+        let inventory = self.ctx.inventory();
+        let who = &found.identity;
+        let place = Place {
+            inventory: &inventory,
+            clock: self.ctx.clock(),
+            target: found.target.as_ref(),
+            credential: operation.credential,
+            account: &who.name,
+            kind: who.kind,
+            actor: self.ctx.robot(),
+        };
+        let ended = match (operation.kind, who.kind) {
+            (OperationKind::RunTemplate, _) => {
+                let ended = self.run_template(operation, &found, tries).await?;
+                return Ok(ended.into());
+            }
+            (OperationKind::ChangePassword, CredentialKind::SshKey) => {
+                let reason = "the secret is a key: robots test keys, and do not change them";
+                return Ok(unfit(operation, FailureClass::Unsupported, reason).into());
+            }
+            (OperationKind::ChangePassword, CredentialKind::Password) => {
+                place.change(&found.policy, tries).await?
+            }
+            (OperationKind::Reconcile, _) => place.reconcile(tries).await?,
+            (OperationKind::Test, _) => place.test(tries).await?,
+        };
+        let finding = Finding::of(ended.end);
+        let may_reset = operation.kind.settles_candidates()
+            && found.automatic_change
+            && who.kind == CredentialKind::Password;
+        match &found.privileged {
+            Some(by) if may_reset && finding == Some(Finding::Mismatch) => {
+                let ended = self.reset(operation, &place, (&found, by), tries).await?;
+                let finding = Finding::of(ended.end)
+                    .filter(|found| *found == Finding::Match)
+                    .or(finding);
+                Ok(Made { ended, finding })
+            }
+            _ => Ok(Made { ended, finding }),
+        }
+    }
+
+    /// Sets a password that opens its account no more, by a privileged account whose own sign-ins are counted like any
+    /// other's.
+    async fn reset(
+        &self,
+        operation: &Operation,
+        place: &Place<'_>,
+        (found, by): (&Account, &Identity),
+        tries: &mut Tries,
+    ) -> Result<Ended, InventoryError> {
+        let (store, now) = (self.ctx.store(), self.ctx.clock().now());
+        let Some(secret) = place.inventory.secrets(by.credential).await?.current else {
+            return Ok(no_secret());
+        };
+        let sign_ins = sign_ins(operation, by);
+        let wanted = self.wanted(1, now);
+        let mut by_tries = match store.sign_in_reserve(sign_ins.clone(), wanted, now).await? {
+            Allowance::Tries(left) => Tries::new(left),
+            Allowance::Wait(until) => {
+                let reason = format!(
+                    "the privileged account `{}` may lock: it waits until {until}",
+                    by.name
+                );
+                return Ok(unfit(operation, FailureClass::Unavailable, &reason));
+            }
+        };
+        let login = login(&by.name, by.kind, &secret.secret);
+        let both = (tries, &mut by_tries);
+        let ended = place.reset(&login, &found.policy, both).await;
+        let now = self.ctx.clock().now();
+        store
+            .sign_in_settle(sign_ins, by_tries.refused(), now)
+            .await?;
+        ended
+    }
+
+    /// Meets a target whose first key is to be trusted, and pins that key before anything is changed: the connections that
+    /// follow must meet the same machine. Answers the end of the attempt where that cannot be done.
+    async fn meet(
+        &self,
+        operation: &Operation,
+        found: &Account,
+        tries: &mut Tries,
+    ) -> Result<Option<Ended>, InventoryError> {
+        let Some(unpinned) = &found.unpinned else {
+            return Ok(None);
+        };
+        let secrets = self.ctx.inventory().secrets(operation.credential).await?;
+        let Some(current) = secrets.current else {
+            return Ok(Some(no_secret()));
+        };
+        let who = &found.identity;
+        let login = login(&who.name, who.kind, &current.secret);
+        let seen = match found.target.probe(&login).await {
+            Ok(probed) => probed.host_key,
+            Err(failure) => {
+                tries.note(&failure);
+                let reason = failure.to_string();
+                return Ok(Some(unfit(operation, failure.class, &reason)));
+            }
+        };
+        if let Some(HostKey {
+            algorithm,
+            fingerprint,
+        }) = seen
+        {
+            let key = format!("{algorithm} {fingerprint}");
+            let store = self.ctx.store();
+            store
+                .connectivity_pin(unpinned.device, "ssh", unpinned.port, &key)
+                .await?;
+        }
+        Ok(None)
+    }
+
+    /// Runs the command of a template as the account, once.
+    async fn run_template(
+        &self,
+        operation: &Operation,
+        found: &Account,
+        tries: &mut Tries,
+    ) -> Result<Ended, InventoryError> {
+        let inventory = self.ctx.inventory();
+        let template = match template(&inventory, operation, found).await? {
+            Ok(template) => template,
+            Err(reason) => return Ok(Ended::failed(FailureClass::Invalid, reason)),
+        };
+        let secrets = inventory.secrets(operation.credential).await?;
+        let Some(current) = secrets.current else {
+            return Ok(no_secret());
+        };
+        let who = &found.identity;
+        let command = match command(&template.steps, &who.name, &current.secret) {
+            Ok(command) => command,
+            Err(error) => {
+                let reason = format!("the template's `steps`: {error}");
+                return Ok(Ended::failed(FailureClass::Invalid, reason));
+            }
+        };
+        let login = login(&who.name, who.kind, &current.secret);
+        match found.target.run(&login, &command).await {
+            Ok(ran) => {
+                for line in ran.stdout.lines().take(OUTPUT_LINES_MAX) {
+                    self.ctx.info(line);
+                }
+                if ran.status == Some(0) {
+                    return Ok(Ended::done(None));
+                }
+                let how = match ran.status {
+                    Some(status) => format!("the command exited with {status}"),
+                    None => "a signal ended the command".to_owned(),
+                };
+                let detail = format!("{how}: {}", ran.stderr.trim());
+                Ok(Ended::failed(FailureClass::Protocol, detail))
+            }
+            Err(failure) => {
+                tries.note(&failure);
+                let end = if failure.is_unverified() {
+                    AttemptEnd::Unverified(failure.class)
+                } else {
+                    AttemptEnd::Failed(failure.class)
+                };
+                let detail = Some(failure.to_string());
+                Ok(Ended {
+                    end,
+                    candidate: None,
+                    detail,
+                })
+            }
+        }
+    }
+}
+
+/// The template that an operation names, or why it cannot be used.
+async fn template(
+    inventory: &Inventory,
+    operation: &Operation,
+    found: &Account,
+) -> Result<Result<OperationTemplateBody, &'static str>, InventoryError> {
+    let Some(id) = operation.template else {
+        return Ok(Err("the operation names no template"));
+    };
+    let fields = match inventory.get(Noun::OperationTemplate, id).await {
+        Ok(item) => item.body,
+        Err(StoreError::NotFound { .. }) => return Ok(Err("the template is not there")),
+        Err(error) => return Err(error.into()),
+    };
+    let read: Result<OperationTemplateBody, _> = serde_json::from_value(fields.into());
+    Ok(match read {
+        Ok(template) if !template.enabled => Err("the template is disabled"),
+        Ok(template) if template.kind != TemplateKind::RunCommand => {
+            Err("the template is not of the kind `run_command`")
+        }
+        Ok(template) if template.protocol != found.protocol => {
+            Err("the template is for another protocol than the one by which the account is reached")
+        }
+        Ok(template) => Ok(template),
+        Err(_) => Err("the template cannot be read"),
+    })
+}

@@ -1,0 +1,107 @@
+//! Refused sign-ins. See `store::sign_in`.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+
+use super::{Conn, dialect};
+use crate::domain::id::OperationId;
+use crate::domain::operation::{Allowance, Refusals};
+use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::backend::QueryResult;
+use crate::store::schema::sign_in_tries as tries;
+use crate::store::sign_in::{SignIns, Wanted};
+
+/// When to ask again while others are at it: a sign-in takes seconds.
+const PAUSE: Duration = Duration::from_secs(15);
+
+fn count_of(refused: u32) -> i32 {
+    i32::try_from(refused).unwrap_or(i32::MAX)
+}
+
+/// Reserves what is left. What no longer counts goes with it.
+pub(in crate::store) fn reserve(
+    conn: &mut Conn,
+    sign_ins: &SignIns,
+    wanted: Wanted,
+    now: Timestamp,
+) -> QueryResult<Allowance> {
+    dialect::lock_text(conn, &sign_ins.account)?;
+    let of_account = tries::table.filter(tries::account.eq(&sign_ins.account));
+    diesel::delete(of_account.filter(tries::at.le(to_micros(now - wanted.window))))
+        .execute(conn)?;
+    let rows: Vec<(i64, i32, bool)> = of_account
+        .select((tries::at, tries::count, tries::settled))
+        .load(conn)?;
+    let past: Vec<Refusals> = rows
+        .iter()
+        .map(|(at, count, _)| Refusals {
+            at: from_micros(*at),
+            count: u32::try_from(*count).unwrap_or_default(),
+        })
+        .collect();
+    let left = match Allowance::after(&past, wanted.window, now) {
+        Allowance::Tries(left) => left.min(wanted.tries),
+        // Whose time is over and who did not settle has died.
+        Allowance::Wait(until) => {
+            let at_it = |(at, _, settled): &(i64, i32, bool)| !settled && *at > to_micros(now);
+            let soon = rows.iter().any(at_it).then(|| until.min(now + PAUSE));
+            return Ok(Allowance::Wait(soon.unwrap_or(until)));
+        }
+    };
+    diesel::insert_into(tries::table)
+        .values((
+            tries::account.eq(&sign_ins.account),
+            tries::operation_id.eq(sign_ins.operation.0),
+            tries::attempt.eq(count_of(sign_ins.attempt)),
+            tries::at.eq(to_micros(wanted.until)),
+            tries::count.eq(count_of(left)),
+            tries::settled.eq(false),
+        ))
+        .execute(conn)?;
+    Ok(Allowance::Tries(left))
+}
+
+/// Says what they came to.
+pub(in crate::store) fn settle(
+    conn: &mut Conn,
+    sign_ins: &SignIns,
+    refused: u32,
+    now: Timestamp,
+) -> QueryResult<()> {
+    let key = (
+        sign_ins.account.as_str(),
+        sign_ins.operation.0,
+        count_of(sign_ins.attempt),
+    );
+    let row = tries::table.find(key);
+    if refused == 0 {
+        diesel::delete(row).execute(conn)?;
+    } else {
+        diesel::update(row)
+            .set((
+                tries::at.eq(to_micros(now)),
+                tries::count.eq(count_of(refused)),
+                tries::settled.eq(true),
+            ))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Counts as refused now what was not settled.
+pub(in crate::store) fn abandon(
+    conn: &mut Conn,
+    operations: &[OperationId],
+    now: Timestamp,
+) -> QueryResult<()> {
+    let of_operations = tries::operation_id.eq_any(operations.iter().map(|id| id.0));
+    diesel::update(
+        tries::table
+            .filter(of_operations)
+            .filter(tries::settled.eq(false)),
+    )
+    .set((tries::at.eq(to_micros(now)), tries::settled.eq(true)))
+    .execute(conn)?;
+    Ok(())
+}

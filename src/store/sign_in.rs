@@ -1,0 +1,67 @@
+//! Sign-ins that targets refused, so that no account is asked so often that it locks.
+//!
+//! An attempt writes down as many refusals as it may come to before its first sign-in, and what it came to when it is over. So
+//! two attempts beside each other share what an account allows, and one that died has used all that it might have.
+
+use std::time::Duration;
+
+use crate::domain::id::OperationId;
+use crate::domain::operation::Allowance;
+use crate::domain::time::Timestamp;
+
+use super::backend::write;
+use super::{Store, StoreResult};
+
+/// An attempt that signs in to an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIns {
+    /// The account, by `domain::operation::account_key`.
+    pub account: String,
+    /// The operation.
+    pub operation: OperationId,
+    /// The number of its attempt.
+    pub attempt: u32,
+}
+
+/// What an attempt asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// So many sign-ins may be refused.
+    pub tries: u32,
+    /// They are made before this.
+    pub until: Timestamp,
+    /// For how long a refused one counts.
+    pub window: Duration,
+}
+
+impl Store {
+    /// Reserves sign-ins that may be refused: what is wanted, or what is left of it. Where nothing is left, it says from when
+    /// on to ask again; soon where others are about to say what theirs came to.
+    pub async fn sign_in_reserve(
+        &self,
+        sign_ins: SignIns,
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> StoreResult<Allowance> {
+        write!(self, sign_in::reserve(&sign_ins, wanted, now))
+    }
+
+    /// Says how many of the reserved sign-ins were refused.
+    pub async fn sign_in_settle(
+        &self,
+        sign_ins: SignIns,
+        refused: u32,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        write!(self, sign_in::settle(&sign_ins, refused, now))
+    }
+
+    /// Counts as refused now what attempts of these operations reserved and did not settle: their executors are gone.
+    pub async fn sign_in_abandon(
+        &self,
+        operations: Vec<OperationId>,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        write!(self, sign_in::abandon(&operations, now))
+    }
+}

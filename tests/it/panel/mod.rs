@@ -1,0 +1,7 @@
+//! The panel: what it refuses, by HTTP; and how it works, in a real browser at a real node.
+
+mod change;
+mod frame;
+mod reports;
+mod rig;
+mod robots;

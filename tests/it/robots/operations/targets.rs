@@ -1,0 +1,359 @@
+//! Operations at every kind of target, and by the accounts that may help another one.
+
+use robotd::domain::id::InventoryId;
+use robotd::domain::inventory::Noun;
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
+use robotd::robot::inventory::{By, NewItem};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::{
+    EXECUTOR, OLD, credential, current, device, inventory, kept, machine, make, opens, ordered,
+    stands,
+};
+use crate::robots::rig::{Rig, count};
+use crate::support::authority::Authority;
+use crate::support::database::{Database, on_both};
+use crate::support::postgres_server::PostgresServer;
+use crate::support::slapd::{self, ADMIN, Slapd};
+use crate::support::smbd::Smbd;
+use crate::support::sshd::Sshd;
+
+on_both!(a_command_runs_once_and_shows_no_secret);
+
+/// What somebody set behind robotd's back.
+const OTHER: &str = "Somebody-else-5";
+
+async fn fill(rig: &Rig<'_>, device: InventoryId, body: Value, secret: &str) -> InventoryId {
+    let mut fields = json!({"device": device, "automatic_change": true});
+    let (Value::Object(fields), Value::Object(more)) = (&mut fields, body) else {
+        panic!("objects")
+    };
+    fields.extend(more);
+    let fields = Value::Object(fields.clone());
+    make(rig, Noun::Credential, fields, Some(secret)).await
+}
+
+/// Carries an operation out and answers where it stands, with the class of its failure.
+async fn done(
+    rig: &Rig<'_>,
+    kind: OperationKind,
+    id: InventoryId,
+) -> (OperationState, Option<String>) {
+    let operation = ordered(rig, kind, id).await;
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let found = stands(rig, operation).await;
+    (found.state, found.error_class)
+}
+
+const SUCCEEDED: (OperationState, Option<String>) = (OperationState::Succeeded, None);
+
+/// What is known of a credential beside its fields.
+async fn state(rig: &Rig<'_>, id: InventoryId, field: &str) -> Value {
+    let item = inventory(rig).get(Noun::Credential, id).await.unwrap();
+    item.state[field].clone()
+}
+
+async fn way(rig: &Rig<'_>, port: u16, way: Value) -> InventoryId {
+    let body =
+        json!({"hostname": format!("tls{port}"), "address": "127.0.0.1", "connectivities": [way]});
+    make(rig, Noun::Device, body, None).await
+}
+
+#[tokio::test]
+async fn a_password_is_changed_in_a_directory() {
+    let Some(slapd) = Slapd::start(&["ana", "bob"], OLD) else {
+        return;
+    };
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
+    let ca = std::fs::read_to_string(&slapd.authority.ca).unwrap();
+    for (name, port, speaks) in [
+        (
+            "ana",
+            slapd.tls_port,
+            json!({"protocol": "ldaps", "ca": ca}),
+        ),
+        ("bob", slapd.port, json!({"protocol": "ldap", "ca": ca})),
+    ] {
+        let mut speaks = speaks;
+        speaks["port"] = json!(port);
+        let at = way(&rig, port, speaks).await;
+        let dn = slapd::dn(name);
+        let id = credential(&rig, at, &dn, OLD).await;
+        assert_eq!(
+            done(&rig, OperationKind::ChangePassword, id).await,
+            SUCCEEDED,
+            "{:?}",
+            rig.log
+        );
+        let new = current(&rig, id).await;
+        assert!(slapd.lets_in(&dn, &new) && !slapd.lets_in(&dn, OLD));
+        // Nobody knows it any more: the administrator of the directory sets one.
+        let admin = json!({"username": ADMIN, "privileged": true});
+        fill(&rig, at, admin, OLD).await;
+        let by = By {
+            actor: "ana",
+            now: rig.now(),
+        };
+        let patch = NewItem {
+            secret: Some("Never-right-1".into()),
+            ..NewItem::default()
+        };
+        inventory(&rig)
+            .change(Noun::Credential, id, None, &patch, by)
+            .await
+            .unwrap();
+        assert_eq!(
+            done(&rig, OperationKind::Reconcile, id).await,
+            SUCCEEDED,
+            "{:?}",
+            rig.log
+        );
+        assert!(slapd.lets_in(&dn, &current(&rig, id).await));
+        assert_eq!(state(&rig, id, "secret_state").await, json!("match"));
+    }
+    assert_eq!(
+        rig.rows("events", "type = 'credential.reconciled'").await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_changed_in_postgresql_by_what_the_device_says_of_its_certificate() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let Some(authority) = Authority::make(folder.path()) else {
+        return;
+    };
+    server.reconfigure(
+        "ssl = on\nssl_cert_file = 'own.pem'\nssl_key_file = 'own.key'\n",
+        "host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+        &[("own.pem", &authority.cert), ("own.key", &authority.key)],
+    );
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::runtime::Handle::current().spawn(connection);
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
+    let pem = std::fs::read_to_string(&authority.ca).unwrap();
+    let der = rustls_pki_types::pem::PemObject::from_pem_file(&authority.cert);
+    let der: rustls_pki_types::CertificateDer<'_> = der.unwrap();
+    let digest = hex(&Sha256::digest(&der));
+    let port = server.port();
+    for (name, trust, expected) in [
+        ("ana", json!({"ca": pem}), SUCCEEDED),
+        ("bob", json!({"host_key": digest.to_uppercase()}), SUCCEEDED),
+        (
+            "eve",
+            json!({"host_key": "00".repeat(32)}),
+            (OperationState::Failed, Some("tls".to_owned())),
+        ),
+        (
+            "kim",
+            json!({"host_key": "trust_on_first_use"}),
+            (OperationState::Failed, Some("invalid".to_owned())),
+        ),
+    ] {
+        client
+            .batch_execute(&format!("CREATE ROLE {name} LOGIN PASSWORD '{OLD}'"))
+            .await
+            .unwrap();
+        let mut speaks = trust;
+        speaks["protocol"] = json!("postgresql");
+        speaks["port"] = json!(port);
+        let body = json!({"hostname": name, "address": "127.0.0.1", "connectivities": [speaks]});
+        let at = make(&rig, Noun::Device, body, None).await;
+        let id = credential(&rig, at, name, OLD).await;
+        assert_eq!(
+            done(&rig, OperationKind::ChangePassword, id).await,
+            expected,
+            "{name}: {:?}",
+            rig.log
+        );
+        let secret = current(&rig, id).await;
+        assert_eq!(secret != OLD, expected == SUCCEEDED, "{name}");
+        assert!(server.lets_in(name, &secret), "{name}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Samba locks after three. Its administrator sets what is not known any more, for a local account and one of a domain.
+#[tokio::test]
+async fn a_password_is_changed_in_windows() {
+    let Some(smbd) = Smbd::start(OLD) else { return };
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
+    let at = device(&rig, "windows_rpc", smbd.port, json!(null)).await;
+    let games = credential(&rig, at, "games", OLD).await;
+    let news = fill(&rig, at, json!({"username": "news", "domain": "TEST"}), OLD).await;
+    for (name, id) in [("games", games), ("news", news)] {
+        assert_eq!(
+            done(&rig, OperationKind::ChangePassword, id).await,
+            SUCCEEDED,
+            "{:?}",
+            rig.log
+        );
+        let new = current(&rig, id).await;
+        assert!(smbd.lets_in(name, &new) && !smbd.lets_in(name, OLD));
+        smbd.administrate("pdbedit", &["-z", "-u", name], "");
+    }
+    smbd.set_password("games", OTHER);
+    let lost = (OperationState::Failed, Some("auth_failed".to_owned()));
+    assert_eq!(done(&rig, OperationKind::Test, games).await, lost);
+    assert_eq!(state(&rig, games, "secret_state").await, json!("mismatch"));
+    fill(
+        &rig,
+        at,
+        json!({"username": "root", "privileged": true}),
+        OLD,
+    )
+    .await;
+    rig.pass(1_801);
+    assert_eq!(
+        done(&rig, OperationKind::ChangePassword, games).await,
+        SUCCEEDED,
+        "{:?}",
+        rig.log
+    );
+    assert!(smbd.lets_in("games", &current(&rig, games).await));
+}
+
+/// The administrator of a machine signs in by a key, and `sudo` lets it set passwords.
+#[tokio::test]
+async fn a_key_signs_in_and_sets_what_nobody_knows() {
+    let Some(sshd) = Sshd::start() else { return };
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
+    let at = machine(&rig, &sshd).await;
+    for name in ["ana", "bob", "admin"] {
+        sshd.add_account(name, OTHER);
+    }
+    sshd.allow_sudo("admin", "ALL=(root) NOPASSWD: /usr/sbin/chpasswd");
+    let key = sshd.add_key("admin", &["-t", "ed25519"], "");
+    let admin = json!({"username": "admin", "kind": "ssh_key", "privileged": true});
+    let admin = fill(&rig, at, admin, &key).await;
+    assert_eq!(
+        done(&rig, OperationKind::Test, admin).await,
+        SUCCEEDED,
+        "{:?}",
+        rig.log
+    );
+    let kept_as_it_is = (OperationState::Failed, Some("unsupported".to_owned()));
+    assert_eq!(
+        done(&rig, OperationKind::ChangePassword, admin).await,
+        kept_as_it_is
+    );
+
+    let ana = credential(&rig, at, "ana", OLD).await;
+    assert_eq!(
+        done(&rig, OperationKind::Reconcile, ana).await,
+        SUCCEEDED,
+        "{:?}",
+        rig.log
+    );
+    let new = current(&rig, ana).await;
+    assert!(new != OLD && opens(&sshd, "ana", &new) && !opens(&sshd, "ana", OTHER));
+    // Robots do not touch what they are not told to.
+    let bob = fill(
+        &rig,
+        at,
+        json!({"username": "bob", "automatic_change": false}),
+        OLD,
+    )
+    .await;
+    let lost = (OperationState::Failed, Some("auth_failed".to_owned()));
+    assert_eq!(done(&rig, OperationKind::Reconcile, bob).await, lost);
+    assert!(opens(&sshd, "bob", OTHER) && kept(&rig, bob).await[1].is_none());
+    assert_eq!(rig.rows("events", "type = 'credential.mismatch'").await, 1);
+    assert_eq!(
+        rig.rows("events", "type = 'credential.reconciled'").await,
+        1
+    );
+    a_reset_without_a_try_left_is_proven_later(&rig, &sshd, ana).await;
+}
+
+/// With a candidate that is false too, both tries are used: what is set then is proven after the window.
+async fn a_reset_without_a_try_left_is_proven_later(rig: &Rig<'_>, sshd: &Sshd, ana: InventoryId) {
+    rig.pass(1_801);
+    sshd.set_password("ana", OTHER);
+    let by = By {
+        actor: "test",
+        now: rig.now(),
+    };
+    let new = "Not-in-force-1";
+    let inventory = inventory(rig);
+    inventory.candidate_set(ana, &new.into(), by).await.unwrap();
+    let operation = ordered(rig, OperationKind::Reconcile, ana).await;
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let open = stands(rig, operation).await;
+    assert_eq!(open.state, OperationState::Unverified);
+    let shadow = sshd.shadow("ana");
+    rig.pass(1_801);
+    sshd.must(&["faillock", "--user", "ana", "--reset"], "");
+    rig.run(super::RETRY, json!({})).await.unwrap();
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let done = stands(rig, operation).await;
+    assert_eq!(done.state, OperationState::Succeeded, "{:?}", rig.log);
+    assert_eq!(sshd.shadow("ana"), shadow, "it was set once");
+    assert_eq!(current(rig, ana).await, new);
+    assert!(opens(sshd, "ana", new));
+}
+
+async fn a_command_runs_once_and_shows_no_secret(database: &Database) {
+    let Some(sshd) = Sshd::start() else { return };
+    let rig = Rig::new(database, None).await;
+    sshd.add_account("ana", OLD);
+    let id = credential(&rig, machine(&rig, &sshd).await, "ana", OLD).await;
+    let place = sshd.open_file("seen");
+    let steps = |line: &str| format!("{line}\n{{account}}:{{password}}\n");
+    let template = |name: &str, steps: String| json!({"name": name, "kind": "run_command", "protocol": "ssh", "steps": steps});
+    let line = format!("sh -c 'tee -a {}; exit $1' name", place.display());
+    let good = template("good", steps(&format!("{line} 0")));
+    let bad = template("bad", steps(&format!("{line} 3")));
+    let broken = template("broken", "echo {password}".to_owned());
+    let mut ends = Vec::new();
+    for body in [good, bad, broken] {
+        let template = make(&rig, Noun::OperationTemplate, body, None).await;
+        let order = robotd::store::operation::NewOperation {
+            kind: OperationKind::RunTemplate,
+            credential: id,
+            run_at: None,
+            expires_at: None,
+            template: Some(template),
+            requested_by: "ana".to_owned(),
+            cause: ChangeCause::Ordered,
+        };
+        let (store, registry) = (&rig.tools.store, &rig.tools.registry);
+        let made = robotd::robot::operation::order(store, registry, vec![order], rig.now()).await;
+        let outcome = rig.run(EXECUTOR, json!({})).await.unwrap();
+        let found = stands(&rig, made.unwrap()[0]).await;
+        assert_eq!(found.template, Some(template));
+        assert_eq!(count(&outcome, "operations_again"), 0);
+        ends.push((found.state, found.error_class));
+    }
+    let failed = |class: &str| (OperationState::Failed, Some(class.to_owned()));
+    assert_eq!(ends, [SUCCEEDED, failed("protocol"), failed("invalid")]);
+    let seen = std::fs::read_to_string(place).unwrap();
+    assert_eq!(seen, format!("ana:{OLD}\n").repeat(2));
+    let log = rig.log.lock().unwrap().join("\n");
+    assert!(
+        log.contains("ana:[secret]") && log.contains("exited with 3"),
+        "{log}"
+    );
+    assert!(!log.contains(OLD));
+    assert_eq!(
+        rig.rows("operation_attempts", &format!("detail LIKE '%{OLD}%'"))
+            .await,
+        0
+    );
+    // A command says nothing of the secret in force.
+    assert_eq!(state(&rig, id, "secret_state").await, Value::Null);
+}

@@ -1,0 +1,143 @@
+//! Tasks on many accounts: one operation each, ordered once, and their ends gathered.
+
+use chrono::TimeDelta;
+use robotd::domain::id::{InventoryId, ProcessId};
+use robotd::domain::inventory::Noun;
+use robotd::domain::operation::OperationState;
+use robotd::robot::RobotError;
+use robotd::store::execution::Selection;
+use robotd::store::operation::{OperationAttempt, OperationEnd};
+use serde_json::{Value, json};
+
+use crate::robots::operations::{OLD, credential, make};
+use crate::robots::rig::{Rig, count};
+use crate::support::database::{Database, on_both};
+
+on_both!(
+    a_task_orders_once_and_gathers_all_ends,
+    a_selection_means_what_fits_all_its_parts,
+);
+
+const NAME: &str = "task_manager.executor";
+
+async fn device(rig: &Rig<'_>, hostname: &str, more: Value) -> InventoryId {
+    let mut body = json!({"hostname": hostname, "address": "192.0.2.1"});
+    let fields = body.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    make(rig, Noun::Device, body, None).await
+}
+
+/// Ends so many operations as the executor does; those of `fails` fail.
+async fn carry_out(rig: &Rig<'_>, many: usize, fails: InventoryId) {
+    let (store, process) = (&rig.tools.store, ProcessId(7));
+    let mut done = 0;
+    while done < many {
+        let lease = rig.now() + TimeDelta::minutes(15);
+        let claimed = store.operation_claim(process, lease, rig.now()).await;
+        let Some(operation) = claimed.unwrap() else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let failed = operation.credential == fails;
+        let state = if failed {
+            OperationState::Failed
+        } else {
+            OperationState::Succeeded
+        };
+        let end = OperationEnd {
+            id: operation.id,
+            attempt: OperationAttempt {
+                number: 1,
+                process,
+                started_at: rig.now(),
+                ended_at: rig.now(),
+                state,
+                error_class: None,
+                detail: None,
+                refused: 0,
+            },
+            run_at: None,
+            candidate: None,
+            finding: None,
+            events: Vec::new(),
+        };
+        assert!(store.operation_end(end, rig.now()).await.unwrap());
+        done += 1;
+    }
+}
+
+async fn a_task_orders_once_and_gathers_all_ends(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let at = device(&rig, &format!("h{number}"), json!({"tags": ["linux"]})).await;
+        ids.push(credential(&rig, at, "root", OLD).await);
+    }
+    let payload = || json!({"kind": "test", "credentials": {"tag": "linux"}});
+    let run = || rig.run_with(NAME, json!({}), payload());
+    let (ran, ()) = tokio::join!(run(), carry_out(&rig, 5, ids[3]));
+    let failed = |ran: Result<_, RobotError>| {
+        let error = ran.unwrap_err();
+        (error.class, error.temporary, error.text)
+    };
+    let told = failed(ran);
+    assert_eq!((told.0, told.1), ("operations_failed", false));
+    assert!(told.2.starts_with("1 of 5 operations"), "{}", told.2);
+    // Its node died before that was recorded: it runs again, and has begun already.
+    rig.same_task_again();
+    assert_eq!(failed(run().await), told);
+    assert_eq!(rig.rows("operations", "kind = 2").await, 5, "one each");
+    assert_eq!(rig.rows("events", "type = 'task.failed'").await, 1);
+    assert_eq!(rig.rows("events", "type = 'operation.requested'").await, 5);
+
+    let nobody = InventoryId(0);
+    let (ran, ()) = tokio::join!(run(), carry_out(&rig, 5, nobody));
+    assert_eq!(count(&ran.unwrap(), "operations_succeeded"), 5);
+    assert_eq!(rig.rows("events", "type = 'task.finished'").await, 1);
+    let none = json!({"kind": "test", "credentials": {"tag": "linu"}});
+    for wrong in [
+        none,
+        json!({"kind": "test", "credentials": {}}),
+        Value::Null,
+    ] {
+        let refused = rig.run_with(NAME, json!({}), wrong).await.unwrap_err();
+        assert_eq!((refused.class, refused.temporary), ("payload", false));
+    }
+}
+
+async fn a_selection_means_what_fits_all_its_parts(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let site = make(&rig, Noun::Site, json!({"name": "Lisbon"}), None).await;
+    let here = device(&rig, "a", json!({"site": site, "tags": ["100%"]})).await;
+    let there = device(&rig, "b", json!({"tags": ["100_"]})).await;
+    let off = device(&rig, "c", json!({"enabled": false, "tags": ["100%"]})).await;
+    let root = credential(&rig, here, "root", OLD).await;
+    let ana = credential(&rig, here, "ana", OLD).await;
+    let far = credential(&rig, there, "root", OLD).await;
+    credential(&rig, off, "root", OLD).await;
+    let meant = async |selection: Selection| {
+        let store = &rig.tools.store;
+        store.execution_select(selection, 9).await.unwrap()
+    };
+    let name = |name: &str| Selection {
+        username: Some(name.to_owned()),
+        ..Selection::default()
+    };
+    assert_eq!(meant(name("root")).await, [root, far]);
+    let at_site = Selection {
+        site: Some(site),
+        ..name("root")
+    };
+    assert_eq!(meant(at_site).await, [root]);
+    let tagged = |tag: &str| Selection {
+        tag: Some(tag.to_owned()),
+        ..Selection::default()
+    };
+    assert_eq!(meant(tagged("100%")).await, [root, ana], "no pattern");
+    assert_eq!(meant(tagged("100")).await, [], "not a part of one");
+    let on = Selection {
+        devices: vec![there, off],
+        ..Selection::default()
+    };
+    assert_eq!(meant(on).await, [far]);
+}

@@ -1,0 +1,242 @@
+//! A real browser at the panel: Chromium without a screen, told what to do by chromedriver.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::counterpart::{Counterpart, PATIENCE, counterpart, free_port};
+use super::node::Node;
+
+/// How often a page is looked at again.
+const GLANCE: Duration = Duration::from_millis(25);
+
+/// chromedriver; all browsers of this process share it, and it ends with the last of them.
+struct Driver {
+    port: u16,
+    _process: Counterpart,
+    _folder: TempDir,
+}
+
+static DRIVER: Mutex<Weak<Driver>> = Mutex::new(Weak::new());
+
+fn driver() -> Option<Arc<Driver>> {
+    let mut known = DRIVER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(driver) = known.upgrade() {
+        return Some(driver);
+    }
+    counterpart("chromium", "apt-get install chromium")?;
+    let program = counterpart("chromedriver", "apt-get install chromium-driver")?;
+    let folder = tempfile::Builder::new()
+        .prefix("robotd-driver-")
+        .tempdir()
+        .unwrap();
+    let port = free_port();
+    let mut command = Command::new(program);
+    command.arg(format!("--port={port}"));
+    let mut process = Counterpart::start(&mut command, &folder.path().join("log"));
+    process.wait_until_it_listens(port);
+    let driver = Arc::new(Driver {
+        port,
+        _process: process,
+        _folder: folder,
+    });
+    *known = Arc::downgrade(&driver);
+    Some(driver)
+}
+
+/// One browser with a profile of its own; gone when this is.
+pub struct Browser {
+    client: Client,
+    process: Option<Pid>,
+    session: String,
+    driver: Arc<Driver>,
+}
+
+impl Browser {
+    /// A browser with an empty page, or `None` where there is none to start. `zone` is where its viewer is.
+    pub async fn start(zone: &str) -> Option<Self> {
+        let driver = driver()?;
+        let mut capabilities = Capabilities::new();
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--hide-scrollbars",
+            "--window-size=1280,900",
+        ];
+        capabilities.insert("goog:chromeOptions".to_owned(), json!({"args": arguments}));
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
+            .await
+            .unwrap();
+        let process = client
+            .capabilities()
+            .and_then(|known| known.get("goog:processID"))
+            .and_then(Value::as_i64)
+            .and_then(|id| Pid::from_raw(i32::try_from(id).unwrap()));
+        let session = client.session_id().await.unwrap().unwrap();
+        let browser = Self {
+            client,
+            process,
+            session,
+            driver,
+        };
+        browser
+            .devtools("Emulation.setTimezoneOverride", json!({"timezoneId": zone}))
+            .await;
+        Some(browser)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let url = format!(
+            "http://127.0.0.1:{}/session/{}/{path}",
+            self.driver.port, self.session
+        );
+        let answer = reqwest::Client::new().post(url).json(body).send().await;
+        answer.unwrap().json().await.unwrap()
+    }
+
+    /// A command of Chromium's own protocol.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({"cmd": command, "params": parameters});
+        let answer = self.post("goog/cdp/execute", &body).await;
+        assert!(
+            answer["value"].get("error").is_none(),
+            "{command}: {answer}"
+        );
+        answer["value"].clone()
+    }
+
+    /// Goes to an address.
+    pub async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// Signs in at a node and comes to its first page.
+    pub async fn sign_in(&self, node: &Node, token: &str) {
+        self.open(&format!("{}/sign-in", node.url())).await;
+        self.fill("#token", token).await;
+        self.click("main button.main").await;
+        self.until("document.querySelector('header nav') !== null")
+            .await;
+    }
+
+    /// What a script answers; it is an expression.
+    pub async fn value(&self, expression: &str) -> Value {
+        let script = format!("return ({expression});");
+        self.client
+            .execute(&script, Vec::new())
+            .await
+            .unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// Looks until an expression is true.
+    pub async fn until(&self, expression: &str) {
+        self.until_within(expression, PATIENCE).await;
+    }
+
+    /// As [`Self::until`], with another limit.
+    pub async fn until_within(&self, expression: &str, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            // While a page is left for another one there is nothing to ask.
+            let script = format!("return Boolean({expression});");
+            let found = self.client.execute(&script, Vec::new()).await;
+            if found.is_ok_and(|found| found == true) {
+                return;
+            }
+            if Instant::now() >= deadline {
+                let text = self.text("body").await;
+                panic!("waited in vain for {expression}; the page says:\n{text}");
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// The visible text of the first element that a selector finds.
+    pub async fn text(&self, selector: &str) -> String {
+        let element = self.client.find(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.text().await.unwrap()
+    }
+
+    /// Clicks the first element that a selector finds, as a person would: it must be there and visible.
+    pub async fn click(&self, selector: &str) {
+        self.until(&format!(
+            "document.querySelector({}) !== null",
+            json!(selector)
+        ))
+        .await;
+        let element = self.client.find(Locator::Css(selector)).await.unwrap();
+        let clicked = element.click().await;
+        clicked.unwrap_or_else(|error| panic!("{selector}: {error}"));
+    }
+
+    /// Replaces what stands in a field by typing.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let element = self.client.find(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.clear().await.unwrap();
+        element.send_keys(text).await.unwrap();
+    }
+
+    /// Chooses a value of a list.
+    pub async fn choose(&self, selector: &str, value: &str) {
+        let list = self.client.find(Locator::Css(selector)).await.unwrap();
+        list.select_by_value(value).await.unwrap();
+    }
+
+    /// Types into whatever has the focus.
+    pub async fn keys(&self, keys: &str) {
+        let element = self.client.active_element().await.unwrap();
+        element.send_keys(keys).await.unwrap();
+    }
+
+    /// Gives the window another size.
+    pub async fn size(&self, width: u32, height: u32) {
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}),
+        )
+        .await;
+    }
+
+    /// Writes what is seen to a file.
+    pub async fn picture(&self, path: &Path) {
+        let png = self.client.screenshot().await.unwrap();
+        std::fs::write(path, png).unwrap();
+    }
+
+    /// What the browser complained of since it was asked last: errors of scripts, refused resources, broken policies.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.post("se/log", &json!({"type": "browser"})).await;
+        log["value"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["level"] == "SEVERE")
+            .map(|entry| entry["message"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The session ends with its browser; asking for its end would be a wait in a destructor.
+        if let Some(process) = self.process {
+            let _gone_already = kill_process(process, Signal::TERM);
+        }
+    }
+}
