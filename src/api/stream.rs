@@ -180,6 +180,7 @@ impl Listener {
             | Signal::Cancel { .. }
             | Signal::Nodes
             | Signal::Shares
+            | Signal::Elsewhere
             | Signal::Anything => None,
         }
     }
@@ -199,7 +200,17 @@ impl Heard {
             Self::Change(Signal::Task { .. }) => &["task"],
             Self::Change(Signal::Process { .. }) => &["process"],
             Self::Change(Signal::Robot(_)) => &["robot"],
-            Self::Change(Signal::TasksReady(_) | Signal::Scheduled(_) | Signal::Syslog) => &[],
+            Self::Change(
+                Signal::TasksReady(_)
+                | Signal::Scheduled(_)
+                | Signal::Syslog
+                | Signal::Configured(_)
+                | Signal::Cancel { .. }
+                | Signal::Nodes
+                | Signal::Shares
+                | Signal::Anything,
+            ) => &[],
+            Self::Change(Signal::Elsewhere) => &["process", "task"],
             Self::Missed(_) => &["process", "robot", "task"],
         }
     }

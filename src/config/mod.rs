@@ -79,7 +79,7 @@ pub struct Config {
     pub database: StoreConfig,
     /// This node's name, which outlives restarts.
     pub node_name: String,
-    /// Silence after which a node is dead; the same on all nodes of a database.
+    /// Within how long a dead node is missed; the same on all nodes of a database.
     pub node_timeout: Duration,
     /// How much is logged.
     pub log_level: LevelFilter,

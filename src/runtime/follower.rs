@@ -36,7 +36,7 @@ async fn run(core: Arc<Core>, supervisor: Addr<Supervisor>) {
         reload: true,
         stop: true,
     };
-    let period = core.membership.terms.timeout / 3;
+    let period = core.membership.terms.timeout;
     let mut next_look = Instant::now();
     loop {
         if let Err(error) = follower.round().await {

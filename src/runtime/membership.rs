@@ -11,16 +11,29 @@ use crate::clock::ServerClock;
 use crate::domain::id::NodeId;
 use crate::store::node::{Heard, Term};
 
-/// Silence after which a node is dead, unless somebody sets another one (design.md promise 5).
+/// Within how long a dead node is missed, unless somebody sets another time (promise 5).
 pub const NODE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 
 /// How this node is to live with others.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// Silence after which a node is dead; the same on all nodes.
+    /// Within how long a dead node is missed and its work offered again; the same on all nodes.
     pub timeout: Duration,
     /// The clock that all nodes go by, where it is not the machine's; corrected with each heartbeat.
     pub clock: Option<Arc<ServerClock>>,
+}
+
+impl Terms {
+    /// Silence after which a node is dead. The rest of the timeout is for a survivor's next heartbeat and what follows
+    /// from it.
+    pub(crate) fn lease(&self) -> Duration {
+        self.timeout * 2 / 3
+    }
+
+    /// From one heartbeat to the next: three within a lease may get lost.
+    pub(crate) fn period(&self) -> Duration {
+        self.timeout / 6
+    }
 }
 
 impl Default for Terms {
@@ -93,7 +106,7 @@ impl Membership {
     /// Whether others cannot have declared this node dead by `now`.
     pub(crate) fn lease_holds(&self, now: Instant) -> bool {
         let renewed = Duration::from_millis(self.renewed.load(Ordering::Relaxed));
-        now - self.began < renewed + self.terms.timeout
+        now - self.began < renewed + self.terms.lease()
     }
 
     /// What the last heartbeat said.
@@ -127,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_lease_ends_as_long_after_its_heartbeat_was_sent_as_others_wait() {
-        let timeout = Duration::from_secs(3);
+        let timeout = Duration::from_millis(4_500);
         let membership = Membership::new(Terms {
             timeout,
             clock: None,

@@ -15,13 +15,13 @@ use crate::store::StoreResult;
 use crate::store::node::Beat;
 use crate::store::task::Claimed;
 
-/// Heartbeats within a lease: two may get lost.
-const BEATS: u32 = 3;
+/// A node may take as long to find a database again that was away: the store's pause before it connects, and a heartbeat.
+const RETURN_MAX: Duration = Duration::from_secs(5);
 /// Pause after a heartbeat that the database did not take.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Rounds after which orphans are looked for although no node was found dead: another node may have found it and
-/// then died itself, and what was lost may not have been recorded.
-const ROUNDS_WITHOUT_LOOK_MAX: u32 = 6;
+/// then died itself, and what was lost may not have been recorded. As many as there are in two timeouts.
+const ROUNDS_WITHOUT_LOOK_MAX: u32 = 12;
 /// Orphans taken at one time.
 const ORPHANS_MAX: u32 = 500;
 /// A machine's clock that is further from the database's is worth a word: what it writes itself, such as its log, is off.
@@ -31,33 +31,37 @@ struct Rescuer {
     core: Arc<Core>,
     /// Rounds since orphans were looked for.
     since_look: u32,
-    /// Nobody is declared dead before this: the clock by which nodes are heard was stepped.
-    spare_until: Option<Instant>,
+    /// When the last heartbeat was sent that was answered.
+    heard: Option<Instant>,
+    /// Nobody is declared dead before this: others may not have been able to make themselves heard.
+    spare_until: Instant,
     /// Whether the machine's clock was off at the last round.
     off: bool,
 }
 
 /// The service. Its first round runs at once: a restarted node takes up what its predecessor left.
 pub(crate) async fn run(core: Arc<Core>) {
-    let period = core.membership.terms.timeout / BEATS;
+    let period = core.membership.terms.period();
     let mut rescuer = Rescuer {
         core: Arc::clone(&core),
         since_look: ROUNDS_WITHOUT_LOOK_MAX,
-        spare_until: None,
+        heard: None,
+        spare_until: Instant::now(),
         off: false,
     };
     loop {
         rescuer.since_look += 1;
-        let pause = match rescuer.round().await {
-            Ok(()) => period,
+        let began = Instant::now();
+        let next = match rescuer.round().await {
+            Ok(()) => began + period,
             Err(error) => {
                 rescuer.since_look = ROUNDS_WITHOUT_LOOK_MAX;
                 log::warn!("failed to renew the node's lease: {error}");
-                period.min(RETRY_PAUSE)
+                Instant::now() + period.min(RETRY_PAUSE)
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep_until(next) => {}
             () = core.membership.look.notified() => {}
             () = core.stopping.cancelled() => return,
         }
@@ -72,7 +76,7 @@ impl Rescuer {
         let (sent, now) = (Instant::now(), core.now());
         let beat = Beat {
             at: now,
-            silent_since: self.silent_since(now),
+            silent_since: self.silent_since(sent, now),
             clock_offset,
         };
         let Some(heard) = core.store().node_beat(core.tools.node, beat).await? else {
@@ -81,9 +85,10 @@ impl Rescuer {
             return Ok(());
         };
         core.heard(sent, &heard);
+        self.heard = Some(sent);
         for node in &heard.dead {
-            let timeout = core.membership.terms.timeout;
-            log::warn!("node {node} has been silent for {timeout:?} and is declared dead");
+            let lease = core.membership.terms.lease();
+            log::warn!("node {node} has been silent for {lease:?} and is declared dead");
         }
         if !heard.dead.is_empty() || self.since_look > ROUNDS_WITHOUT_LOOK_MAX {
             rescue(&core).await?;
@@ -92,13 +97,23 @@ impl Rescuer {
         Ok(())
     }
 
-    fn silent_since(&mut self, now: Timestamp) -> Timestamp {
-        let timeout = self.core.membership.terms.timeout;
-        if self.spare_until.is_some_and(|until| Instant::now() < until) {
+    /// Since when those were silent whom the heartbeat that is sent now declares dead. A node that was late itself, or has
+    /// just started, cannot tell their silence from a database that was away: it spares them until they can have been
+    /// heard again.
+    fn silent_since(&mut self, sent: Instant, now: Timestamp) -> Timestamp {
+        let late = 2 * self.core.membership.terms.period();
+        if self.heard.is_none_or(|heard| sent > heard + late) {
+            self.spare(sent);
+        }
+        if sent < self.spare_until {
             return DateTime::UNIX_EPOCH;
         }
-        self.spare_until = None;
-        now - timeout
+        now - self.core.membership.terms.lease()
+    }
+
+    fn spare(&mut self, from: Instant) {
+        let time = self.core.membership.terms.lease().max(RETURN_MAX);
+        self.spare_until = self.spare_until.max(from + time);
     }
 
     /// Corrects the clock by the database's; answers how far the machine's is ahead of it, in microseconds.
@@ -110,12 +125,11 @@ impl Rescuer {
         let Some(reading) = self.core.store().clock_reading().await? else {
             return Ok(0);
         };
-        if clock.observe(&reading) > terms.timeout / BEATS {
+        if clock.observe(&reading) > terms.period() {
             log::warn!(
-                "the database's clock was stepped; nobody is declared dead for {:?}",
-                terms.timeout
+                "the database's clock was stepped; nobody is declared dead until all have followed"
             );
-            self.spare_until = Some(Instant::now() + terms.timeout);
+            self.spare(Instant::now());
         }
         let offset = reading.offset();
         let off = TimeDelta::microseconds(offset).abs() > OFFSET_MAX;

@@ -119,7 +119,8 @@ impl Sharer {
 
     async fn exchange(&mut self, robots: impl Iterator<Item = &Entry>) -> StoreResult<()> {
         let claims: Vec<_> = robots.filter_map(|entry| self.claim(entry)).collect();
-        if claims.is_empty() {
+        // What runs here may be more than is known: it is not said what can be spared.
+        if claims.is_empty() || self.core.store().has_unheard() {
             return Ok(());
         }
         let node = self.core.tools.node;

@@ -103,6 +103,8 @@ struct Inner {
     others: OnceLock<mpsc::Sender<Signal>>,
     /// Whether others are known to live.
     peers: AtomicBool,
+    /// Whether the others are to be told that tasks and processes changed here.
+    stirred: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -142,6 +144,7 @@ impl Store {
             alone: AtomicBool::new(false),
             others: OnceLock::new(),
             peers: AtomicBool::new(false),
+            stirred: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -176,7 +179,12 @@ impl Store {
             drop(to.send(signal));
         };
         let (others, told) = mpsc::channel(postgres::membership::WAITING_MAX);
-        let alone = engine.join(Box::new(deliver), told).await?;
+        let talk = postgres::membership::Talk {
+            deliver: Box::new(deliver),
+            told,
+            stirred: Arc::clone(&self.inner.stirred),
+        };
+        let alone = engine.join(talk).await?;
         self.inner.alone.store(alone, Ordering::SeqCst);
         // Refused where it had joined before.
         drop(self.inner.others.set(others));
@@ -254,14 +262,27 @@ impl Store {
 
     /// Tells what was committed to whoever listens, here and on other nodes.
     fn tell(&self, signal: Signal) {
-        let reach = signal.reach();
-        if let Some(others) = self.inner.others.get()
-            && (reach == Reach::All || reach == Reach::Peers && self.has_peers())
-        {
-            // Refused where too many wait; the others look by themselves.
-            drop(others.try_send(signal.clone()));
+        if let Some(others) = self.inner.others.get() {
+            self.tell_others(others, &signal);
         }
         self.tell_here(signal);
+    }
+
+    /// What is refused because too many wait is lost; the others look by themselves.
+    fn tell_others(&self, others: &mpsc::Sender<Signal>, signal: &Signal) {
+        let stirred = &self.inner.stirred;
+        match signal.reach() {
+            Reach::All => drop(others.try_send(signal.clone())),
+            Reach::Peers if self.has_peers() => drop(others.try_send(signal.clone())),
+            // Once until it is told.
+            Reach::Digest if self.has_peers() && !stirred.load(Ordering::Relaxed) => {
+                stirred.store(true, Ordering::Relaxed);
+                if others.try_send(Signal::Elsewhere).is_err() {
+                    stirred.store(false, Ordering::Relaxed);
+                }
+            }
+            Reach::Peers | Reach::Digest | Reach::Here => {}
+        }
     }
 
     fn tell_here(&self, signal: Signal) {

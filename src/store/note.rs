@@ -31,6 +31,8 @@ pub(super) struct Note {
     #[serde(skip_serializing_if = "is_false")]
     shares: bool,
     #[serde(skip_serializing_if = "is_false")]
+    changed: bool,
+    #[serde(skip_serializing_if = "is_false")]
     anything: bool,
 }
 
@@ -45,8 +47,10 @@ const fn is_false(value: &bool) -> bool {
 /// Whom a signal is for, beside this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Nobody: it says what became of something here.
+    /// Nobody.
     Here,
+    /// The other nodes, where some are known to live; not it, but now and then that there was one of its kind.
+    Digest,
     /// The other nodes, where some are known to live.
     Peers,
     /// The other nodes, also those that this one does not know of yet.
@@ -56,9 +60,8 @@ pub(super) enum Reach {
 impl Signal {
     pub(super) const fn reach(&self) -> Reach {
         match self {
-            Self::Task { .. } | Self::Process { .. } | Self::Configured(_) | Self::Anything => {
-                Reach::Here
-            }
+            Self::Task { .. } | Self::Process { .. } => Reach::Digest,
+            Self::Configured(_) | Self::Elsewhere | Self::Anything => Reach::Here,
             Self::TasksReady(_) | Self::Scheduled(_) | Self::Robot(_) | Self::Syslog => {
                 Reach::Peers
             }
@@ -86,6 +89,7 @@ impl Note {
             Signal::Syslog => self.syslog = true,
             Signal::Nodes => self.nodes = true,
             Signal::Shares => self.shares = true,
+            Signal::Elsewhere => self.changed = true,
             Signal::Task { .. }
             | Signal::Process { .. }
             | Signal::Configured(_)
@@ -102,6 +106,7 @@ impl Note {
         let short = Self {
             nodes: self.nodes,
             shares: self.shares,
+            changed: self.changed,
             anything: true,
             ..Self::default()
         };
@@ -132,6 +137,7 @@ impl Note {
             (note.syslog, Signal::Syslog),
             (note.nodes, Signal::Nodes),
             (note.shares, Signal::Shares),
+            (note.changed, Signal::Elsewhere),
             (note.anything, Signal::Anything),
         ] {
             if told {
@@ -171,10 +177,11 @@ mod tests {
             Signal::Robot(RobotId(4)),
             cancel.clone(),
             Signal::Nodes,
+            Signal::Elsewhere,
         ]);
         assert_eq!(
             text,
-            r#"{"cancel":[[7,2,3]],"configured":[4],"due":5,"nodes":true,"ready":[1,2]}"#
+            r#"{"cancel":[[7,2,3]],"changed":true,"configured":[4],"due":5,"nodes":true,"ready":[1,2]}"#
         );
         let expected = [
             Signal::TasksReady(vec![RobotId(1), RobotId(2)]),
@@ -182,6 +189,7 @@ mod tests {
             Signal::Configured(vec![RobotId(4)]),
             cancel,
             Signal::Nodes,
+            Signal::Elsewhere,
         ];
         assert_eq!(read, expected);
     }

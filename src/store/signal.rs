@@ -52,6 +52,8 @@ pub enum Signal {
     Nodes,
     /// A node gave instances back, or takes part in sharing them from now on.
     Shares,
+    /// Tasks and processes of other nodes changed, which is told now and then and not of each.
+    Elsewhere,
     /// Signals of other nodes may have been lost: it is time to look.
     Anything,
 }
@@ -60,7 +62,7 @@ impl Signal {
     /// Whether it says what became of something, rather than that there is something to do.
     pub(super) const fn is_change(&self) -> bool {
         match self {
-            Self::Task { .. } | Self::Process { .. } | Self::Robot(_) => true,
+            Self::Task { .. } | Self::Process { .. } | Self::Robot(_) | Self::Elsewhere => true,
             Self::TasksReady(_)
             | Self::Scheduled(_)
             | Self::Syslog

@@ -29,7 +29,6 @@ use super::call::{CALLS_MAX, Extent, Job, job, submit};
 use super::health::Health;
 use crate::clock::ClockReading;
 use crate::store::StoreResult;
-use crate::store::signal::Signal;
 use crate::store::upkeep::Reachability;
 
 /// The connection the queries speak to.
@@ -121,14 +120,10 @@ impl Engine {
         self.hold(membership::Purpose::Alone).await.map(drop)
     }
 
-    /// Becomes one of the database's nodes, which hear what the others send `told`; answers whether it is the only one
-    /// so far. Then no other one comes before [`Engine::registered`].
-    pub(in crate::store) async fn join(
-        &self,
-        deliver: membership::Deliver,
-        told: mpsc::Receiver<Signal>,
-    ) -> StoreResult<bool> {
-        self.hold(membership::Purpose::Member(deliver, told)).await
+    /// Becomes one of the database's nodes, which hear each other; answers whether it is the only one so far. Then no
+    /// other one comes before [`Engine::registered`].
+    pub(in crate::store) async fn join(&self, talk: membership::Talk) -> StoreResult<bool> {
+        self.hold(membership::Purpose::Member(talk)).await
     }
 
     async fn hold(&self, purpose: membership::Purpose) -> StoreResult<bool> {

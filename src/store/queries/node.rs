@@ -28,11 +28,12 @@ fn state(code: i16, draining: bool) -> QueryResult<NodeState> {
     }
 }
 
+/// Waits for claims of theirs that the server has not ended yet, as all do that say that a node lives no more.
 struct KillOthers;
 
 impl Statement for KillOthers {
     type Row = ();
-    const SQL: &'static str = "UPDATE nodes SET state = 2 WHERE state = 0";
+    const SQL: &'static str = "UPDATE nodes SET state = 2 WHERE id IN (SELECT id FROM nodes WHERE state = 0 ORDER BY id {for update})";
 }
 
 struct Start;
@@ -76,8 +77,8 @@ impl Statement for Renew {
         "UPDATE nodes SET heartbeat_at = ?, clock_offset = ? WHERE id = ? AND state = 0";
 }
 
-/// A row that is held is left for the next time: its node renews it just now, or was stopped while it did so, and the
-/// server ends its session soon.
+/// A row that is held is left for the next time: its node renews it or claims just now, or was stopped while it did so,
+/// and the server ends its session soon.
 struct Reap;
 
 impl Statement for Reap {
@@ -210,8 +211,9 @@ struct Stop;
 
 impl Statement for Stop {
     type Row = ();
-    const SQL: &'static str =
-        "UPDATE nodes SET state = 1, heartbeat_at = ? WHERE id = ? AND state = 0";
+    const SQL: &'static str = "
+        UPDATE nodes SET state = 1, heartbeat_at = ?
+        WHERE id IN (SELECT id FROM nodes WHERE id = ? AND state = 0 {for update})";
 }
 
 /// Ends in order; a node declared dead stays so.

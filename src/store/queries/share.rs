@@ -13,7 +13,7 @@ use crate::domain::share::{Holding, granted, target};
 use crate::store::backend::QueryResult;
 use crate::store::share::{Share, ShareClaim};
 
-/// Slots of nodes that are gone, once their runs of the robot are dealt with.
+/// Slots of nodes that are gone, once their runs of the robot are dealt with: none can begin any more.
 struct Clean;
 
 impl Statement for Clean {
@@ -22,7 +22,9 @@ impl Statement for Clean {
         DELETE FROM shares WHERE (robot_id, node_id) IN (
             SELECT s.robot_id, s.node_id FROM shares s
             WHERE NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = s.node_id AND n.state = 0)
-                AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.robot_id = s.robot_id AND c.node_id = s.node_id))";
+                AND NOT EXISTS (
+                    SELECT 1 FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
+                    WHERE t.status = 2 AND c.robot_id = s.robot_id AND c.node_id = s.node_id))";
 }
 
 struct Held;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::sql_types::{BigInt, Text};
 
 use super::rows::{Rows, storable};
-use super::statement::{Statement, find, run};
+use super::statement::{Statement, count, find, run};
 use super::{Conn, claims, dialect};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
@@ -65,7 +65,8 @@ impl Statement for Insert {
     const SQL: &'static str = concat!(insert_tasks!(), task_rows!());
 }
 
-/// Those that are started at once are claimed by the same statement.
+/// Those that are started at once are claimed by the same statement, under the same condition as all claims: see
+/// `claims::note`. Where it does not hold, none is registered.
 struct InsertAndClaim;
 
 impl Statement for InsertAndClaim {
@@ -73,12 +74,15 @@ impl Statement for InsertAndClaim {
     const SQL: &'static str = concat!(
         "WITH new AS (SELECT * FROM ",
         task_rows!(),
-        "), claim AS (
+        "), me AS MATERIALIZED (
+            SELECT id FROM nodes WHERE id = (SELECT max(node) FROM new) AND state = 0 {key share}
+        ), claim AS (
             INSERT INTO claims (id, node_id, robot_id, started_at, tasks, running)
-            SELECT process, node, robot, started, '[' || id || ']', 1 FROM new WHERE process IS NOT NULL
+            SELECT x.process, me.id, x.robot, x.started, '[' || x.id || ']', 1
+            FROM me CROSS JOIN new AS x WHERE x.process IS NOT NULL
         ) ",
         insert_tasks!(),
-        "new AS x"
+        "me CROSS JOIN new AS x"
     );
 }
 
@@ -185,7 +189,10 @@ fn insert(conn: &mut Conn, rows: &Rows, started: &[Claimed]) -> QueryResult<()> 
         return run(conn, Insert, rows);
     }
     if dialect::CHANGES_TABLES_AT_ONCE {
-        return run(conn, InsertAndClaim, rows);
+        return match count(conn, InsertAndClaim, rows, &[])? {
+            0 => Err(QueryError::Fenced),
+            _ => Ok(()),
+        };
     }
     run(conn, Insert, rows)?;
     claims::note(conn, started)

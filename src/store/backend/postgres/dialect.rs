@@ -125,6 +125,8 @@ pub(in crate::store) fn push_piece<'b>(
 pub(in crate::store) const FOR_UPDATE: &str = "FOR UPDATE";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
+/// Lets others read and renew a row until the commit, but not take it with one of the above.
+pub(in crate::store) const KEY_SHARE: &str = "FOR KEY SHARE";
 
 /// The task waits for a free instance. The indexes know its stage only, which a claim does not change.
 pub(in crate::store) const IS_QUEUED: &str = "stage = 1 AND status = 1";

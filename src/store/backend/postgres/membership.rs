@@ -2,6 +2,7 @@
 //! of several nodes; several tell each other through it what they did. It is kept, and taken again when it is lost.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -34,11 +35,23 @@ const CHECK: Duration = Duration::from_secs(5);
 /// Shortest time between two notes. The server lets only one transaction at a time commit a note; a hundred of them
 /// in a second are nothing to it, one for each registered task would be.
 const NOTE_EVERY: Duration = Duration::from_millis(10);
+/// The others are told no more often than this that tasks and processes changed here: people look at that.
+const DIGEST_EVERY: Duration = Duration::from_millis(500);
 /// Signals that wait to be told, and notes to be read; what is beyond is lost, and found by the next look.
 pub(in crate::store) const WAITING_MAX: usize = 4_096;
 
 /// Takes what other nodes told.
 pub(in crate::store) type Deliver = Box<dyn Fn(Signal) + Send>;
+
+/// What a node hears and tells.
+pub(in crate::store) struct Talk {
+    /// Takes what it hears.
+    pub(in crate::store) deliver: Deliver,
+    /// What it is to tell.
+    pub(in crate::store) told: mpsc::Receiver<Signal>,
+    /// Whether [`Signal::Elsewhere`] is on its way to the others.
+    pub(in crate::store) stirred: Arc<AtomicBool>,
+}
 
 /// The lock, until it is dropped.
 #[derive(Debug)]
@@ -59,8 +72,8 @@ impl Held {
 pub(super) enum Purpose {
     /// To be the only one.
     Alone,
-    /// To be a node beside others: what it hears, and what it tells.
-    Member(Deliver, mpsc::Receiver<Signal>),
+    /// To be a node beside others.
+    Member(Talk),
 }
 
 /// Takes the lock in a session on a thread of its own; answers also whether nobody else has a part in the database.
@@ -74,10 +87,10 @@ pub(super) async fn hold(
     let registered = Arc::new(Notify::new());
     let member = match purpose {
         Purpose::Alone => None,
-        Purpose::Member(deliver, told) => Some(Member {
-            deliver,
-            told,
+        Purpose::Member(talk) => Some(Member {
+            talk,
             next_note: Instant::now(),
+            next_digest: None,
             registered: Arc::clone(&registered),
         }),
     };
@@ -144,7 +157,7 @@ async fn keep(
                 health.set_displaced(false);
                 session = Some(taken);
                 if let Some(member) = &member {
-                    (member.deliver)(Signal::Anything);
+                    (member.talk.deliver)(Signal::Anything);
                 }
             }
             Err(StoreError::Conflict { what }) => {
@@ -269,9 +282,10 @@ fn lost(error: tokio_postgres::Error) -> StoreError {
 
 /// One of several nodes.
 struct Member {
-    deliver: Deliver,
-    told: mpsc::Receiver<Signal>,
+    talk: Talk,
     next_note: Instant,
+    /// When the others are to be told that something changed here.
+    next_digest: Option<Instant>,
     registered: Arc<Notify>,
 }
 
@@ -291,13 +305,14 @@ impl Member {
                 note = session.notes.recv() => match note {
                     Some(note) if note.process_id() != own => {
                         for signal in Note::read(note.payload()) {
-                            (self.deliver)(signal);
+                            (self.talk.deliver)(signal);
                         }
                     }
                     Some(_) => {}
                     None => return Err(StoreError::Unavailable("it was closed".to_owned())),
                 },
-                signal = next(&mut self.told, self.next_note) => self.tell(&session, signal).await?,
+                signal = next(&mut self.talk.told, self.next_note) => self.tell(&session, signal).await?,
+                () = at(self.next_digest) => self.digest(&session).await?,
                 () = self.registered.notified(), if session.alone => {
                     let unlock = session.client.query_one("SELECT pg_advisory_unlock($1)", &[&LOCK]);
                     unlock.await.map_err(lost)?;
@@ -311,10 +326,31 @@ impl Member {
     /// Tells the others `first` and all that has come with it.
     async fn tell(&mut self, session: &Session, first: Signal) -> StoreResult<()> {
         let mut note = Note::default();
-        note.add(first);
-        while let Ok(signal) = self.told.try_recv() {
-            note.add(signal);
+        let mut next = Ok(first);
+        while let Ok(signal) = next {
+            if signal == Signal::Elsewhere {
+                self.next_digest = Some(Instant::now() + DIGEST_EVERY);
+            } else {
+                note.add(signal);
+            }
+            next = self.talk.told.try_recv();
         }
+        if note == Note::default() {
+            return Ok(());
+        }
+        self.send(session, &note).await
+    }
+
+    /// Tells the others that something changed here.
+    async fn digest(&mut self, session: &Session) -> StoreResult<()> {
+        self.next_digest = None;
+        self.talk.stirred.store(false, Ordering::Relaxed);
+        let mut note = Note::default();
+        note.add(Signal::Elsewhere);
+        self.send(session, &note).await
+    }
+
+    async fn send(&mut self, session: &Session, note: &Note) -> StoreResult<()> {
         let text = note.text();
         let notify = "SELECT pg_notify($1, $2)";
         session
@@ -324,6 +360,14 @@ impl Member {
             .map_err(lost)?;
         self.next_note = Instant::now() + NOTE_EVERY;
         Ok(())
+    }
+}
+
+/// Returns at an instant, or never.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -77,6 +77,8 @@ pub(in crate::store) fn push_piece<'b>(
 pub(in crate::store) const FOR_UPDATE: &str = "";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "";
+/// As above, letting them renew it.
+pub(in crate::store) const KEY_SHARE: &str = "";
 
 /// The task waits for a free instance.
 pub(in crate::store) const IS_QUEUED: &str = "status = 1";
