@@ -149,26 +149,7 @@ async fn a_database_that_is_away_for_five_seconds_costs_nothing_accepted() {
         .await;
     tokio::time::sleep(Duration::from_millis(800)).await;
 
-    server.crash();
-    let gone = Instant::now();
-    for node in [&node, &second] {
-        let failing = until_health(node, "failing", Duration::from_secs(3)).await;
-        assert!(
-            failing["reasons"][0].as_str().unwrap().contains("database"),
-            "{failing:#}"
-        );
-    }
-    while gone.elapsed() < Duration::from_secs(5) {
-        let (status, live) = health(&node, "/health/live").await;
-        assert_eq!(status, StatusCode::OK, "{live:#}");
-        assert_eq!(health(&node, "/health").await.1["status"], "failing");
-        assert_eq!(
-            health(&node, "/health/ready").await.0,
-            StatusCode::SERVICE_UNAVAILABLE
-        );
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    server.resume();
+    away_for_five_seconds(&server, [&node, &second]).await;
     let back = Instant::now();
     let back_at = SystemClock.now();
     for node in [&node, &second] {
@@ -198,6 +179,32 @@ async fn a_database_that_is_away_for_five_seconds_costs_nothing_accepted() {
     );
     second.stop().await;
     node.stop().await;
+}
+
+/// The database goes away for a while, and comes back; meanwhile the nodes stay up, and say so.
+async fn away_for_five_seconds(server: &PostgresServer, nodes: [&Node; 2]) {
+    server.crash();
+    let gone = Instant::now();
+    for node in nodes {
+        let failing = until_health(node, "failing", Duration::from_secs(3)).await;
+        assert!(
+            failing["reasons"][0].as_str().unwrap().contains("database"),
+            "{failing:#}"
+        );
+    }
+    while gone.elapsed() < Duration::from_secs(5) {
+        for node in nodes {
+            let (status, live) = health(node, "/health/live").await;
+            assert_eq!(status, StatusCode::OK, "{live:#}");
+            assert_eq!(health(node, "/health").await.1["status"], "failing");
+            assert_eq!(
+                health(node, "/health/ready").await.0,
+                StatusCode::SERVICE_UNAVAILABLE
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    server.resume();
 }
 
 /// Ids of the nodes that live.
