@@ -188,7 +188,11 @@ pub async fn open_safe(data_dir: &Path, store: &Store, clock: &dyn Clock) -> any
         .context("failed to open the vault's data keys")
 }
 
-fn prepare_data_dir(path: &Path) -> anyhow::Result<()> {
+/// Makes the data directory where it is missing, for its owner only.
+///
+/// # Errors
+/// What the system refuses.
+pub fn prepare_data_dir(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)

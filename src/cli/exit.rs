@@ -97,7 +97,14 @@ impl From<anyhow::Error> for Failure {
 }
 
 fn exit_of(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    use crate::store::transfer::TransferError;
     use crate::vault::SecretFileError;
+    match cause.downcast_ref::<TransferError>() {
+        Some(TransferError::Store(error)) => return exit_of(error),
+        Some(TransferError::Io(error)) => return exit_of(error),
+        Some(TransferError::File(_)) => return Some(Exit::Data),
+        None => {}
+    }
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return Some(match error {
             StoreError::Unavailable(_) | StoreError::Conflict { .. } => Exit::Unavailable,

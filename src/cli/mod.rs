@@ -3,6 +3,7 @@
 mod bench;
 mod catalogue;
 mod client;
+mod data;
 mod exit;
 mod journal;
 mod logging;
@@ -96,6 +97,11 @@ enum Command {
         #[command(subcommand)]
         what: vault::What,
     },
+    /// Move everything that a database holds to another one, through a file
+    Data {
+        #[command(subcommand)]
+        what: data::What,
+    },
     /// Bring the database's tables up to date, then end
     Migrate,
     /// Check the configuration and print what is in force, without secrets
@@ -161,6 +167,7 @@ impl Cli {
             Command::Top { node, once } => top::top(&node.client(flags)?, once),
             Command::Token { what } => token::token(&load(flags)?, what),
             Command::Vault { what } => vault::vault(&load(flags)?, what),
+            Command::Data { what } => data::data(&load(flags)?, &what),
             Command::Migrate => node::migrate(&load(flags)?),
             Command::CheckConfig => print::answer(&load(flags)?.shown()),
             Command::Openapi => openapi(),
@@ -227,6 +234,8 @@ mod tests {
             "token list",
             "token revoke n",
             "vault rotate-key",
+            "data export f",
+            "data import f",
             "migrate",
             "check-config",
             "openapi",

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod certificate;
 pub mod change_report;
 pub mod connectivity;
+mod datum;
 pub mod error;
 pub mod event;
 pub mod execution;
@@ -36,6 +37,7 @@ pub mod signal;
 pub mod task;
 pub mod tick;
 pub mod token;
+pub mod transfer;
 pub mod upkeep;
 pub mod vault_key;
 

@@ -7,6 +7,7 @@ pub(super) mod change_report;
 pub(super) mod execution;
 pub(super) mod import;
 pub(super) mod inventory;
+pub(super) mod list;
 
 diesel::table! {
     robots (id) {

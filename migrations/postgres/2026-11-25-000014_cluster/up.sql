@@ -5,14 +5,14 @@
 ALTER TABLE nodes ADD COLUMN draining BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE nodes ADD COLUMN clock_offset BIGINT NOT NULL DEFAULT 0;
 
--- The one row says which node decides ticks; the term counts how often that changed. No node has the id 0.
+-- Its one row, which comes with the first node, says which node decides ticks; the term counts how often that changed.
+-- No node has the id 0.
 CREATE TABLE leadership (
     id SMALLINT PRIMARY KEY CHECK (id = 1),
     node_id BIGINT NOT NULL,
     term BIGINT NOT NULL,
     since_at BIGINT NOT NULL
 );
-INSERT INTO leadership (id, node_id, term, since_at) VALUES (1, 0, 0, 0);
 
 -- How many of a robot's instances each node may run; a node that knows a robot has a row of it, perhaps of 0.
 CREATE TABLE shares (

@@ -3,11 +3,26 @@
 use std::collections::BTreeSet;
 
 use diesel::Connection;
+use diesel::backend::Backend;
 use diesel::connection::LoadConnection;
 use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel_migrations::MigrationHarness;
 
 use crate::store::{StoreError, StoreResult};
+
+/// The steps that a program knows, by their versions, in their order.
+pub(in crate::store) fn versions<DB: Backend>(
+    known: &impl MigrationSource<DB>,
+) -> StoreResult<Vec<String>> {
+    let steps = known
+        .migrations()
+        .map_err(|error| StoreError::Other(format!("migration: {error}")))?;
+    let versions: BTreeSet<String> = steps
+        .iter()
+        .map(|step| step.name().version().to_string())
+        .collect();
+    Ok(versions.into_iter().collect())
+}
 
 /// Applies what is missing. Refuses a database that knows migrations this program does not.
 ///

@@ -8,6 +8,7 @@ pub(in crate::store) mod outside;
 mod threads;
 mod time;
 mod tls;
+pub(in crate::store) mod transfer;
 pub(in crate::store) mod url;
 
 #[path = "../queries/mod.rs"]

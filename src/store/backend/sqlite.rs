@@ -5,6 +5,7 @@ pub(in crate::store) mod dialect;
 mod key_survey;
 pub(in crate::store) mod outside;
 mod threads;
+pub(in crate::store) mod transfer;
 
 #[path = "../queries/mod.rs"]
 pub(in crate::store) mod queries;

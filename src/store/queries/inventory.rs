@@ -1,5 +1,7 @@
 //! Writing things of any noun. See `store::inventory`.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde_json::Value;
@@ -16,6 +18,9 @@ use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::{NewEvent, Publication, Published};
 use crate::store::inventory::{Order, Row, Write, Written};
 
+/// Values of one statement: below SQLite's bound (32,766).
+const BINDS_MAX: usize = 30_000;
+
 /// Makes all changes with what belongs to them, or says why not.
 pub(in crate::store) fn write(
     conn: &mut Conn,
@@ -29,11 +34,11 @@ pub(in crate::store) fn write(
     if !refused.is_empty() {
         return Ok((Written::Refused(refused), Published::default()));
     }
-    let mut kept = Vec::new();
+    let (mut new, mut kept) = (Vec::new(), Vec::new());
     for order in orders {
         match &order.write {
             Write::Insert(row) => {
-                insert(conn, spec, row, now)?;
+                new.push(row);
                 kept.push(row.id);
             }
             Write::Update { row, revision } => {
@@ -43,6 +48,7 @@ pub(in crate::store) fn write(
             Write::Delete { id, revision } => delete(conn, spec, *id, *revision)?,
         }
     }
+    insert(conn, spec, &new, now)?;
     let entries: Vec<NewAudit> = orders.iter().map(|order| order.audit.clone()).collect();
     audit::append_all(conn, &entries, now)?;
     let published = insert_events(conn, events, ids, now)?;
@@ -51,7 +57,7 @@ pub(in crate::store) fn write(
 }
 
 /// The columns that a caller's fields fill, with their values.
-fn values(spec: &NounSpec, row: &Row) -> Vec<(&'static str, Stored)> {
+fn values(spec: &NounSpec, row: &Row) -> Values {
     let null = Value::Null;
     let own = spec.columns.iter().map(|column| {
         let value = row.body.get(column.field).unwrap_or(&null);
@@ -64,35 +70,64 @@ fn values(spec: &NounSpec, row: &Row) -> Vec<(&'static str, Stored)> {
     own.chain(derived).collect()
 }
 
-fn insert(conn: &mut Conn, spec: &NounSpec, row: &Row, now: Timestamp) -> QueryResult<()> {
-    let values = values(spec, row);
-    let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-    let mut sql: Sql = Sql::new(format!(
-        "INSERT INTO {} (id, identity, revision, created_at, updated_at, {}) VALUES (",
-        spec.table,
-        names.join(", ")
-    ));
-    sql.int(row.id.0)
-        .text(", ")
-        .bind(Stored::Text(Some(row.identity.clone())))
-        .text(", 1, ")
-        .int(to_micros(now))
-        .text(", ")
-        .int(to_micros(now));
-    for (_, value) in values {
-        sql.text(", ").bind(value);
-    }
-    sql.text(")");
-    sql.execute(conn).map_err(raced)?;
+/// A table's row, by its columns.
+type Values = Vec<(&'static str, Stored)>;
+
+/// Writes new things with what belongs to them, many in a statement.
+fn insert(conn: &mut Conn, spec: &NounSpec, rows: &[&Row], now: Timestamp) -> QueryResult<()> {
+    let at = Stored::Int(Some(to_micros(now)));
+    let things = rows.iter().map(|row| {
+        let mut all = Vec::from([
+            ("id", Stored::Int(Some(row.id.0))),
+            ("identity", Stored::Text(Some(row.identity.clone()))),
+            ("revision", Stored::Int(Some(1))),
+            ("created_at", at.clone()),
+            ("updated_at", at.clone()),
+        ]);
+        all.extend(values(spec, row));
+        all
+    });
+    insert_rows(conn, spec.table, things.collect())?;
     for child in spec.children {
-        for entry in entries(child, row) {
-            add(conn, child, row.id, entry)?;
+        let entries = rows.iter().flat_map(|row| {
+            let of = entries(child, row).iter();
+            of.map(|entry| listed(child, row.id, entry))
+        });
+        insert_rows(conn, child.table, entries.collect())?;
+    }
+    let secrets: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row.id, row.secret.as_ref()?)))
+        .collect();
+    secret::put_first(conn, &secrets, now)
+}
+
+/// A row of a thing's list.
+fn listed(child: &Child, parent: InventoryId, entry: &Value) -> Values {
+    let own = child.columns.iter().map(|column| {
+        let value = column.kind.stored(child.value(entry, column));
+        (column.name, value)
+    });
+    let parent = (child.parent, Stored::Int(Some(parent.0)));
+    std::iter::once(parent).chain(own).collect()
+}
+
+/// Writes rows, those of the same columns together.
+fn insert_rows(conn: &mut Conn, table: &str, rows: Vec<Values>) -> QueryResult<()> {
+    let mut alike: BTreeMap<Vec<&str>, Vec<Vec<Stored>>> = BTreeMap::new();
+    for row in rows {
+        let (names, values) = row.into_iter().unzip();
+        alike.entry(names).or_default().push(values);
+    }
+    for (names, rows) in alike {
+        for rows in rows.chunks(BINDS_MAX / names.len().max(1)) {
+            let names = names.join(", ");
+            let mut sql: Sql = Sql::new(format!("INSERT INTO {table} ({names}) VALUES "));
+            sql.rows(rows);
+            sql.execute(conn).map_err(raced)?;
         }
     }
-    match &row.secret {
-        Some(new) => secret::put_current(conn, row.id, new, now),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn update(
@@ -143,24 +178,6 @@ fn entries<'a>(child: &Child, row: &'a Row) -> &'a [Value] {
     list.map(Vec::as_slice).unwrap_or_default()
 }
 
-fn add(conn: &mut Conn, child: &Child, parent: InventoryId, entry: &Value) -> QueryResult<()> {
-    let names: Vec<&str> = child.columns.iter().map(|column| column.name).collect();
-    let mut sql: Sql = Sql::new(format!(
-        "INSERT INTO {} ({}, {}) VALUES (",
-        child.table,
-        child.parent,
-        names.join(", ")
-    ));
-    sql.int(parent.0);
-    for column in child.columns {
-        let value = column.kind.stored(child.value(entry, column));
-        sql.text(", ").bind(value);
-    }
-    sql.text(")");
-    sql.execute(conn).map_err(raced)?;
-    Ok(())
-}
-
 /// Makes a thing's list what it shall be. An entry that stays keeps its row, and what robots wrote there; one that
 /// differs in anything a caller sets is another, so that a pinned key does not outlive the order to trust it.
 fn replace(conn: &mut Conn, child: &Child, row: &Row) -> QueryResult<()> {
@@ -190,10 +207,10 @@ fn replace(conn: &mut Conn, child: &Child, row: &Row) -> QueryResult<()> {
         sql.list(gone);
         sql.execute(conn)?;
     }
-    for entry in missing {
-        add(conn, child, row.id, entry)?;
-    }
-    Ok(())
+    let missing = missing
+        .into_iter()
+        .map(|entry| listed(child, row.id, entry));
+    insert_rows(conn, child.table, missing.collect())
 }
 
 /// Pins a key where none is pinned; answers the pinned one.

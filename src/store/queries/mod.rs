@@ -52,6 +52,7 @@ pub(in crate::store) mod task_release;
 pub(in crate::store) mod task_report;
 pub(in crate::store) mod tick;
 pub(in crate::store) mod token;
+pub(in crate::store) mod transfer;
 pub(in crate::store) mod upkeep;
 pub(in crate::store) mod vault_key;
 

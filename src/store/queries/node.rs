@@ -45,6 +45,14 @@ impl Statement for Start {
         VALUES (?, ?, CAST(? AS INTEGER), ?, ?, 0) RETURNING id";
 }
 
+/// Nobody leads a new database.
+struct NobodyLeads;
+
+impl Statement for NobodyLeads {
+    type Row = ();
+    const SQL: &'static str = "INSERT INTO leadership (id, node_id, term, since_at) VALUES (1, 0, 0, 0) ON CONFLICT (id) DO NOTHING";
+}
+
 /// Registers a start; where this process is alone, whatever seems alive beside it is dead.
 pub(in crate::store) fn start(
     conn: &mut Conn,
@@ -57,6 +65,7 @@ pub(in crate::store) fn start(
     if alone {
         bind(KillOthers, &[]).execute(conn)?;
     }
+    bind(NobodyLeads, &[]).execute(conn)?;
     let at = to_micros(now);
     let binds = [
         Bind::Text(name.to_owned()),

@@ -98,6 +98,38 @@ fn take_version(conn: &mut Conn, credential: InventoryId, version: i64) -> Query
     Ok(taken == 1)
 }
 
+/// Things of one statement: keeps its binds below SQLite's bound (32,766).
+const TOGETHER_MAX: usize = 1_000;
+/// The version of a credential's first secret.
+const FIRST_VERSION: i64 = 1;
+
+/// Keeps the first secrets of new credentials; that they are the first was looked at in this transaction.
+pub(in crate::store) fn put_first(
+    conn: &mut Conn,
+    new: &[(InventoryId, &NewSecret)],
+    now: Timestamp,
+) -> QueryResult<()> {
+    for new in new.chunks(TOGETHER_MAX) {
+        let rows = new
+            .iter()
+            .map(|(credential, new)| Row::of(*credential, new, SecretState::Current, now));
+        let rows: Vec<_> = rows.collect();
+        diesel::insert_into(secret_versions::table)
+            .values(&rows)
+            .execute(conn)
+            .map_err(raced)?;
+        let of = new.iter().map(|(credential, _)| credential.0);
+        diesel::update(credentials::table.filter(credentials::id.eq_any(of)))
+            .set((
+                credentials::secret_latest.eq(FIRST_VERSION),
+                credentials::secret_version.eq(FIRST_VERSION),
+                credentials::secret_changed_at.eq(to_micros(now)),
+            ))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Makes a new secret the current one; its version was looked at in this transaction.
 pub(in crate::store) fn put_current(
     conn: &mut Conn,

@@ -5,12 +5,13 @@ use std::marker::PhantomData;
 use diesel::QueryResult as DieselResult;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Double, Nullable, Text};
 
 use super::rows::storable;
 use super::{Conn, Db};
 use crate::domain::inventory::column::Stored;
 use crate::store::backend::QueryError;
+use crate::store::datum::Datum;
 
 /// A statement; `T` is what its rows are, as diesel's SQL types.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(in crate::store) struct Sql<T = ()> {
 #[derive(Debug)]
 enum Part {
     Text(String),
-    Value(Stored),
+    Value(Datum),
 }
 
 impl<T> Sql<T> {
@@ -43,9 +44,9 @@ impl<T> Sql<T> {
     }
 
     /// Adds a value.
-    pub(in crate::store) fn bind(&mut self, value: Stored) -> &mut Self {
-        self.parts.push(Part::Value(match value {
-            Stored::Text(text) => Stored::Text(text.map(storable)),
+    pub(in crate::store) fn bind(&mut self, value: impl Into<Datum>) -> &mut Self {
+        self.parts.push(Part::Value(match value.into() {
+            Datum::Text(text) => Datum::Text(text.map(storable)),
             other => other,
         }));
         self
@@ -60,6 +61,20 @@ impl<T> Sql<T> {
     /// is not kept.
     pub(in crate::store) fn list(&mut self, values: impl IntoIterator<Item = Stored>) -> &mut Self {
         self.varies = true;
+        self.tuple(values)
+    }
+
+    /// Adds `(…, …), (…, …)` of the rows. Only the statement of one row is kept in its prepared form.
+    pub(in crate::store) fn rows(&mut self, rows: &[Vec<Stored>]) -> &mut Self {
+        self.varies |= rows.len() > 1;
+        for (at, values) in rows.iter().enumerate() {
+            self.text(if at == 0 { "" } else { ", " });
+            self.tuple(values.iter().cloned());
+        }
+        self
+    }
+
+    fn tuple(&mut self, values: impl IntoIterator<Item = Stored>) -> &mut Self {
         let mut before = "(";
         for value in values {
             self.text(before).bind(value);
@@ -89,14 +104,20 @@ impl<T> QueryFragment<Db> for Sql<T> {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_sql(text),
-                Part::Value(Stored::Int(value)) => {
+                Part::Value(Datum::Int(value)) => {
                     out.push_bind_param::<Nullable<BigInt>, _>(value)?;
                 }
-                Part::Value(Stored::Text(value)) => {
+                Part::Value(Datum::Text(value)) => {
                     out.push_bind_param::<Nullable<Text>, _>(value)?;
                 }
-                Part::Value(Stored::Bool(value)) => {
+                Part::Value(Datum::Bool(value)) => {
                     out.push_bind_param::<Nullable<Bool>, _>(value)?;
+                }
+                Part::Value(Datum::Double(value)) => {
+                    out.push_bind_param::<Nullable<Double>, _>(value)?;
+                }
+                Part::Value(Datum::Binary(value)) => {
+                    out.push_bind_param::<Nullable<Binary>, _>(value)?;
                 }
             }
         }

@@ -153,6 +153,12 @@ pub(in crate::store) fn set_key_check(conn: &mut Conn, check: &str) -> QueryResu
     }
 }
 
+/// Forgets the check value: for a database that is about to get its own back.
+pub(in crate::store) fn remove_key_check(conn: &mut Conn) -> QueryResult<()> {
+    diesel::delete(store_facts::table.find(KEY_CHECK)).execute(conn)?;
+    Ok(())
+}
+
 change!(Ping, "UPDATE id_blocks SET next = next WHERE name = 'ping'");
 
 /// Takes the way of a write, to its end.

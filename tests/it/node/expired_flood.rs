@@ -15,8 +15,8 @@ use robotd::store::{Store, StoreConfig};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::expired_passwords::is_full;
 use crate::support::database::Database;
+use crate::support::is_full;
 use crate::support::node::Node;
 use crate::support::safe;
 

@@ -6,6 +6,7 @@ use reqwest::Method;
 use robotd::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
+use crate::support::is_full;
 use crate::support::node::Node;
 use crate::support::postgres_server::PostgresServer;
 use crate::support::smtp_server::SmtpServer;
@@ -15,22 +16,12 @@ use crate::support::sshd::Sshd;
 const CREDENTIALS: usize = 200;
 /// As many as a build's time allows; half of them on each kind of target.
 const CREDENTIALS_IN_CI: usize = 10;
-const FULL: &str = "ROBOTD_TEST_FULL";
 /// For the full form on a slow machine.
 const LIMIT: Duration = Duration::from_mins(10);
 const OLD: &str = "Old-Horse-51c0ffee";
 const EXPIRED: &str = "operations.expired_password";
 const EXECUTOR: &str = "operations.operation_executor";
 const REPORT: &str = "notifications.password_change_report";
-
-/// Whether the full forms are asked for, which take minutes and are run by hand.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is asked of the tests is told by their environment"
-)]
-pub fn is_full() -> bool {
-    std::env::var(FULL).is_ok_and(|value| value == "1")
-}
 
 /// A machine and a database server with accounts that have the old password.
 struct Targets {

@@ -19,5 +19,6 @@ mod secrets;
 mod shutdown;
 mod task_cancel;
 mod ticks;
+mod transfer;
 mod vault;
 mod window;

@@ -1,4 +1,5 @@
-//! A fresh database of each kind for one test, gone after it.
+//! A fresh database of each kind for one test. A file goes with its test; what is on the PostgreSQL server goes with the
+//! server, because there a `DROP DATABASE` flushes what all other tests wrote.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use robotd::store::{Store, StoreConfig};
+use tokio::sync::OnceCell;
 
 /// Where the administrator of a PostgreSQL server is reached, e.g. `postgres://postgres@127.0.0.1:5432/postgres`.
 const POSTGRES_URL: &str = "ROBOTD_TEST_POSTGRES_URL";
@@ -13,7 +15,7 @@ const POSTGRES_URL: &str = "ROBOTD_TEST_POSTGRES_URL";
 /// Connections of one test's store: two writers at the least, and a reader.
 const CONNECTIONS: u32 = 4;
 
-/// A database and the store on it; the file or the database goes with it.
+/// A database and the store on it.
 pub struct Database {
     /// `sqlite` or `postgres`, for messages.
     pub name: &'static str,
@@ -25,37 +27,8 @@ pub struct Database {
 }
 
 enum Place {
-    Sqlite {
-        _folder: tempfile::TempDir,
-    },
-    Postgres {
-        admin: String,
-        url: String,
-        name: String,
-    },
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Self::Postgres { admin, name, .. } = self else {
-            return;
-        };
-        let (admin, sql) = (
-            admin.clone(),
-            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-        );
-        // A thread of its own: the test's runtime may be ending around this.
-        let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(run(&admin, &sql));
-        };
-        if std::thread::spawn(work).join().is_err() {
-            eprintln!("database {name} could not be dropped");
-        }
-    }
+    Sqlite { _folder: tempfile::TempDir },
+    Postgres { url: String },
 }
 
 /// A fresh database of each kind. Without a PostgreSQL server the SQLite half runs, and says so;
@@ -86,18 +59,16 @@ impl Database {
     pub async fn postgres() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let admin = admin_url()?;
-        let name = format!(
-            "robotd_test_{}_{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        run(&admin, &format!("CREATE DATABASE {name}")).await;
+        let template = template(&admin).await;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{template}_{count}");
+        run(
+            &admin,
+            &format!("CREATE DATABASE {name} TEMPLATE {template}"),
+        )
+        .await;
         let url = with_database(&admin, &name);
-        let place = Place::Postgres {
-            admin,
-            url: url.clone(),
-            name,
-        };
+        let place = Place::Postgres { url: url.clone() };
         let config = StoreConfig::Postgres {
             url,
             connections: CONNECTIONS,
@@ -175,6 +146,30 @@ fn admin_url() -> Option<String> {
         WARNING.call_once(|| eprintln!("=== SKIPPED on PostgreSQL: {POSTGRES_URL} is not set ==="));
     }
     url
+}
+
+/// The name of the database that the others are copies of: its tables take longer to make than to copy.
+async fn template(admin: &str) -> &'static str {
+    static MADE: OnceCell<String> = OnceCell::const_new();
+    let make = || async {
+        let name = format!("robotd_test_{}", std::process::id());
+        run(admin, &format!("CREATE DATABASE {name}")).await;
+        let config = StoreConfig::Postgres {
+            url: with_database(admin, &name),
+            connections: 2,
+        };
+        drop(Store::open(config).await.unwrap());
+        // A database that somebody is connected to is not copied.
+        run(
+            admin,
+            &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+        )
+        .await;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+        run(admin, &format!("{end} = '{name}'")).await;
+        name
+    };
+    MADE.get_or_init(make).await
 }
 
 /// `url` with another database in it.

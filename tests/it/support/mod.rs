@@ -26,6 +26,15 @@ use robotd::robot::safe::Safe;
 use robotd::store::Store;
 use robotd::vault::MasterKey;
 
+/// Whether the full forms are asked for, which take minutes and are run by hand; see the README, "Test it".
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is asked of the tests is told by their environment"
+)]
+pub fn is_full() -> bool {
+    std::env::var("ROBOTD_TEST_FULL").is_ok_and(|value| value == "1")
+}
+
 /// The vault of a test's database, with a master key of its own in `folder`.
 pub async fn safe(store: &Store, folder: &Path) -> Safe {
     let master = MasterKey::create(folder).unwrap();

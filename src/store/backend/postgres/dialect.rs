@@ -9,6 +9,7 @@ use super::Conn;
 pub(in crate::store) use super::key_survey::survey as key_survey;
 use super::queries::rows::{Cell, Rows};
 use super::queries::statement::columns;
+pub(in crate::store) use super::transfer;
 use crate::store::backend::QueryResult;
 
 /// Longest piece. A row is at most a payload or an event (256 KiB) and its columns; pieces bound the memory of a

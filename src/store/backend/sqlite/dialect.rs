@@ -8,6 +8,7 @@ use super::Conn;
 pub(in crate::store) use super::key_survey::survey as key_survey;
 use super::queries::rows::{Cell, Rows};
 use super::queries::statement::columns;
+pub(in crate::store) use super::transfer;
 use crate::store::backend::QueryResult;
 
 /// Rows that one run of a statement takes where there are as many: enough to spread what a statement costs by

@@ -134,7 +134,7 @@ fn limit_of(declared: &str) -> Option<i64> {
 }
 
 /// The last value that AUTOINCREMENT gave out.
-fn last_given(conn: &mut Conn, table: &str) -> QueryResult<Option<i64>> {
+pub(in crate::store) fn last_given(conn: &mut Conn, table: &str) -> QueryResult<Option<i64>> {
     let rows: Vec<Value> =
         diesel::sql_query("SELECT seq AS value FROM sqlite_sequence WHERE name = $1")
             .bind::<Text, _>(table)
