@@ -71,6 +71,7 @@ async fn start(
             events: day,
             ticks: day,
         },
+        terms: runtime::Terms::default(),
         job_threads: 2,
     })
     .await

@@ -181,6 +181,7 @@ fn drain(tasks: u64) -> Duration {
             planned_at: None,
             event: None,
             requested_by: "bench".to_owned(),
+            for_node: None,
         };
         store
             .task_add(
@@ -206,6 +207,7 @@ fn drain(tasks: u64) -> Duration {
                 events: day,
                 ticks: day,
             },
+            terms: runtime::Terms::default(),
             job_threads: 2,
         })
         .await

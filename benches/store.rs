@@ -43,6 +43,7 @@ fn task(robot: RobotId) -> NewTask {
         planned_at: None,
         event: None,
         requested_by: "bench".to_owned(),
+        for_node: None,
     }
 }
 

@@ -12,14 +12,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, ApiState};
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{Clock, ServerClock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::domain::access::{Role, token_hash, token_text};
 use crate::panel::{self, Panel};
 use crate::robot::Robot;
 use crate::robot::safe::Safe;
 use crate::robots;
-use crate::runtime::{self, Runtime, RuntimeConfig};
+use crate::runtime::{self, Runtime, RuntimeConfig, Terms};
 use crate::store::Store;
 use crate::vault::key::{MasterKey, mismatch_text};
 use crate::vault::secret_file;
@@ -69,15 +69,15 @@ pub async fn serve(
     robots: Vec<Arc<dyn Robot>>,
     told: impl FnOnce(&Started),
 ) -> anyhow::Result<Ending> {
-    let clock: SharedClock = Arc::new(SystemClock);
     // First of all, so that a taken address changes nothing.
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("failed to listen on `{}`", config.listen))?;
     let store = open_store(&config).await?;
     store
-        .hold_exclusively()
+        .join()
         .await
-        .context("failed to become the database's only node")?;
+        .context("failed to become a node of the database")?;
+    let (clock, server_clock) = clock_of(&store).await?;
     let safe = open_safe(&config.data_dir, &store, clock.as_ref()).await?;
     let panel =
         Panel::new(&MasterKey::read(&config.data_dir).context("failed to read the master key")?);
@@ -92,6 +92,10 @@ pub async fn serve(
         mail: config.mail,
         syslog: config.syslog,
         retention: config.retention,
+        terms: Terms {
+            timeout: config.node_timeout,
+            clock: server_clock,
+        },
         job_threads: config.job_threads,
     })
     .await?;
@@ -113,6 +117,16 @@ pub async fn serve(
     streams_end.cancel();
     server.stop(ending == Ending::Drained).await;
     Ok(ending)
+}
+
+/// The clock that the database's nodes go by: the server's, where they may be on several machines.
+async fn clock_of(store: &Store) -> anyhow::Result<(SharedClock, Option<Arc<ServerClock>>)> {
+    let reading = store.clock_reading().await;
+    let Some(reading) = reading.context("failed to read the database's clock")? else {
+        return Ok((Arc::new(SystemClock), None));
+    };
+    let clock = Arc::new(ServerClock::new(&reading));
+    Ok((Arc::clone(&clock) as SharedClock, Some(clock)))
 }
 
 /// The catalogue and the operator's own robots.

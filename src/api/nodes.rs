@@ -33,6 +33,9 @@ pub struct NodeView {
     heartbeat_at: Timestamp,
     /// How it stands.
     state: NodeState,
+    /// How far its machine's clock was ahead of the database's at its last heartbeat, in milliseconds; negative where it
+    /// was behind.
+    clock_offset_ms: i64,
 }
 
 impl From<Node> for NodeView {
@@ -45,6 +48,7 @@ impl From<Node> for NodeView {
             started_at,
             heartbeat_at,
             state,
+            clock_offset,
         } = node;
         Self {
             id,
@@ -54,6 +58,7 @@ impl From<Node> for NodeView {
             started_at,
             heartbeat_at,
             state,
+            clock_offset_ms: clock_offset / 1_000,
         }
     }
 }

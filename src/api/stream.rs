@@ -173,7 +173,15 @@ impl Listener {
                 json!({"id": id, "robot": self.name(*robot), "outcome": outcome}),
             )),
             Signal::Robot(robot) => Some(("robot", json!({"robot": self.name(*robot)}))),
-            Signal::TasksReady(_) | Signal::Scheduled(_) | Signal::Syslog => None,
+            Signal::TasksReady(_)
+            | Signal::Scheduled(_)
+            | Signal::Syslog
+            | Signal::Configured(_)
+            | Signal::Cancel { .. }
+            | Signal::Nodes
+            | Signal::Shares
+            | Signal::Elsewhere
+            | Signal::Anything => None,
         }
     }
 
@@ -192,7 +200,17 @@ impl Heard {
             Self::Change(Signal::Task { .. }) => &["task"],
             Self::Change(Signal::Process { .. }) => &["process"],
             Self::Change(Signal::Robot(_)) => &["robot"],
-            Self::Change(Signal::TasksReady(_) | Signal::Scheduled(_) | Signal::Syslog) => &[],
+            Self::Change(
+                Signal::TasksReady(_)
+                | Signal::Scheduled(_)
+                | Signal::Syslog
+                | Signal::Configured(_)
+                | Signal::Cancel { .. }
+                | Signal::Nodes
+                | Signal::Shares
+                | Signal::Anything,
+            ) => &[],
+            Self::Change(Signal::Elsewhere) => &["process", "task"],
             Self::Missed(_) => &["process", "robot", "task"],
         }
     }

@@ -266,5 +266,6 @@ pub(super) fn order(robot: &Entry, actor: &str) -> NewTask {
         planned_at: None,
         event: None,
         requested_by: actor.to_owned(),
+        for_node: None,
     }
 }

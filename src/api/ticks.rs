@@ -42,6 +42,9 @@ pub struct TickView {
     /// The run it started.
     #[schema(value_type = Option<String>)]
     task: Option<TaskId>,
+    /// The node it was decided for, where the robot runs on each node by itself.
+    #[schema(value_type = Option<String>)]
+    for_node: Option<NodeId>,
 }
 
 impl Row for TickView {
@@ -54,6 +57,7 @@ impl Row for TickView {
         "decided_at",
         "node",
         "task",
+        "for_node",
     ];
 }
 
@@ -68,6 +72,7 @@ impl TickView {
             decided_at: tick.decided_at,
             node: tick.node,
             task: tick.task,
+            for_node: tick.for_node,
         }
     }
 }

@@ -199,6 +199,7 @@ async fn claim(tools: &Tools, entry: &Entry, payload: Value) -> Result<Claimed, 
         planned_at: None,
         event: None,
         requested_by: REQUESTED_BY.to_owned(),
+        for_node: None,
     };
     let added = store.task_add(vec![task], now).await?;
     let id = added.first().map(|added| added.id);

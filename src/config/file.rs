@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) database_connections: Option<u32>,
     pub(super) nats_url: Option<String>,
     pub(super) node: Option<String>,
+    pub(super) node_timeout: Option<String>,
     pub(super) drain_limit: Option<String>,
     pub(super) job_threads: Option<usize>,
     pub(super) syslog: Option<String>,

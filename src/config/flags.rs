@@ -53,6 +53,11 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", env = "ROBOTD_NODE", global = true)]
     pub node: Option<String>,
 
+    /// Within how long a dead node is missed, the same on all nodes, as ISO 8601 [default: PT15S]
+    #[arg(long, value_name = "DURATION", env = "ROBOTD_NODE_TIMEOUT", global = true,
+          hide_short_help = true, value_parser = duration)]
+    pub node_timeout: Option<Duration>,
+
     /// How much is logged: error, warn, info, debug or trace [default: info]
     #[arg(
         long,

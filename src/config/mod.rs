@@ -21,6 +21,7 @@ use log::LevelFilter;
 use crate::connect::smtp::SmtpAccount;
 use crate::connect::syslog::SyslogTarget;
 use crate::robots::custom::Declaration;
+use crate::runtime::NODE_TIMEOUT_DEFAULT;
 use crate::store::StoreConfig;
 use crate::store::upkeep::Retention;
 
@@ -40,6 +41,10 @@ const FILE_NAME: &str = "robotd.toml";
 /// The database's name in the data directory.
 const DATABASE_NAME: &str = "robotd.db";
 
+/// Shorter would take a slow moment of machine or database for a death.
+const NODE_TIMEOUT_MIN: Duration = Duration::from_secs(3);
+/// Longer would leave work undone for no reason.
+const NODE_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 /// Service managers give 30 to 90 seconds before they kill.
 const DRAIN_LIMIT_DEFAULT: Duration = Duration::from_secs(30);
 /// A drain longer than this is not an end any more.
@@ -74,6 +79,8 @@ pub struct Config {
     pub database: StoreConfig,
     /// This node's name, which outlives restarts.
     pub node_name: String,
+    /// Within how long a dead node is missed; the same on all nodes of a database.
+    pub node_timeout: Duration,
     /// How much is logged.
     pub log_level: LevelFilter,
     /// How log lines look.
@@ -129,6 +136,7 @@ impl Config {
         }
         let database = database_of(flags, &file, &base, &data_dir, found);
         let node_name = node_of(flags, file.node.as_deref(), found);
+        let node_timeout = node_timeout_of(flags, file.node_timeout.as_deref(), found);
         let retention = retention_of(&file.retention, found);
         let drain_limit = drain_limit_of(flags, file.drain_limit.as_deref(), found);
         let syslog = syslog_of(flags, file.syslog.as_deref(), found);
@@ -148,6 +156,7 @@ impl Config {
             // A `None` was noted as a mistake, so that we are not here.
             database: database.ok_or_else(|| ConfigError::one("database_url", "it is missing"))?,
             node_name,
+            node_timeout,
             log_level: log_level.unwrap_or(LevelFilter::Info),
             log_format: flags.log_format.or(file.log.format).unwrap_or_default(),
             drain_limit,
@@ -275,6 +284,25 @@ fn drain_limit_of(flags: &Flags, written: Option<&str>, findings: &mut Findings)
             "drain_limit",
             written,
             DRAIN_LIMIT_DEFAULT,
+            bounds,
+        ),
+    }
+}
+
+fn node_timeout_of(flags: &Flags, written: Option<&str>, findings: &mut Findings) -> Duration {
+    let bounds = NODE_TIMEOUT_MIN..=NODE_TIMEOUT_MAX;
+    match flags.node_timeout {
+        Some(timeout) if bounds.contains(&timeout) => timeout,
+        Some(timeout) => {
+            let place = place(findings, true, "node_timeout");
+            findings.wrong_at(place, "it must lie between PT3S and PT5M");
+            timeout
+        }
+        None => value::duration(
+            findings,
+            "node_timeout",
+            written,
+            NODE_TIMEOUT_DEFAULT,
             bounds,
         ),
     }

@@ -23,6 +23,7 @@ pub(super) fn show(config: &Config) -> String {
     line("listen", config.listen.to_string());
     line("database", database::masked(&config.database));
     line("node", config.node_name.clone());
+    line("node_timeout", iso_duration::format(config.node_timeout));
     line(
         "log",
         format!(

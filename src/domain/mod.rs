@@ -21,6 +21,7 @@ pub mod retry;
 pub mod robot;
 pub mod schedule;
 pub mod sealed;
+pub mod share;
 pub mod task;
 pub mod tick;
 pub mod time;

@@ -76,10 +76,15 @@ struct Entries {
 }
 
 impl Registry {
-    /// Enters or replaces a robot.
+    /// Enters or replaces a robot, unless a later revision of it stands there; answers what does.
     pub fn put(&self, entry: Entry) -> Arc<Entry> {
         let entry = Arc::new(entry);
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(later) = entries.by_id.get(&entry.id)
+            && later.revision > entry.revision
+        {
+            return Arc::clone(later);
+        }
         entries.by_id.insert(entry.id, Arc::clone(&entry));
         let name = entry.name().to_owned();
         let before = entries.by_name.insert(name, Arc::clone(&entry));

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::core::Core;
 use super::crossing::{self, Crossing};
+use super::membership::Terms;
 use super::pool::{Look, Pool, Resize, Submit};
 use crate::domain::id::{ProcessId, RobotId, TaskId};
 use crate::domain::pool::{PoolState, RestartPolicy};
@@ -79,6 +80,7 @@ pub async fn run_loop(tools: Tools, robot: Arc<dyn Robot>, runs: u32) -> anyhow:
         jobs.handle().clone(),
         crossing,
         ends,
+        Terms::default(),
     );
     let core = Arc::new(core);
     crossing::keep(&core, piers);

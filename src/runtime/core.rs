@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crossing::Crossing;
+use super::membership::{Membership, Terms};
+use super::sharer::is_shared;
 use crate::domain::id::{IdMap, RobotId};
 use crate::domain::time::Timestamp;
 use crate::robot::Robot;
@@ -18,6 +20,7 @@ use crate::robot::context::Tools;
 use crate::robot::journal::Journals;
 use crate::robot::outcome::Report;
 use crate::store::Store;
+use crate::store::node::Heard;
 use crate::store::task::Claimed;
 
 /// A process that ended, on its way to the recorder.
@@ -38,10 +41,14 @@ pub(crate) struct Ended {
 #[derive(Debug, Default)]
 pub(crate) struct Capacity(Mutex<Books>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Books {
     /// What the pool can start now (`PoolState::room`).
     room: u32,
+    /// What this node may have in hand at most, whatever its pool can do.
+    limit: u32,
+    /// What it has in hand: claims from the moment they are asked for until their end is recorded.
+    held: u32,
     /// Claims asked for that the pool has not seen yet.
     promised: u32,
     /// Runs that ended and are not recorded yet.
@@ -50,15 +57,34 @@ struct Books {
     awaited: bool,
 }
 
+impl Default for Books {
+    fn default() -> Self {
+        Self {
+            room: 0,
+            limit: u32::MAX,
+            held: 0,
+            promised: 0,
+            unrecorded: 0,
+            awaited: false,
+        }
+    }
+}
+
 impl Books {
     fn free(&self) -> u32 {
-        self.room.saturating_sub(self.promised + self.unrecorded)
+        let room = self.room.saturating_sub(self.promised + self.unrecorded);
+        room.min(self.limit.saturating_sub(self.held))
     }
 
     fn promise(&mut self, most: u32) -> u32 {
         let claims = self.free().min(most);
-        self.promised += claims;
+        self.promise_made(claims);
         claims
+    }
+
+    fn promise_made(&mut self, claims: u32) {
+        self.promised += claims;
+        self.held += claims;
     }
 }
 
@@ -75,6 +101,22 @@ impl Capacity {
     /// Answers whether there is more room than before.
     pub(crate) fn set_room(&self, room: u32) -> bool {
         mem::replace(&mut self.books().room, room) < room
+    }
+
+    /// At most so many runs may be in hand from now on; answers whether that is more than before.
+    pub(crate) fn set_limit(&self, limit: u32) -> bool {
+        mem::replace(&mut self.books().limit, limit) < limit
+    }
+
+    /// How many runs may be in hand.
+    pub(crate) fn limit(&self) -> u32 {
+        self.books().limit
+    }
+
+    /// What the node needs to keep: what it may have in hand, or what it still has.
+    pub(crate) fn needed(&self) -> u32 {
+        let books = self.books();
+        books.limit.max(books.held)
     }
 
     /// Takes note of whether queued tasks are looked for as soon as there is room.
@@ -98,12 +140,24 @@ impl Capacity {
 
     /// So many claims were made, whether they were free or not.
     pub(crate) fn promise_made(&self, claims: u32) {
-        self.books().promised += claims;
+        self.books().promise_made(claims);
     }
 
-    /// So many claims have reached the pool, or came to nothing.
-    pub(crate) fn redeem(&self, claims: u32) {
+    /// So many claims have reached the pool.
+    pub(crate) fn delivered(&self, claims: u32) {
         self.books().promised -= claims;
+    }
+
+    /// So many claims came to nothing.
+    pub(crate) fn redeem(&self, claims: u32) {
+        let mut books = self.books();
+        books.promised -= claims;
+        books.held -= claims;
+    }
+
+    /// A run was given back unstarted.
+    pub(crate) fn given_back(&self) {
+        self.books().held -= 1;
     }
 
     /// A run ended; its end is on its way to the recorder.
@@ -118,7 +172,9 @@ impl Capacity {
 
     /// An end is recorded.
     pub(crate) fn recorded(&self) {
-        self.books().unrecorded -= 1;
+        let mut books = self.books();
+        books.unrecorded -= 1;
+        books.held -= 1;
     }
 }
 
@@ -142,12 +198,18 @@ pub(crate) struct Core {
     pub(crate) room: Notify,
     /// Rings when a schedule may have changed.
     pub(crate) replan: Notify,
+    /// Rings when another node may have changed configurations.
+    pub(crate) reconfigure: Notify,
+    /// This node among the others.
+    pub(crate) membership: Membership,
     /// Fires when no more work is to be started.
     pub(crate) draining: CancellationToken,
     /// Fires when the services are to end.
     pub(crate) stopping: CancellationToken,
     /// Fires when this node was declared dead and must not record anything any more.
     pub(crate) fenced: CancellationToken,
+    /// All robots' revisions together, as of the last heartbeat.
+    revisions: AtomicI64,
     depths: RwLock<HashMap<RobotId, u32>>,
     started: Instant,
     control_beat_millis: AtomicU64,
@@ -164,8 +226,17 @@ impl Core {
         jobs: tokio::runtime::Handle,
         crossing: Crossing,
         ends: mpsc::UnboundedSender<Ended>,
+        terms: Terms,
     ) -> Self {
-        let capacity = robots.keys().map(|id| (*id, Arc::default())).collect();
+        let capacity: IdMap<RobotId, Arc<Capacity>> =
+            robots.keys().map(|id| (*id, Arc::default())).collect();
+        if tools.store.is_shared() {
+            for entry in tools.registry.all().iter().filter(|entry| is_shared(entry)) {
+                if let Some(capacity) = capacity.get(&entry.id) {
+                    capacity.set_limit(0);
+                }
+            }
+        }
         Self {
             tools,
             robots,
@@ -176,6 +247,9 @@ impl Core {
             ends,
             room: Notify::new(),
             replan: Notify::new(),
+            reconfigure: Notify::new(),
+            membership: Membership::new(terms),
+            revisions: AtomicI64::new(0),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             fenced: CancellationToken::new(),
@@ -192,6 +266,33 @@ impl Core {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.tools.clock.now()
+    }
+
+    /// Whether this node may start anything: it goes on living, and nobody can have declared it dead.
+    pub(crate) fn may_start(&self) -> bool {
+        let ending = self.draining.is_cancelled() || self.fenced.is_cancelled();
+        !ending && (!self.store().is_shared() || self.membership.lease_holds(Instant::now()))
+    }
+
+    /// Takes note of what a heartbeat that was sent at `sent` was answered.
+    pub(crate) fn heard(&self, sent: Instant, heard: &Heard) {
+        let led = self.membership.view().term;
+        let late = self.membership.heard(sent, Instant::now(), heard);
+        self.store()
+            .set_peers(heard.alive.iter().any(|node| *node != self.tools.node));
+        if led != heard.term {
+            match heard.term {
+                Some(_) => log::info!("this node decides ticks from now on"),
+                None => log::info!("another node decides ticks from now on"),
+            }
+            self.replan.notify_one();
+        }
+        if self.revisions.swap(heard.revisions, Ordering::Relaxed) != heard.revisions {
+            self.reconfigure.notify_one();
+        }
+        if late {
+            self.room.notify_one();
+        }
     }
 
     /// Queue lengths as last counted.

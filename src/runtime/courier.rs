@@ -28,6 +28,7 @@ pub(crate) async fn run(core: Arc<Core>, target: SyslogTarget) {
     let mut signals = core.store().signals();
     let mut collector = Collector::new(target, CollectorLimits::default());
     let mut pause = RETRY_PAUSE_MIN;
+    let mut members = core.membership.changes();
     loop {
         let wait = match deliver(&core, &mut collector).await {
             Ok(true) => {
@@ -53,15 +54,17 @@ pub(crate) async fn run(core: Arc<Core>, target: SyslogTarget) {
                     }
                 }
                 () = tokio::time::sleep_until(until) => break,
+                _ = members.changed() => break,
                 () = core.stopping.cancelled() => return,
             }
         }
     }
 }
 
-/// Sends what waits; answers whether everything was taken.
+/// Sends what waits, where this node leads: one does it, so that each message goes out once. Answers whether everything
+/// was taken.
 async fn deliver(core: &Core, collector: &mut Collector) -> StoreResult<bool> {
-    loop {
+    while core.membership.leads() {
         let messages = core.store().syslog_next(BATCH_MAX).await?;
         if messages.is_empty() {
             return Ok(true);
@@ -81,6 +84,7 @@ async fn deliver(core: &Core, collector: &mut Collector) -> StoreResult<bool> {
             .syslog_done(messages.iter().map(|message| message.id).collect())
             .await?;
     }
+    Ok(true)
 }
 
 /// Our element's name: no enterprise number is registered, so the one kept for examples (RFC 5612) stands

@@ -33,7 +33,7 @@ impl fmt::Debug for Dispatcher {
 
 impl Starter for Dispatcher {
     fn reserve(&self, robot: RobotId, count: u32) -> u32 {
-        if self.core.draining.is_cancelled() || self.core.fenced.is_cancelled() {
+        if !self.core.may_start() {
             return 0;
         }
         let capacity = self.core.capacity.get(&robot);

@@ -53,7 +53,9 @@ pub(crate) async fn run(core: Arc<Core>, supervisor: Addr<Supervisor>) {
     loop {
         let result = feeder.round().await;
         let wait = match result {
-            Ok(()) => feeder.wait(),
+            Ok(()) if feeder.core.may_start() => feeder.wait(),
+            // Until the lease is renewed, which rings.
+            Ok(()) => RETRY_PAUSE,
             Err(error) => {
                 log::warn!("failed to claim tasks: {error}");
                 RETRY_PAUSE
@@ -78,7 +80,7 @@ async fn service_end(core: &Core) {
 
 impl Feeder {
     async fn round(&mut self) -> StoreResult<()> {
-        if self.core.fenced.is_cancelled() {
+        if !self.core.may_start() {
             return Ok(());
         }
         self.take_up_unheard().await?;
@@ -184,8 +186,10 @@ impl Feeder {
             Ok(Signal::Scheduled(at)) => {
                 self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)))
             }
+            Ok(Signal::Anything) | Err(RecvError::Lagged(_) | RecvError::Closed) => {
+                self.next_sweep = Instant::now();
+            }
             Ok(_) => {}
-            Err(RecvError::Lagged(_) | RecvError::Closed) => self.next_sweep = Instant::now(),
         }
     }
 

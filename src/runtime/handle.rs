@@ -7,19 +7,23 @@ use actix::Addr;
 use serde_json::json;
 
 use super::change::{difference, first_instant};
+use super::configuration::{enter, reload};
 use super::core::Core;
 use super::scheduler;
-use super::supervisor::{CancelRun, Reconfigured, Supervisor};
+use super::supervisor::{CancelRun, Supervisor};
 use crate::domain::event::CloudEvent;
-use crate::domain::robot::{FieldError, Overrides, RobotConfig, RobotStanding, RobotStatus, merge};
+use crate::domain::robot::{FieldError, Overrides, RobotStanding, RobotStatus, merge};
 use crate::domain::tick::next_wake;
 use crate::domain::time::Timestamp;
 use crate::robot::registry::{Entry, Registry, effective};
 use crate::store::StoreError;
 use crate::store::audit::NewAudit;
-use crate::store::robot::{RobotChange, RobotRow};
+use crate::store::robot::RobotChange;
 use crate::store::task::CancelEffect;
 use crate::store::upkeep::Reachability;
+
+/// How often a change is tried where other nodes change the same robot at the same moment.
+const CHANGE_TRIES: u32 = 5;
 
 /// The runtime as the API sees it. Cheap to clone.
 #[derive(Clone)]
@@ -146,10 +150,12 @@ impl Handle {
         patch: &Overrides,
         actor: &str,
     ) -> Result<Arc<Entry>, ChangeError> {
-        let entry = self.entry(name)?;
-        let mut overrides = entry.overrides.clone();
-        merge(&mut overrides, patch);
-        self.put_overrides(&entry, expected, overrides, "robot.change", actor)
+        let patched = |entry: &Entry| {
+            let mut overrides = entry.overrides.clone();
+            merge(&mut overrides, patch);
+            overrides
+        };
+        self.put_overrides(name, expected, patched, ("robot.change", actor))
             .await
     }
 
@@ -163,8 +169,8 @@ impl Handle {
         expected: Option<i64>,
         actor: &str,
     ) -> Result<Arc<Entry>, ChangeError> {
-        let entry = self.entry(name)?;
-        self.put_overrides(&entry, expected, Overrides::new(), "robot.reset", actor)
+        let none = |_: &Entry| Overrides::new();
+        self.put_overrides(name, expected, none, ("robot.reset", actor))
             .await
     }
 
@@ -173,13 +179,35 @@ impl Handle {
         entry.ok_or_else(|| ChangeError::Unknown(name.to_owned()))
     }
 
+    /// Puts what `make` makes of the robot as it stands. Where another node was faster, what it did is read first.
     async fn put_overrides(
+        &self,
+        name: &str,
+        expected: Option<i64>,
+        make: impl Fn(&Entry) -> Overrides,
+        by: (&str, &str),
+    ) -> Result<Arc<Entry>, ChangeError> {
+        for _ in 1..CHANGE_TRIES {
+            let entry = self.entry(name)?;
+            match self.try_overrides(&entry, expected, make(&entry), by).await {
+                Err(ChangeError::Stale { .. }) => reload(&self.core, &self.supervisor).await?,
+                done => return done,
+            }
+            let current = self.entry(name)?.revision;
+            if current == entry.revision || expected.is_some_and(|revision| revision != current) {
+                return Err(ChangeError::Stale { current });
+            }
+        }
+        let entry = self.entry(name)?;
+        self.try_overrides(&entry, expected, make(&entry), by).await
+    }
+
+    async fn try_overrides(
         &self,
         entry: &Entry,
         expected: Option<i64>,
         overrides: Overrides,
-        action: &str,
-        actor: &str,
+        (action, actor): (&str, &str),
     ) -> Result<Arc<Entry>, ChangeError> {
         let config = effective(&entry.definition, &overrides).map_err(ChangeError::Invalid)?;
         // After the check: a request that would fail anyway is not refused for its precondition (RFC 9110, 13.2.1).
@@ -213,44 +241,28 @@ impl Handle {
             },
             event: Some(self.registry().route(event)),
         };
-        let row =
-            self.core
-                .store()
-                .robot_change(change, now)
-                .await
-                .map_err(|error| match error {
-                    StoreError::Conflict { .. } => {
-                        let current = self
-                            .registry()
-                            .get(entry.name())
-                            .map_or(entry.revision + 1, |e| e.revision);
-                        ChangeError::Stale { current }
-                    }
-                    other => ChangeError::Store(other),
-                })?;
-        Ok(self.enter(entry, row, config))
+        let row = self.core.store().robot_change(change, now).await;
+        let row = row.map_err(|error| match error {
+            StoreError::Conflict { .. } => ChangeError::Stale {
+                current: entry.revision + 1,
+            },
+            other => ChangeError::Store(other),
+        })?;
+        Ok(enter(&self.core, &self.supervisor, entry, row, config))
     }
 
-    fn enter(&self, entry: &Entry, row: RobotRow, config: RobotConfig) -> Arc<Entry> {
-        let changed = Entry {
-            id: entry.id,
-            definition: Arc::clone(&entry.definition),
-            overrides: row.overrides,
-            revision: row.revision,
-            anchor: row.anchor,
-            config: Arc::new(config),
-            health: entry.health.clone(),
-        };
-        let changed = self.registry().put(changed);
-        self.supervisor.do_send(Reconfigured);
-        self.core.replan.notify_one();
-        changed
-    }
-
-    /// Tells the worker of a running process to end it, after the store recorded the request.
+    /// Tells the worker of a running process to end it, here or on another node, after the store recorded the request.
     pub fn cancel(&self, effect: CancelEffect) {
-        if let CancelEffect::Requested { process, robot, .. } = effect {
-            self.supervisor.do_send(CancelRun(robot, process));
+        match effect {
+            CancelEffect::Requested {
+                process,
+                robot,
+                node,
+            } if node == self.core.tools.node => {
+                self.supervisor.do_send(CancelRun(robot, process));
+            }
+            CancelEffect::Requested { .. } => self.core.store().tell_node(effect),
+            CancelEffect::Cancelled => {}
         }
     }
 

@@ -6,18 +6,22 @@
 //!
 //! The services, each a loop that is restarted when it fails: [`feeder`] claims tasks, [`recorder`]
 //! records ends, [`scribe`] writes journals, [`scheduler`] decides ticks, [`rescuer`] keeps the node's
-//! lease and offers dead nodes' work again, [`pruner`] removes what is old, [`courier`] feeds syslog.
+//! lease and offers dead nodes' work again, [`sharer`] keeps its part of each robot's instances, [`follower`] does
+//! what other nodes changed, [`pruner`] removes what is old, [`courier`] feeds syslog.
 //! Each wakes on a signal of the store and, in case a signal was lost, by itself.
 
 pub mod bench;
 mod change;
+mod configuration;
 mod core;
 mod courier;
 mod crossing;
 mod dispatch;
 mod execute;
 mod feeder;
+mod follower;
 pub mod handle;
+mod membership;
 pub mod panic;
 mod pool;
 mod pruner;
@@ -26,11 +30,12 @@ mod rescuer;
 mod scheduler;
 mod scribe;
 mod service;
+mod sharer;
 pub mod start;
 mod supervisor;
 mod worker;
 
 pub use handle::Handle;
-pub use rescuer::SILENCE_MAX;
+pub use membership::{NODE_TIMEOUT_DEFAULT, Terms};
 pub use start::{Runtime, RuntimeConfig, start};
 pub use supervisor::DRAIN_GRACE;

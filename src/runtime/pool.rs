@@ -17,6 +17,7 @@ use crate::domain::task::RunEnd;
 use crate::robot::Robot;
 use crate::robot::outcome::Report;
 use crate::robot::registry::{Entry, PoolHealth};
+use crate::store::StoreError;
 use message::Settle;
 pub(crate) use message::{
     Drain, End, Look, Resize, RunEnded, RunLeaves, Submit, WorkerDown, WorkerReady, ZombieEnded,
@@ -25,6 +26,9 @@ use runs::{Limit, Runs};
 
 mod message;
 mod runs;
+
+/// Pause after the database did not take a task back.
+const RELEASE_PAUSE: Duration = Duration::from_millis(500);
 
 /// One robot's workers, and the runs they have.
 pub(crate) struct Pool {
@@ -153,14 +157,23 @@ impl Pool {
             return;
         };
         let core = Arc::clone(&self.core);
+        let id = self.id;
         service::spawn_control(async move {
-            // On failure the lease ends with the node and the rescuer offers the task again.
-            if let Err(error) = core
-                .store()
-                .task_release(vec![(run.task, run.process)])
-                .await
-            {
-                log::warn!("failed to give back task {}: {error}", run.task);
+            loop {
+                let given = core.store().task_release(vec![(run.task, run.process)]);
+                match given.await {
+                    Err(StoreError::Unavailable(_))
+                        if service::pause(&core, RELEASE_PAUSE).await => {}
+                    Ok(()) => break,
+                    Err(error) => {
+                        // The lease ends with the node, and the task is offered again then.
+                        log::warn!("failed to give back task {}: {error}", run.task);
+                        break;
+                    }
+                }
+            }
+            if let Some(capacity) = core.capacity.get(&id) {
+                capacity.given_back();
             }
             core.room.notify_one();
         });
@@ -318,7 +331,7 @@ impl Handler<Submit> for Pool {
             effects.append(&mut self.state.on(PoolEvent::Submit(process), now));
         }
         self.carry_out(effects, now, ctx);
-        self.runs.capacity().redeem(count);
+        self.runs.capacity().delivered(count);
     }
 }
 

@@ -20,8 +20,10 @@ const QUIET_PERIODS_MAX: u32 = 12;
 
 /// The service that prunes.
 pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
+    let mut members = core.membership.changes();
     loop {
-        loop {
+        // One node prunes for all.
+        while core.membership.leads() {
             match core.store().prune(retention, ROWS_MAX, core.now()).await {
                 Ok(0) => break,
                 Ok(_) if service::pause(&core, PAUSE).await => {}
@@ -32,8 +34,10 @@ pub(crate) async fn run(core: Arc<Core>, retention: Retention) {
                 }
             }
         }
-        if !service::pause(&core, PERIOD).await {
-            return;
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            _ = members.changed() => {}
+            () = core.stopping.cancelled() => return,
         }
     }
 }

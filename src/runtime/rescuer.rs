@@ -1,59 +1,151 @@
-//! Keeps this node's lease, declares silent nodes dead, and offers their work again.
+//! Keeps this node's lease and leads where nobody else does, declares silent nodes dead, and offers their work again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta};
+use tokio::time::Instant;
+
 use super::core::{Core, Ended};
-use super::{recorder, service};
+use super::recorder;
 use crate::domain::task::RunEnd;
+use crate::domain::time::Timestamp;
 use crate::robot::outcome::Report;
 use crate::store::StoreResult;
+use crate::store::node::Beat;
 use crate::store::task::Claimed;
 
-/// How often the lease is renewed and others' leases are looked at.
-const PERIOD: Duration = Duration::from_secs(5);
-/// Silence after which a node is dead (design.md promise 5).
-pub const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// A node may take as long to find a database again that was away: the store's pause before it connects, and a heartbeat.
+const RETURN_MAX: Duration = Duration::from_secs(5);
+/// Pause after a heartbeat that the database did not take.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Rounds after which orphans are looked for although no node was found dead: another node may have found it and
-/// then died itself, and what was lost may not have been recorded.
-const ROUNDS_WITHOUT_LOOK_MAX: u32 = 6;
+/// then died itself, and what was lost may not have been recorded. As many as there are in two timeouts.
+const ROUNDS_WITHOUT_LOOK_MAX: u32 = 12;
 /// Orphans taken at one time.
 const ORPHANS_MAX: u32 = 500;
+/// A machine's clock that is further from the database's is worth a word: what it writes itself, such as its log, is off.
+const OFFSET_MAX: TimeDelta = TimeDelta::seconds(1);
+
+struct Rescuer {
+    core: Arc<Core>,
+    /// Rounds since orphans were looked for.
+    since_look: u32,
+    /// When the last heartbeat was sent that was answered.
+    heard: Option<Instant>,
+    /// Nobody is declared dead before this: others may not have been able to make themselves heard.
+    spare_until: Instant,
+    /// Whether the machine's clock was off at the last round.
+    off: bool,
+}
 
 /// The service. Its first round runs at once: a restarted node takes up what its predecessor left.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut since_look = ROUNDS_WITHOUT_LOOK_MAX;
+    let period = core.membership.terms.period();
+    let mut rescuer = Rescuer {
+        core: Arc::clone(&core),
+        since_look: ROUNDS_WITHOUT_LOOK_MAX,
+        heard: None,
+        spare_until: Instant::now(),
+        off: false,
+    };
     loop {
-        since_look += 1;
-        match round(&core, since_look).await {
-            Ok(true) => since_look = 0,
-            Ok(false) => {}
+        rescuer.since_look += 1;
+        let began = Instant::now();
+        let next = match rescuer.round().await {
+            Ok(()) => began + period,
             Err(error) => {
-                since_look = ROUNDS_WITHOUT_LOOK_MAX;
+                rescuer.since_look = ROUNDS_WITHOUT_LOOK_MAX;
                 log::warn!("failed to renew the node's lease: {error}");
+                Instant::now() + period.min(RETRY_PAUSE)
             }
-        }
-        if !service::pause(&core, PERIOD).await {
-            return;
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = core.membership.look.notified() => {}
+            () = core.stopping.cancelled() => return,
         }
     }
 }
 
-/// Renews the lease; answers whether it was looked for orphans.
-async fn round(core: &Core, since_look: u32) -> StoreResult<bool> {
-    let now = core.now();
-    let (node, silent_since) = (core.tools.node, now - SILENCE_MAX);
-    let Some(dead) = core.store().node_beat(node, now, silent_since).await? else {
-        log::error!("this node was declared dead by another one; it stops");
-        core.fenced.cancel();
-        return Ok(false);
-    };
-    for node in &dead {
-        log::warn!("node {node} has been silent for {SILENCE_MAX:?} and is declared dead");
+impl Rescuer {
+    /// Renews the lease and looks for orphans where there may be some.
+    async fn round(&mut self) -> StoreResult<()> {
+        let clock_offset = self.look_at_clock().await?;
+        let core = Arc::clone(&self.core);
+        let (sent, now) = (Instant::now(), core.now());
+        let beat = Beat {
+            at: now,
+            silent_since: self.silent_since(sent, now),
+            clock_offset,
+        };
+        let Some(heard) = core.store().node_beat(core.tools.node, beat).await? else {
+            log::error!("this node was declared dead by another one; it stops");
+            core.fenced.cancel();
+            return Ok(());
+        };
+        core.heard(sent, &heard);
+        self.heard = Some(sent);
+        for node in &heard.dead {
+            let lease = core.membership.terms.lease();
+            log::warn!("node {node} has been silent for {lease:?} and is declared dead");
+        }
+        if !heard.dead.is_empty() || self.since_look > ROUNDS_WITHOUT_LOOK_MAX {
+            rescue(&core).await?;
+            self.since_look = 0;
+        }
+        Ok(())
     }
-    if dead.is_empty() && since_look <= ROUNDS_WITHOUT_LOOK_MAX {
-        return Ok(false);
+
+    /// Since when those were silent whom the heartbeat that is sent now declares dead. A node that was late itself, or has
+    /// just started, cannot tell their silence from a database that was away: it spares them until they can have been
+    /// heard again.
+    fn silent_since(&mut self, sent: Instant, now: Timestamp) -> Timestamp {
+        let late = 2 * self.core.membership.terms.period();
+        if self.heard.is_none_or(|heard| sent > heard + late) {
+            self.spare(sent);
+        }
+        if sent < self.spare_until {
+            return DateTime::UNIX_EPOCH;
+        }
+        now - self.core.membership.terms.lease()
     }
+
+    fn spare(&mut self, from: Instant) {
+        let time = self.core.membership.terms.lease().max(RETURN_MAX);
+        self.spare_until = self.spare_until.max(from + time);
+    }
+
+    /// Corrects the clock by the database's; answers how far the machine's is ahead of it, in microseconds.
+    async fn look_at_clock(&mut self) -> StoreResult<i64> {
+        let terms = &self.core.membership.terms;
+        let Some(clock) = &terms.clock else {
+            return Ok(0);
+        };
+        let Some(reading) = self.core.store().clock_reading().await? else {
+            return Ok(0);
+        };
+        if clock.observe(&reading) > terms.period() {
+            log::warn!(
+                "the database's clock was stepped; nobody is declared dead until all have followed"
+            );
+            self.spare(Instant::now());
+        }
+        let offset = reading.offset();
+        let off = TimeDelta::microseconds(offset).abs() > OFFSET_MAX;
+        if off && !self.off {
+            log::warn!(
+                "this machine's clock is {} ms ahead of the database's, by which robots go; set it right",
+                offset / 1_000
+            );
+        }
+        self.off = off;
+        Ok(offset)
+    }
+}
+
+/// Offers again what nodes that are gone left behind, or ends it where nobody else may run it.
+async fn rescue(core: &Core) -> StoreResult<()> {
     loop {
         let orphans = core.store().task_orphans(ORPHANS_MAX).await?;
         let all = orphans.len() < ORPHANS_MAX as usize;
@@ -69,9 +161,12 @@ async fn round(core: &Core, since_look: u32) -> StoreResult<bool> {
             .await;
         }
         if all {
-            return Ok(true);
+            break;
         }
     }
+    while core.store().task_strand(core.now(), ORPHANS_MAX).await? == ORPHANS_MAX {}
+    core.store().share_freed();
+    Ok(())
 }
 
 fn lost(core: &Core, run: Claimed) -> Ended {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::core::Core;
-use crate::domain::id::{IdMap, RobotId};
+use crate::domain::id::{NodeId, RobotId};
+use crate::domain::robot::Sharding;
 use crate::domain::task::{PRIORITY_DEFAULT, Trigger};
 use crate::domain::tick::{Decision, Overlap, Standing, TickDecision, TickPlan, decide, next_wake};
 use crate::domain::time::Timestamp;
 use crate::robot::registry::Entry;
 use crate::store::StoreResult;
+use crate::store::node::Term;
 use crate::store::task::{NewTask, OpenRuns};
 use crate::store::tick::NewTick;
 
@@ -23,11 +25,20 @@ const TICKS_MAX: usize = 5_000;
 /// Pause after the database refused; the instants stay undecided and are decided late.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// A robot with instants to be decided, its plan, and the last instant decided before.
-type Due<'a> = (&'a Arc<Entry>, TickPlan<'a>, Option<Timestamp>);
+/// Whose instants are decided together: a robot's, of all nodes together or of each by itself.
+type Place = (RobotId, Option<NodeId>);
+
+/// A robot with instants to be decided, where they are, its plan, and the last instant decided before.
+struct Due<'a> {
+    entry: &'a Arc<Entry>,
+    plan: TickPlan<'a>,
+    last: Option<Timestamp>,
+}
 
 struct Scheduler {
     core: Arc<Core>,
+    /// The term in which this node decides, where it does.
+    term: Option<Term>,
     /// Where each robot's decisions stand: the revision they were taken under and the last instant.
     decided: HashMap<RobotId, (i64, Option<Timestamp>)>,
 }
@@ -36,6 +47,7 @@ struct Scheduler {
 pub(crate) async fn run(core: Arc<Core>) {
     let mut scheduler = Scheduler {
         core,
+        term: None,
         decided: HashMap::new(),
     };
     loop {
@@ -60,10 +72,17 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 impl Scheduler {
-    /// Decides everything that is due; answers how long to sleep.
+    /// Decides everything that is due, where this node leads; answers how long to sleep.
     async fn round(&mut self) -> StoreResult<Duration> {
-        if self.core.fenced.is_cancelled() {
+        let view = self.core.membership.view();
+        if self.core.fenced.is_cancelled() || view.term.is_none() {
+            self.term = None;
             return Ok(SLEEP_MAX);
+        }
+        if self.term != view.term {
+            // Others decided meanwhile: the ledger says what.
+            self.decided.clear();
+            self.term = view.term;
         }
         self.load().await?;
         let now = self.core.now();
@@ -72,57 +91,74 @@ impl Scheduler {
         let mut due = Vec::new();
         for entry in &entries {
             let Some(plan) = plan(entry) else { continue };
+            if !self.knows(entry) {
+                // Another node changed it a moment ago.
+                self.core.reconfigure.notify_one();
+                continue;
+            }
             let last = self.last_decided(entry.id);
             match next_wake(&plan, last, now) {
-                Some(at) if at <= now => due.push((entry, plan, last)),
+                Some(at) if at <= now => due.push(Due { entry, plan, last }),
                 Some(at) => sleep = sleep.min((at - now).to_std().unwrap_or_default()),
                 None => {}
             }
         }
-        let open = self.open_runs(&due).await?;
+        if due.is_empty() {
+            return Ok(sleep);
+        }
+        let places: Vec<_> = due
+            .iter()
+            .map(|due| places(due.entry, &view.alive))
+            .collect();
+        let open = self.open_runs(&due, &places).await?;
         let mut ticks = Vec::new();
         let mut moved = Vec::new();
-        for (entry, plan, last) in due {
-            let standing = self.standing(entry, open.get(&entry.id));
-            let decisions = decide(&plan, last, now, &standing);
-            if let Some(latest) = decisions
-                .iter()
-                .map(|d| d.through.unwrap_or(d.planned_at))
-                .max()
-            {
-                moved.push((entry.id, entry.revision, latest));
+        for (Due { entry, plan, last }, places) in due.into_iter().zip(places) {
+            for place in places {
+                let standing = self.standing(entry, place, open.get(&place));
+                for decision in decide(&plan, last, now, &standing) {
+                    let latest = decision.through.unwrap_or(decision.planned_at);
+                    moved.push((entry.id, entry.revision, latest));
+                    ticks.push(new_tick(entry, place, decision, now));
+                }
             }
-            ticks.extend(
-                decisions
-                    .into_iter()
-                    .map(|decision| new_tick(entry, decision, now)),
-            );
-            sleep = Duration::ZERO;
         }
-        // Where a part fails, the whole is decided again; what stands already is left as it is.
+        if ticks.is_empty() {
+            return Ok(sleep);
+        }
+        if self.record(ticks, now).await? {
+            for (robot, revision, latest) in moved {
+                let (_, last) = self.decided.entry(robot).or_insert((revision, None));
+                *last = (*last).max(Some(latest));
+            }
+            return Ok(Duration::ZERO);
+        }
+        log::info!("another node decides ticks by now");
+        self.term = None;
+        Ok(SLEEP_MAX)
+    }
+
+    /// Writes decisions. Where a part fails, the whole is decided again; what stands already is left as it is. Answers
+    /// whether this node still leads.
+    async fn record(&self, mut ticks: Vec<NewTick>, now: Timestamp) -> StoreResult<bool> {
+        let Some(term) = self.term else {
+            return Ok(false);
+        };
+        let (store, node) = (self.core.store(), self.core.tools.node);
         while !ticks.is_empty() {
             let rest = ticks.split_off(ticks.len().min(TICKS_MAX));
-            self.core
-                .store()
-                .tick_record(self.core.tools.node, ticks, now)
-                .await?;
+            if store.tick_record(node, term, ticks, now).await?.is_none() {
+                return Ok(false);
+            }
             ticks = rest;
         }
-        for (robot, revision, latest) in moved {
-            self.decided.insert(robot, (revision, Some(latest)));
-        }
-        Ok(sleep)
+        Ok(true)
     }
 
     /// Reads where decisions stand for robots that are new or were changed since.
     async fn load(&mut self) -> StoreResult<()> {
         let entries = self.core.tools.registry.all();
-        let current = |entry: &Entry| {
-            self.decided
-                .get(&entry.id)
-                .is_some_and(|(revision, _)| *revision == entry.revision)
-        };
-        if entries.iter().all(|entry| current(entry)) {
+        if entries.iter().all(|entry| self.knows(entry)) {
             return Ok(());
         }
         for row in self.core.store().robot_list().await? {
@@ -132,33 +168,55 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Whether it is known where the decisions stand for a robot as it is configured here.
+    fn knows(&self, entry: &Entry) -> bool {
+        let known = self.decided.get(&entry.id);
+        known.is_some_and(|(revision, _)| *revision == entry.revision)
+    }
+
     fn last_decided(&self, robot: RobotId) -> Option<Timestamp> {
         self.decided.get(&robot).and_then(|(_, last)| *last)
     }
 
     /// The open runs of those robots whose ticks must respect them.
-    async fn open_runs(&self, due: &[Due<'_>]) -> StoreResult<IdMap<RobotId, OpenRuns>> {
-        let respecting = due.iter().filter(|(entry, ..)| match entry.config.overlap {
+    async fn open_runs(
+        &self,
+        due: &[Due<'_>],
+        places: &[Vec<Place>],
+    ) -> StoreResult<HashMap<Place, OpenRuns>> {
+        let respecting = |due: &Due<'_>| match due.entry.config.overlap {
             Overlap::Allow => false,
             Overlap::Skip | Overlap::Queue => true,
-        });
-        let robots: Vec<_> = respecting.map(|(entry, ..)| entry.id).collect();
-        self.core.store().task_open_runs(robots).await
+        };
+        let asked = due.iter().zip(places).filter(|(due, _)| respecting(due));
+        let asked = asked.flat_map(|(_, places)| places.iter().copied());
+        self.core.store().task_open_runs(asked.collect()).await
     }
 
-    fn standing(&self, entry: &Entry, open: Option<&OpenRuns>) -> Standing {
+    fn standing(&self, entry: &Entry, (_, node): Place, open: Option<&OpenRuns>) -> Standing {
         let open = open.copied().unwrap_or_default();
+        // Of another node it is not known here.
+        let here = node.is_none_or(|node| node == self.core.tools.node);
         Standing {
             enabled: entry.config.enabled,
             paused: entry.config.instances == 0
-                || entry
-                    .health
-                    .borrow()
-                    .quarantined
-                    .is_some_and(|(_, until)| until > self.core.now()),
+                || here
+                    && entry
+                        .health
+                        .borrow()
+                        .quarantined
+                        .is_some_and(|(_, until)| until > self.core.now()),
             open_runs: open.all,
             waiting_runs: open.waiting,
         }
+    }
+}
+
+/// Where a robot's instants are decided: once, or once for each node that lives.
+fn places(entry: &Entry, alive: &[NodeId]) -> Vec<Place> {
+    match entry.definition.identity.sharding {
+        Sharding::PerNode => alive.iter().map(|node| (entry.id, Some(*node))).collect(),
+        Sharding::Sharded | Sharding::Single => vec![(entry.id, None)],
     }
 }
 
@@ -174,7 +232,12 @@ pub(crate) fn plan(entry: &Entry) -> Option<TickPlan<'_>> {
     })
 }
 
-fn new_tick(entry: &Entry, decision: TickDecision, now: Timestamp) -> NewTick {
+fn new_tick(
+    entry: &Entry,
+    (_, for_node): Place,
+    decision: TickDecision,
+    now: Timestamp,
+) -> NewTick {
     let starts = matches!(decision.decision, Decision::Fired | Decision::CaughtUp);
     let task = starts.then(|| NewTask {
         robot: entry.id,
@@ -188,6 +251,7 @@ fn new_tick(entry: &Entry, decision: TickDecision, now: Timestamp) -> NewTick {
         planned_at: Some(decision.planned_at),
         event: None,
         requested_by: "schedule".to_owned(),
+        for_node,
     });
     NewTick {
         robot: entry.id,
@@ -196,5 +260,6 @@ fn new_tick(entry: &Entry, decision: TickDecision, now: Timestamp) -> NewTick {
         count: i64::try_from(decision.count).unwrap_or(i64::MAX),
         decision: decision.decision,
         task,
+        for_node,
     }
 }

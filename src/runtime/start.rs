@@ -12,22 +12,25 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::configuration::{stored, told};
 use super::core::{Core, Ended};
 use super::crossing::{self, Crossing, Piers};
 use super::dispatch::Dispatcher;
 use super::handle::Handle;
+use super::membership::Terms;
 use super::supervisor::{DrainAll, InterruptAll, Supervisor};
-use super::{courier, feeder, pruner, recorder, rescuer, scheduler, scribe, service};
+use super::{
+    courier, feeder, follower, pruner, recorder, rescuer, scheduler, scribe, service, sharer,
+};
 use crate::clock::SharedClock;
 use crate::connect::command::GuardProgram;
 use crate::connect::smtp::SmtpAccount;
 use crate::connect::syslog::SyslogTarget;
 use crate::domain::id::RobotId;
-use crate::domain::robot::{FieldError, RobotConfig};
 use crate::domain::schedule::Schedule;
 use crate::domain::time::Timestamp;
 use crate::robot::context::Tools;
-use crate::robot::registry::{Entry, PoolHealth, Registry, effective};
+use crate::robot::registry::{Entry, PoolHealth, Registry};
 use crate::robot::safe::Safe;
 use crate::robot::{Definition, Robot};
 use crate::store::Store;
@@ -54,6 +57,8 @@ pub struct RuntimeConfig {
     pub syslog: Option<SyslogTarget>,
     /// How long finished things are kept.
     pub retention: Retention,
+    /// How it lives with other nodes.
+    pub terms: Terms,
     /// Threads for robots' code; more than cores, because one that never yields holds its thread.
     pub job_threads: usize,
 }
@@ -122,7 +127,7 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
     });
     let (ends, inbox) = mpsc::unbounded_channel();
     let (crossing, piers) = Crossing::new();
-    let core = Core::new(tools, robots, threads, crossing, ends);
+    let core = Core::new(tools, robots, threads, crossing, ends, config.terms);
     let core = Arc::new(core);
     let control = Arbiter::new();
     let supervisor = start_control(
@@ -183,16 +188,7 @@ async fn enrol(
 }
 
 fn entry(definition: Definition, row: RobotRow, health: watch::Receiver<PoolHealth>) -> Entry {
-    let config = effective(&definition, &row.overrides).unwrap_or_else(|errors| {
-        // An upgrade may narrow what a robot accepts. It then stands still until somebody looks, because
-        // running it with settings nobody chose could do harm.
-        log::error!(
-            "the stored changes of {} do not fit this version and it is switched off; reset or change it: {}",
-            definition.identity.name,
-            told(&errors)
-        );
-        RobotConfig { enabled: false, ..definition.defaults.clone() }
-    });
+    let config = stored(&definition, &row.overrides);
     Entry {
         id: row.id,
         definition: Arc::new(definition),
@@ -202,14 +198,6 @@ fn entry(definition: Definition, row: RobotRow, health: watch::Receiver<PoolHeal
         config: Arc::new(config),
         health,
     }
-}
-
-fn told(errors: &[FieldError]) -> String {
-    errors
-        .iter()
-        .map(|error| format!("{}: {}", error.field, error.detail))
-        .collect::<Vec<_>>()
-        .join("; ")
 }
 
 /// When a robot that this database has never seen fires first.
@@ -251,6 +239,10 @@ async fn start_control(
         service::keep(&core, "scribe", scribe::run);
         service::keep(&core, "scheduler", scheduler::run);
         service::keep(&core, "rescuer", rescuer::run);
+        if core.store().is_shared() {
+            sharer::keep(&core, &root);
+            follower::keep(&core, &root);
+        }
         service::keep(&core, "pruner", move |core| pruner::run(core, retention));
         service::keep(&core, "queue counter", pruner::count_queues);
         if let Some(target) = syslog {
@@ -299,6 +291,9 @@ impl Runtime {
     pub async fn drain(&self, limit: Duration) -> Drained {
         self.core.draining.cancel();
         self.supervisor.do_send(DrainAll);
+        if let Err(error) = self.core.store().node_drain(self.core.tools.node).await {
+            log::warn!("failed to hand over to other nodes early: {error}");
+        }
         self.wait_for_ends(limit.saturating_sub(RECORD_RESERVE))
             .await;
         let interrupted = self.running();

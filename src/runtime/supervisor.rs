@@ -150,22 +150,24 @@ impl Supervisor {
         }
         let now = self.core.now();
         for entry in self.core.tools.registry.all() {
+            let limit = self.core.capacity.get(&entry.id);
+            let limit = limit.map_or(0, |capacity| capacity.limit());
             if let Some(place) = self.pools.get_mut(&entry.id) {
-                place.review(&entry, now);
+                place.review(&entry, limit, now);
             }
         }
     }
 }
 
 impl Place {
-    fn review(&mut self, entry: &Entry, now: Timestamp) {
+    fn review(&mut self, entry: &Entry, limit: u32, now: Timestamp) {
         let config = &entry.config;
         let open = config
             .window
             .as_ref()
             .is_none_or(|window| window.is_open(now));
         let target = if config.enabled && open {
-            config.instances
+            config.instances.min(limit)
         } else {
             0
         };

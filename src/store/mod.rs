@@ -21,6 +21,7 @@ pub mod import;
 pub mod inventory;
 pub mod mail;
 pub mod node;
+mod note;
 pub mod operation;
 pub mod page;
 pub mod private_key;
@@ -30,6 +31,7 @@ pub mod robot;
 pub mod sample;
 mod schema;
 pub mod secret;
+pub mod share;
 pub mod sign_in;
 pub mod signal;
 pub mod task;
@@ -41,13 +43,14 @@ pub mod vault_key;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use backend::{Backend, postgres, sqlite};
 pub use error::{StoreError, StoreResult};
+use note::Reach;
 use signal::Signal;
 
 /// Which database, and how it is spoken to.
@@ -96,7 +99,14 @@ struct Inner {
     orders: task::Orders,
     floors: task::Floors,
     dispatch: task::Dispatch,
-    exclusive: AtomicBool,
+    /// Whether nobody else works on the database when this process starts.
+    alone: AtomicBool,
+    /// The way to the other nodes, where there can be any.
+    others: OnceLock<mpsc::Sender<Signal>>,
+    /// Whether others are known to live.
+    peers: AtomicBool,
+    /// Whether the others are to be told that tasks and processes changed here.
+    stirred: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -133,22 +143,70 @@ impl Store {
             orders: task::Orders::default(),
             floors: task::Floors::default(),
             dispatch: task::Dispatch::default(),
-            exclusive: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
+            others: OnceLock::new(),
+            peers: AtomicBool::new(false),
+            stirred: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
     }
 
-    /// Makes this process the only node of the database until it ends: a lock on the file beside the SQLite
-    /// database, a session's advisory lock on PostgreSQL. `Conflict` when another process holds it.
+    /// Keeps all other processes from working on the database until this one ends: a lock on the file beside the SQLite
+    /// database, a session's advisory lock on PostgreSQL. `Conflict` when another process works on it.
     pub async fn hold_exclusively(&self) -> StoreResult<()> {
         match &self.inner.backend {
             Backend::Sqlite(engine) => engine.hold_exclusively(),
             Backend::Postgres(engine) => engine.hold_exclusively().await,
         }?;
-        self.inner.exclusive.store(true, Ordering::SeqCst);
+        self.inner.alone.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Makes this process a node of the database until it ends: the only one on SQLite; on PostgreSQL one of several,
+    /// which hear each other's signals. Where it finds itself alone, no other one comes before [`Store::node_start`].
+    /// `Conflict` when another process has the database for itself.
+    pub async fn join(&self) -> StoreResult<()> {
+        let Backend::Postgres(engine) = &self.inner.backend else {
+            return self.hold_exclusively().await;
+        };
+        let (signals, changes) = (self.inner.signals.clone(), self.inner.changes.clone());
+        let deliver = move |signal: Signal| {
+            let to = if signal.is_change() {
+                &changes
+            } else {
+                &signals
+            };
+            drop(to.send(signal));
+        };
+        let (others, told) = mpsc::channel(postgres::membership::WAITING_MAX);
+        let talk = postgres::membership::Talk {
+            deliver: Box::new(deliver),
+            told,
+            stirred: Arc::clone(&self.inner.stirred),
+        };
+        let alone = engine.join(talk).await?;
+        self.inner.alone.store(alone, Ordering::SeqCst);
+        // Refused where it had joined before.
+        drop(self.inner.others.set(others));
+        Ok(())
+    }
+
+    /// Whether other nodes may work on the database beside this one.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.others.get().is_some()
+    }
+
+    /// Whether other nodes are known to live: only then are they told of each thing to do, and claims take care not to
+    /// meet theirs. A node that starts looks by itself.
+    pub fn set_peers(&self, peers: bool) {
+        self.inner.peers.store(peers, Ordering::Relaxed);
+    }
+
+    fn has_peers(&self) -> bool {
+        self.inner.peers.load(Ordering::Relaxed)
     }
 
     /// What there is to do from now on: tasks that are ready or due, messages for the collector. Whoever works on
@@ -199,13 +257,37 @@ impl Store {
         &self.inner.dispatch
     }
 
-    /// Whether this process holds the database alone.
-    fn is_exclusive(&self) -> bool {
-        self.inner.exclusive.load(Ordering::SeqCst)
+    /// Whether nobody else worked on the database when this process began to.
+    fn is_alone(&self) -> bool {
+        self.inner.alone.load(Ordering::SeqCst)
     }
 
-    /// Tells what was committed to whoever listens.
+    /// Tells what was committed to whoever listens, here and on other nodes.
     fn tell(&self, signal: Signal) {
+        if let Some(others) = self.inner.others.get() {
+            self.tell_others(others, &signal);
+        }
+        self.tell_here(signal);
+    }
+
+    /// What is refused because too many wait is lost; the others look by themselves.
+    fn tell_others(&self, others: &mpsc::Sender<Signal>, signal: &Signal) {
+        let stirred = &self.inner.stirred;
+        match signal.reach() {
+            Reach::All => drop(others.try_send(signal.clone())),
+            Reach::Peers if self.has_peers() => drop(others.try_send(signal.clone())),
+            // Once until it is told.
+            Reach::Digest if self.has_peers() && !stirred.load(Ordering::Relaxed) => {
+                stirred.store(true, Ordering::Relaxed);
+                if others.try_send(Signal::Elsewhere).is_err() {
+                    stirred.store(false, Ordering::Relaxed);
+                }
+            }
+            Reach::Peers | Reach::Digest | Reach::Here => {}
+        }
+    }
+
+    fn tell_here(&self, signal: Signal) {
         let to = if signal.is_change() {
             &self.inner.changes
         } else {

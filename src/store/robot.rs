@@ -72,4 +72,9 @@ impl Store {
         self.tell_published(published);
         Ok(row)
     }
+
+    /// Tells whoever listens here that another node's change of a robot is in force.
+    pub fn robot_heard(&self, id: RobotId) {
+        self.tell_here(Signal::Robot(id));
+    }
 }

@@ -33,6 +33,25 @@ diesel::table! {
         started_at -> BigInt,
         heartbeat_at -> BigInt,
         state -> SmallInt,
+        draining -> Bool,
+        clock_offset -> BigInt,
+    }
+}
+
+diesel::table! {
+    leadership (id) {
+        id -> SmallInt,
+        node_id -> BigInt,
+        term -> BigInt,
+        since_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    shares (robot_id, node_id) {
+        robot_id -> BigInt,
+        node_id -> BigInt,
+        slots -> BigInt,
     }
 }
 
@@ -83,6 +102,7 @@ diesel::table! {
         cancel_requested -> Bool,
         progress_percent -> Nullable<SmallInt>,
         progress_message -> Nullable<Text>,
+        for_node_id -> Nullable<BigInt>,
     }
 }
 
@@ -176,6 +196,7 @@ diesel::table! {
         decided_at -> BigInt,
         node_id -> BigInt,
         task_id -> Nullable<BigInt>,
+        for_node_id -> BigInt,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was committed, told to whoever waits. Lossy on purpose: every listener also looks by itself
 //! from time to time, so a lost signal costs time and never work.
 
-use crate::domain::id::{ProcessId, RobotId, TaskId};
+use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{ProcessOutcome, TaskStatus};
 use crate::domain::time::Timestamp;
 
@@ -37,14 +37,40 @@ pub enum Signal {
     Robot(RobotId),
     /// Messages wait for the syslog collector.
     Syslog,
+    /// Another node changed these robots' configuration.
+    Configured(Vec<RobotId>),
+    /// A person wants this process, which runs on another node than the one that was asked, to end.
+    Cancel {
+        /// Which.
+        process: ProcessId,
+        /// Whose.
+        robot: RobotId,
+        /// Where it runs.
+        node: NodeId,
+    },
+    /// A node came, is about to end, ended or was declared dead.
+    Nodes,
+    /// A node gave instances back, or takes part in sharing them from now on.
+    Shares,
+    /// Tasks and processes of other nodes changed, which is told now and then and not of each.
+    Elsewhere,
+    /// Signals of other nodes may have been lost: it is time to look.
+    Anything,
 }
 
 impl Signal {
     /// Whether it says what became of something, rather than that there is something to do.
     pub(super) const fn is_change(&self) -> bool {
         match self {
-            Self::Task { .. } | Self::Process { .. } | Self::Robot(_) => true,
-            Self::TasksReady(_) | Self::Scheduled(_) | Self::Syslog => false,
+            Self::Task { .. } | Self::Process { .. } | Self::Robot(_) | Self::Elsewhere => true,
+            Self::TasksReady(_)
+            | Self::Scheduled(_)
+            | Self::Syslog
+            | Self::Configured(_)
+            | Self::Cancel { .. }
+            | Self::Nodes
+            | Self::Shares
+            | Self::Anything => false,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Tasks: registering, claiming, completing, and the report.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::domain::id::{IdMap, NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{AfterRun, BATCH_TASKS_MAX, ProcessOutcome, TaskStatus};
 use crate::domain::time::Timestamp;
 
@@ -164,7 +165,8 @@ impl Store {
         let demands = self.floors().demands(&demands, began);
         let asked = demands.clone();
         let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
-        let claims = write!(self, task_claim::claim(node, &demands, first, now));
+        let claimant = (node, self.has_peers());
+        let claims = write!(self, task_claim::claim(claimant, &demands, first, now));
         let claims = claims.inspect_err(|_| self.dispatch().note_unheard(first..end))?;
         self.floors()
             .learn(&asked, &claims.reached, began, began.elapsed());
@@ -234,7 +236,7 @@ impl Store {
     /// that was asked to stop meanwhile is cancelled, as of the instant of its claim.
     pub async fn task_release(&self, claims: Vec<(TaskId, ProcessId)>) -> StoreResult<()> {
         bounded("claims", claims.len(), BATCH_TASKS_MAX)?;
-        let (robots, cancelled) = write!(self, task_claim::release(&claims))?;
+        let (robots, cancelled) = write!(self, task_release::release(&claims))?;
         for (id, robot) in cancelled {
             self.tell(Signal::Task {
                 id,
@@ -252,13 +254,48 @@ impl Store {
         read!(self, task_claim::orphans(limit))
     }
 
-    /// The open runs of each of `robots`; those that have none are left out.
+    /// Tells the node that runs a process, where it is another one, that it is to end.
+    pub fn tell_node(&self, effect: CancelEffect) {
+        if let CancelEffect::Requested {
+            process,
+            robot,
+            node,
+        } = effect
+        {
+            self.tell(Signal::Cancel {
+                process,
+                robot,
+                node,
+            });
+        }
+    }
+
+    /// Running tasks of `node` that were asked to stop, by whomever.
+    pub async fn task_to_stop(&self, node: NodeId) -> StoreResult<Vec<(ProcessId, RobotId)>> {
+        read!(self, task_claim::to_stop(node))
+    }
+
+    /// Cancels waiting tasks that only one node may run, where that node is gone, at most `limit`; answers how many.
+    pub async fn task_strand(&self, now: Timestamp, limit: u32) -> StoreResult<u32> {
+        let stranded = write!(self, task_finish::strand(now, limit))?;
+        for (id, robot) in &stranded {
+            self.tell(Signal::Task {
+                id: *id,
+                robot: *robot,
+                status: TaskStatus::Cancelled,
+            });
+        }
+        Ok(u32::try_from(stranded.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The open runs of each robot: all of them, or those that run on one node or wait for it. Those that have none are
+    /// left out.
     pub async fn task_open_runs(
         &self,
-        robots: Vec<RobotId>,
-    ) -> StoreResult<IdMap<RobotId, OpenRuns>> {
+        robots: Vec<(RobotId, Option<NodeId>)>,
+    ) -> StoreResult<HashMap<(RobotId, Option<NodeId>), OpenRuns>> {
         if robots.is_empty() {
-            return Ok(IdMap::default());
+            return Ok(HashMap::new());
         }
         read!(self, task_control::open_runs(&robots))
     }

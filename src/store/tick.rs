@@ -7,6 +7,7 @@ use crate::domain::time::Timestamp;
 
 use super::backend::{read, write};
 use super::id::Series;
+use super::node::Term;
 use super::page::{Page, PageRequest};
 use super::task::{NewTask, bounded};
 use super::{Store, StoreResult};
@@ -16,7 +17,7 @@ use super::{Store, StoreResult};
 pub struct Tick {
     /// Whose.
     pub robot: RobotId,
-    /// The planned instant; with `robot` the identity.
+    /// The planned instant; with `robot` and `for_node` the identity.
     pub planned_at: Timestamp,
     /// Last instant of the range, where the row stands for more than one.
     pub through: Option<Timestamp>,
@@ -30,6 +31,8 @@ pub struct Tick {
     pub node: NodeId,
     /// The run it started.
     pub task: Option<TaskId>,
+    /// The node it was decided for, where the robot runs on each node by itself.
+    pub for_node: Option<NodeId>,
 }
 
 /// A decision to be written, with the run it starts.
@@ -47,6 +50,8 @@ pub struct NewTick {
     pub decision: Decision,
     /// The run, for `fired` and `caught_up`.
     pub task: Option<NewTask>,
+    /// See [`Tick::for_node`]; with robot and instant the identity.
+    pub for_node: Option<NodeId>,
 }
 
 /// Filters of the report.
@@ -64,22 +69,28 @@ pub struct TickFilter {
 
 impl Store {
     /// Writes decisions and the runs they start in one transaction, and moves each robot's `last_tick_at` on.
-    /// An instant that is decided already is left as it is and starts nothing. Answers how many were new.
+    /// An instant that is decided already is left as it is and starts nothing. Answers how many were new; `None`, and
+    /// nothing is written, where `node` does not lead in `term` any more.
     pub async fn tick_record(
         &self,
         node: NodeId,
+        term: Term,
         ticks: Vec<NewTick>,
         now: Timestamp,
-    ) -> StoreResult<u32> {
+    ) -> StoreResult<Option<u32>> {
         bounded("ticks", ticks.len(), BATCH_TASKS_MAX)?;
         let runs = ticks.iter().filter(|tick| tick.task.is_some()).count();
         let first = self.ids(Series::Task, runs, now).await?;
         let runs = ticks.iter().filter_map(|tick| tick.task.as_ref());
         let start = self.start_of(runs.map(|task| task.robot), now);
-        let (new, registered) =
-            write!(self, tick::record(node, &ticks, first, now, start.as_ref()))?;
-        self.tell_registered(registered);
-        Ok(new)
+        let recorded = write!(
+            self,
+            tick::record(node, term, &ticks, first, now, start.as_ref())
+        )?;
+        Ok(recorded.map(|(new, registered)| {
+            self.tell_registered(registered);
+            new
+        }))
     }
 
     /// The report **Ticks**, newest planned instant first. The page key is an opaque row number.

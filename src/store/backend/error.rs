@@ -25,6 +25,9 @@ pub(in crate::store) enum QueryError {
     /// Another transaction changed what this one had just read; a repetition sees the change.
     #[error("lost a race against another transaction")]
     Race,
+    /// The node was declared dead, or ended: it claims nothing more.
+    #[error("this node was declared dead")]
+    Fenced,
     /// A defect: a panic in the query function, or a row that cannot be.
     #[error("{0}")]
     Defect(String),
@@ -89,6 +92,7 @@ impl QueryError {
         };
         self.is_disconnect()
             || self.is_race()
+            || matches!(self, Self::Fenced)
             || matches!(self, Self::Diesel(DieselError::DatabaseError(_, about)) if lasting_a_moment(about.message()))
     }
 }

@@ -2,10 +2,11 @@
 
 pub(in crate::store) mod connect;
 pub(in crate::store) mod dialect;
-mod exclusive;
 mod key_survey;
+pub(in crate::store) mod membership;
 pub(in crate::store) mod outside;
 mod threads;
+mod time;
 mod tls;
 pub(in crate::store) mod transfer;
 pub(in crate::store) mod url;
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 use super::QueryResult;
 use super::call::{CALLS_MAX, Extent, Job, job, submit};
 use super::health::Health;
+use crate::clock::ClockReading;
 use crate::store::StoreResult;
 use crate::store::upkeep::Reachability;
 
@@ -48,7 +50,7 @@ pub(in crate::store) struct Engine {
     calls: mpsc::Sender<Job<Conn>>,
     looks: mpsc::Sender<Job<Conn>>,
     health: Arc<Health>,
-    exclusive: tokio::sync::Mutex<Option<exclusive::Held>>,
+    membership: tokio::sync::Mutex<Option<membership::Held>>,
 }
 
 impl Engine {
@@ -80,7 +82,7 @@ impl Engine {
             calls,
             looks,
             health,
-            exclusive: tokio::sync::Mutex::default(),
+            membership: tokio::sync::Mutex::default(),
         })
     }
 
@@ -116,12 +118,36 @@ impl Engine {
 
     /// Takes the database's lock in a session that is kept until this engine is dropped.
     pub(in crate::store) async fn hold_exclusively(&self) -> StoreResult<()> {
-        let mut held = self.exclusive.lock().await;
-        if held.is_none() {
-            *held =
-                Some(exclusive::hold(Arc::clone(&self.target), Arc::clone(&self.health)).await?);
+        self.hold(membership::Purpose::Alone).await.map(drop)
+    }
+
+    /// Becomes one of the database's nodes, which hear each other; answers whether it is the only one so far. Then no
+    /// other one comes before [`Engine::registered`].
+    pub(in crate::store) async fn join(&self, talk: membership::Talk) -> StoreResult<bool> {
+        self.hold(membership::Purpose::Member(talk)).await
+    }
+
+    async fn hold(&self, purpose: membership::Purpose) -> StoreResult<bool> {
+        let mut held = self.membership.lock().await;
+        if held.is_some() {
+            return Ok(false);
         }
-        Ok(())
+        let (target, health) = (Arc::clone(&self.target), Arc::clone(&self.health));
+        let (taken, alone) = membership::hold(target, health, purpose).await?;
+        *held = Some(taken);
+        Ok(alone)
+    }
+
+    /// This node's row is there for others to see.
+    pub(in crate::store) async fn registered(&self) {
+        if let Some(held) = self.membership.lock().await.as_ref() {
+            held.registered();
+        }
+    }
+
+    /// The server's clock beside this machine's.
+    pub(in crate::store) async fn clock_reading(&self) -> StoreResult<ClockReading> {
+        self.read(time::reading).await
     }
 
     /// What the last statements met.

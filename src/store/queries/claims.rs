@@ -7,25 +7,31 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::Conn;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind, run};
+use super::statement::{Bind, Statement, bind, count, run};
 use crate::domain::id::{ProcessId, TaskId};
 use crate::domain::time::to_micros;
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::task::Claimed;
 
+/// Only a node that lives claims, and nobody declares it dead before this is committed: what was freed by its death
+/// cannot be taken by a claim of before it.
 struct Insert;
 
 impl Statement for Insert {
     type Row = ();
     const SQL: &'static str = "
+        WITH me AS MATERIALIZED (SELECT id FROM nodes WHERE id = ? AND state = 0 {key share})
         INSERT INTO claims (id, node_id, robot_id, started_at, tasks, running)
-        SELECT x.id, x.node, x.robot, x.at, x.tasks, x.running
-        FROM {rows id int, node int, robot int, at int, tasks text, running int}";
+        SELECT x.id, me.id, x.robot, x.at, x.tasks, x.running
+        FROM me CROSS JOIN {rows id int, robot int, at int, tasks text, running int}";
 }
 
-/// Notes what was claimed, which stands in the order of its processes: one row for each run of consecutive
-/// processes of a robot.
+/// Notes what one node claimed, which stands in the order of its processes: one row for each run of consecutive
+/// processes of a robot. `Fenced` where the node does not live any more.
 pub(super) fn note(conn: &mut Conn, claimed: &[Claimed]) -> QueryResult<()> {
+    let Some(node) = claimed.first().map(|claimed| claimed.node) else {
+        return Ok(());
+    };
     let mut rows = Rows::default();
     let follows = |before: &Claimed, next: &Claimed| {
         before.robot == next.robot && before.process.0 + 1 == next.process.0
@@ -35,14 +41,16 @@ pub(super) fn note(conn: &mut Conn, claimed: &[Claimed]) -> QueryResult<()> {
         let tasks: Vec<i64> = part.iter().map(|claimed| claimed.task.0).collect();
         rows.push([
             first.process.0.into(),
-            first.node.0.into(),
             first.robot.0.into(),
             to_micros(first.started_at).into(),
             serde_json::Value::from(tasks).to_string().into(),
             i64::try_from(part.len()).unwrap_or(i64::MAX).into(),
         ]);
     }
-    run(conn, Insert, &rows)
+    match count(conn, Insert, &rows, &[Bind::Int(node.0)])? {
+        0 => Err(QueryError::Fenced),
+        _ => Ok(()),
+    }
 }
 
 /// The claims that the processes from one to another can be of: the last that began before the first of them,

@@ -148,6 +148,7 @@ fn task_of(wake: &Wake, event: EventId, payload: Value) -> NewTask {
         planned_at: None,
         event: Some(event),
         requested_by: "event".to_owned(),
+        for_node: None,
     }
 }
 

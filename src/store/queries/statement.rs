@@ -19,8 +19,8 @@ pub(in crate::store) trait Statement: 'static {
     type Row: 'static;
 
     /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
-    /// these columns; `{for update}` and `{skip locked}` what keeps rows from other transactions; `{is queued}`,
-    /// `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
+    /// these columns; `{for update}`, `{skip locked}` and `{key share}` what keeps rows from other transactions;
+    /// `{is queued}`, `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
     /// `{queue place}` a task's place among those of its robot and priority.
     const SQL: &'static str;
 }
@@ -84,16 +84,27 @@ pub(in crate::store) fn prune<S: Statement>(
 /// Runs `statement` for `rows`.
 pub(in crate::store) fn run<S: Statement>(
     conn: &mut Conn,
-    _statement: S,
+    statement: S,
     rows: &Rows,
 ) -> QueryResult<()> {
+    count(conn, statement, rows, &[]).map(drop)
+}
+
+/// Runs `statement` for `rows`; answers how many rows it changed.
+pub(in crate::store) fn count<S: Statement>(
+    conn: &mut Conn,
+    _statement: S,
+    rows: &Rows,
+    binds: &[Bind],
+) -> QueryResult<usize> {
+    let mut changed = 0;
     for piece in dialect::large_pieces(rows, declared(S::SQL)) {
-        Bound::<S, Large>::of(piece, &[]).execute(conn)?;
+        changed += Bound::<S, Large>::of(piece, binds).execute(conn)?;
     }
     for piece in dialect::small_pieces(rows) {
-        Bound::<S, Small>::of(piece, &[]).execute(conn)?;
+        changed += Bound::<S, Small>::of(piece, binds).execute(conn)?;
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Runs `statement` for `rows` and answers what it finds.
@@ -157,6 +168,7 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                 match (word, &self.piece) {
                     ("{for update", _) => out.push_sql(dialect::FOR_UPDATE),
                     ("{skip locked", _) => out.push_sql(dialect::SKIP_LOCKED),
+                    ("{key share", _) => out.push_sql(dialect::KEY_SHARE),
                     ("{is queued", _) => out.push_sql(dialect::IS_QUEUED),
                     ("{is scheduled", _) => out.push_sql(dialect::IS_SCHEDULED),
                     ("{is retrying", _) => out.push_sql(dialect::IS_RETRYING),

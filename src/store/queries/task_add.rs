@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::sql_types::{BigInt, Text};
 
 use super::rows::{Rows, storable};
-use super::statement::{Statement, find, run};
+use super::statement::{Statement, count, find, run};
 use super::{Conn, claims, dialect};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
@@ -42,7 +42,7 @@ macro_rules! task_rows {
     () => {
         "{rows id int, robot int, trigger_code int, status int, payload text, priority int, run_at int, deadline int,
             key text, max_attempts int, planned_at int, event int, requested_by text, now int, process int, node int,
-            started int, attempts int}"
+            started int, attempts int, for_node int}"
     };
 }
 
@@ -50,10 +50,10 @@ macro_rules! insert_tasks {
     () => {
         "INSERT INTO tasks (id, robot_id, trigger_code, status, payload, priority, run_at, deadline_at, unique_key,
             attempts, max_attempts, deaths, planned_at, event_id, requested_by, created_at, process_id, node_id,
-            started_at, cancel_requested)
+            started_at, cancel_requested, for_node_id)
         SELECT x.id, x.robot, x.trigger_code, x.status, x.payload, x.priority, x.run_at, x.deadline, x.key,
             x.attempts, x.max_attempts, 0, x.planned_at, x.event, x.requested_by, x.now, x.process, x.node,
-            x.started, FALSE
+            x.started, FALSE, x.for_node
         FROM "
     };
 }
@@ -65,7 +65,8 @@ impl Statement for Insert {
     const SQL: &'static str = concat!(insert_tasks!(), task_rows!());
 }
 
-/// Those that are started at once are claimed by the same statement.
+/// Those that are started at once are claimed by the same statement, under the same condition as all claims: see
+/// `claims::note`. Where it does not hold, none is registered.
 struct InsertAndClaim;
 
 impl Statement for InsertAndClaim {
@@ -73,12 +74,15 @@ impl Statement for InsertAndClaim {
     const SQL: &'static str = concat!(
         "WITH new AS (SELECT * FROM ",
         task_rows!(),
-        "), claim AS (
+        "), me AS MATERIALIZED (
+            SELECT id FROM nodes WHERE id = (SELECT max(node) FROM new) AND state = 0 {key share}
+        ), claim AS (
             INSERT INTO claims (id, node_id, robot_id, started_at, tasks, running)
-            SELECT process, node, robot, started, '[' || id || ']', 1 FROM new WHERE process IS NOT NULL
+            SELECT x.process, me.id, x.robot, x.started, '[' || x.id || ']', 1
+            FROM me CROSS JOIN new AS x WHERE x.process IS NOT NULL
         ) ",
         insert_tasks!(),
-        "new AS x"
+        "me CROSS JOIN new AS x"
     );
 }
 
@@ -170,6 +174,7 @@ pub(in crate::store) fn add(
             claim.map(|claim| claim.node.0).into(),
             claim.map(|claim| to_micros(claim.started_at)).into(),
             claim.map_or(0, |claim| claim.attempt).into(),
+            task.for_node.map(|node| node.0).into(),
         ]);
         registered.started.extend(claimed);
     }
@@ -184,7 +189,10 @@ fn insert(conn: &mut Conn, rows: &Rows, started: &[Claimed]) -> QueryResult<()> 
         return run(conn, Insert, rows);
     }
     if dialect::CHANGES_TABLES_AT_ONCE {
-        return run(conn, InsertAndClaim, rows);
+        return match count(conn, InsertAndClaim, rows, &[])? {
+            0 => Err(QueryError::Fenced),
+            _ => Ok(()),
+        };
     }
     run(conn, Insert, rows)?;
     claims::note(conn, started)

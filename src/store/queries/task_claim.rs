@@ -1,17 +1,17 @@
-//! Claiming queued tasks, giving them back, and finding those of dead nodes.
+//! Claiming queued tasks, and finding those of dead nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind, find, run};
-use super::task_finish::{expire, finish};
+use super::statement::{Bind, Statement, bind, find};
+use super::task_finish::expire;
 use super::{Conn, claims, dialect};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
-use crate::domain::task::{TaskStatus, Trigger};
+use crate::domain::task::Trigger;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::task::{Claimed, Claims, Demand, Floor};
@@ -62,6 +62,7 @@ impl Statement for ClaimOfRobot {
             SELECT id, ? - 1 + row_number() OVER (ORDER BY priority DESC, id) AS process_id
             FROM (SELECT id, priority FROM tasks
                 WHERE {is queued} AND robot_id = ? AND (deadline_at IS NULL OR deadline_at >= ?)
+                    AND (for_node_id IS NULL OR for_node_id = ?)
                 ORDER BY priority DESC, id LIMIT ?) AS picked
         ) AS n
         WHERE tasks.id = n.id
@@ -69,53 +70,77 @@ impl Statement for ClaimOfRobot {
             deadline_at, planned_at, started_at, cancel_requested";
 }
 
-/// All robots' tasks in one round trip. Rows are not locked when they are picked, which would write each once
-/// more; whoever is second finds that they are not queued any more.
+/// Those of a robot's queued tasks that one branch of a claim picks: what stands before, at or behind the floor.
+macro_rules! pick {
+    ($where:literal, $lock:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT id, priority FROM tasks
+                WHERE {is queued} AND robot_id = x.robot AND ",
+            $where,
+            " AND (deadline_at IS NULL OR deadline_at >= ?) AND (for_node_id IS NULL OR for_node_id = ?)
+                ORDER BY priority DESC, {queue place} LIMIT x.count ",
+            $lock,
+            ")"
+        )
+    };
+}
+
+macro_rules! claim_of_all {
+    ($lock:literal) => {
+        concat!(
+            "WITH picked AS MATERIALIZED (
+                SELECT x.robot, q.id, q.priority
+                FROM {rows robot int, count int, priority int, after int} CROSS JOIN LATERAL (",
+            pick!("priority > x.priority", $lock),
+            " AS before UNION ALL ",
+            pick!("priority = x.priority AND {queue place} > x.after", $lock),
+            " AS at UNION ALL ",
+            pick!("priority < x.priority", $lock),
+            " AS behind
+                    LIMIT x.count
+                ) AS q
+            ), n AS (
+                SELECT id, ? - 1 + row_number() OVER (ORDER BY robot, priority DESC, id) AS process_id FROM picked
+            )
+            UPDATE tasks SET status = 2, process_id = n.process_id, node_id = ?, started_at = ?,
+                attempts = tasks.attempts + 1, cancel_requested = FALSE, progress_percent = NULL,
+                progress_message = NULL
+            FROM n
+            WHERE tasks.id = n.id AND tasks.status = 1
+            RETURNING tasks.id, tasks.process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
+                deaths, deadline_at, planned_at, started_at, cancel_requested, priority"
+        )
+    };
+}
+
+/// All robots' tasks in one round trip, where one node claims. Rows are not locked when they are picked, which would
+/// write each once more; whoever is second finds that they are not queued any more.
 struct ClaimOfAll;
 
 impl Statement for ClaimOfAll {
     type Row = (ClaimedColumns, SmallInt);
-    const SQL: &'static str = "
-        WITH picked AS MATERIALIZED (
-            SELECT x.robot, q.id, q.priority
-            FROM {rows robot int, count int, priority int, after int} CROSS JOIN LATERAL (
-                SELECT * FROM (SELECT id, priority FROM tasks
-                    WHERE {is queued} AND robot_id = x.robot AND priority > x.priority
-                        AND (deadline_at IS NULL OR deadline_at >= ?)
-                    ORDER BY priority DESC, {queue place} LIMIT x.count) AS before
-                UNION ALL
-                SELECT * FROM (SELECT id, priority FROM tasks
-                    WHERE {is queued} AND robot_id = x.robot AND priority = x.priority AND {queue place} > x.after
-                        AND (deadline_at IS NULL OR deadline_at >= ?)
-                    ORDER BY priority DESC, {queue place} LIMIT x.count) AS at
-                UNION ALL
-                SELECT * FROM (SELECT id, priority FROM tasks
-                    WHERE {is queued} AND robot_id = x.robot AND priority < x.priority
-                        AND (deadline_at IS NULL OR deadline_at >= ?)
-                    ORDER BY priority DESC, {queue place} LIMIT x.count) AS behind
-                LIMIT x.count
-            ) AS q
-        ), n AS (
-            SELECT id, ? - 1 + row_number() OVER (ORDER BY robot, priority DESC, id) AS process_id FROM picked
-        )
-        UPDATE tasks SET status = 2, process_id = n.process_id, node_id = ?, started_at = ?,
-            attempts = tasks.attempts + 1, cancel_requested = FALSE, progress_percent = NULL, progress_message = NULL
-        FROM n
-        WHERE tasks.id = n.id AND tasks.status = 1
-        RETURNING tasks.id, tasks.process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
-            deaths, deadline_at, planned_at, started_at, cancel_requested, priority";
+    const SQL: &'static str = claim_of_all!("");
 }
 
-/// Claims for `node`; processes are numbered from `first` on.
+/// The same beside other nodes: what one of them is about to claim is passed over, so that none comes off with nothing
+/// because all had picked the same.
+struct ClaimBesideOthers;
+
+impl Statement for ClaimBesideOthers {
+    type Row = (ClaimedColumns, SmallInt);
+    const SQL: &'static str = claim_of_all!("{skip locked}");
+}
+
+/// Claims for `node`, which may be one of several; processes are numbered from `first` on.
 pub(in crate::store) fn claim(
     conn: &mut Conn,
-    node: NodeId,
+    (node, beside_others): (NodeId, bool),
     demands: &[Demand],
     first: i64,
     now: Timestamp,
 ) -> QueryResult<Claims> {
     let (claimed, reached) = if dialect::CLAIMS_AT_ONCE {
-        of_all(conn, node, demands, first, now)?
+        of_all(conn, (node, beside_others), demands, first, now)?
     } else {
         (of_each(conn, node, demands, first, now)?, HashMap::new())
     };
@@ -148,7 +173,7 @@ fn of_each(
     let (at, mut next, mut all) = (to_micros(now), first, Vec::new());
     for demand in demands {
         let count = i64::from(demand.count);
-        let binds = [node.0, at, next, demand.robot.0, at, count].map(Bind::Int);
+        let binds = [node.0, at, next, demand.robot.0, at, node.0, count].map(Bind::Int);
         let found: Vec<ClaimedRow> = bind(ClaimOfRobot, &binds).load(conn)?;
         next += i64::try_from(found.len()).unwrap_or(i64::MAX);
         all.extend(in_order(found)?);
@@ -160,7 +185,7 @@ fn of_each(
 /// the other queues, too.
 fn of_all(
     conn: &mut Conn,
-    node: NodeId,
+    node: (NodeId, bool),
     demands: &[Demand],
     first: i64,
     now: Timestamp,
@@ -195,7 +220,7 @@ fn of_all(
 /// Claims once; answers the last of each robot, too.
 fn take(
     conn: &mut Conn,
-    node: NodeId,
+    (node, beside_others): (NodeId, bool),
     demands: &[Demand],
     first: i64,
     now: Timestamp,
@@ -216,8 +241,13 @@ fn take(
         ]);
     }
     let at = to_micros(now);
-    let binds = [at, at, at, first, node.0, at].map(Bind::Int);
-    let found: Vec<(ClaimedRow, i16)> = find(conn, ClaimOfAll, &wanted, &binds)?;
+    let me = node.0;
+    let binds = [at, me, at, me, at, me, first, me, at].map(Bind::Int);
+    let found: Vec<(ClaimedRow, i16)> = if beside_others {
+        find(conn, ClaimBesideOthers, &wanted, &binds)?
+    } else {
+        find(conn, ClaimOfAll, &wanted, &binds)?
+    };
     let last_of = |(row, priority): &(ClaimedRow, i16)| {
         let floor = Floor {
             priority: *priority,
@@ -319,63 +349,23 @@ pub(in crate::store) fn claimed_as(
     found.into_iter().map(claimed).collect()
 }
 
-struct LockHeld;
+/// Tasks of one node that were asked to stop, wherever that was.
+struct ToStop;
 
-impl Statement for LockHeld {
-    type Row = (BigInt, Nullable<BigInt>, BigInt, Nullable<BigInt>, Bool);
+impl Statement for ToStop {
+    type Row = (BigInt, BigInt);
     const SQL: &'static str = "
-        SELECT t.id, t.process_id, t.robot_id, t.started_at, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
-            ON t.id = x.task AND t.process_id = x.process
-        WHERE t.status = 2 ORDER BY t.id {for update}";
+        SELECT c.process_id, c.robot_id
+        FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
+        WHERE t.status = 2 AND t.cancel_requested AND c.node_id = ? ORDER BY c.process_id";
 }
 
-/// Task, process, robot, when it started, whether it was asked to stop.
-type Held = (i64, Option<i64>, i64, Option<i64>, bool);
-
-struct QueueAgain;
-
-impl Statement for QueueAgain {
-    type Row = ();
-    const SQL: &'static str = "
-        UPDATE tasks SET status = 1, attempts = attempts - 1, process_id = NULL, node_id = NULL, started_at = NULL,
-            progress_percent = NULL, progress_message = NULL
-        WHERE id IN (SELECT x.task FROM {rows task int})";
-}
-
-/// What giving back came to: robots whose tasks wait again, and tasks that were cancelled meanwhile.
-type Released = (Vec<RobotId>, Vec<(TaskId, RobotId)>);
-
-/// Gives back claimed tasks that never started; one that was asked to stop meanwhile is cancelled.
-pub(in crate::store) fn release(
+/// Processes in execution on `node` that were asked to stop.
+pub(in crate::store) fn to_stop(
     conn: &mut Conn,
-    claims: &[(TaskId, ProcessId)],
-) -> QueryResult<Released> {
-    let mut rows = Rows::default();
-    for (task, process) in claims {
-        rows.push([task.0.into(), process.0.into()]);
-    }
-    let (mut robots, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
-    let (mut seen, mut at) = (HashSet::new(), 0);
-    let mut processes = Vec::new();
-    let held: Vec<Held> = find(conn, LockHeld, &rows, &[])?;
-    for (id, process, robot, started, cancel) in held {
-        if !seen.insert(id) {
-            continue;
-        }
-        processes.extend(process);
-        if cancel {
-            at = at.max(started.unwrap_or_default());
-            cancelled.push((TaskId(id), RobotId(robot)));
-        } else {
-            robots.push(RobotId(robot));
-            queued.push([id.into()]);
-        }
-    }
-    run(conn, QueueAgain, &queued)?;
-    let ids: Vec<_> = cancelled.iter().map(|(id, _)| *id).collect();
-    finish(conn, &ids, TaskStatus::Cancelled, from_micros(at))?;
-    claims::settle(conn, &processes)?;
-    robots.sort_unstable();
-    robots.dedup();
-    Ok((robots, cancelled))
+    node: NodeId,
+) -> QueryResult<Vec<(ProcessId, RobotId)>> {
+    let rows: Vec<(i64, i64)> = bind(ToStop, &[Bind::Int(node.0)]).load(conn)?;
+    let of = |(process, robot)| (ProcessId(process), RobotId(robot));
+    Ok(rows.into_iter().map(of).collect())
 }

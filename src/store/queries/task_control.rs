@@ -1,5 +1,7 @@
 //! What people and clocks do to tasks: cancelling, repeating, promoting; and the queues' lengths.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, SmallInt};
 
@@ -7,7 +9,7 @@ use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, find};
 use super::task_finish::{expire, finish};
 use super::{Conn, claims, process_report};
-use crate::domain::id::{IdMap, NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
@@ -262,38 +264,42 @@ pub(in crate::store) fn depths(conn: &mut Conn) -> QueryResult<Vec<(RobotId, u32
 struct OpenOfRobots;
 
 impl Statement for OpenOfRobots {
-    type Row = (BigInt, BigInt, BigInt, BigInt);
+    type Row = (BigInt, BigInt, BigInt, BigInt, BigInt);
     const SQL: &'static str = "
         SELECT * FROM (
-            SELECT x.robot,
+            SELECT x.robot, x.node,
                 (SELECT count(*) FROM (
                     SELECT 1 FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-                    WHERE t.status = 2 AND c.robot_id = x.robot LIMIT 2) AS a) AS running,
+                    WHERE t.status = 2 AND c.robot_id = x.robot AND (x.node = 0 OR c.node_id = x.node)
+                    LIMIT 2) AS a) AS running,
                 (SELECT count(*) FROM (
-                    SELECT 1 FROM tasks WHERE {is queued} AND robot_id = x.robot LIMIT 2) AS b) AS queued,
+                    SELECT 1 FROM tasks WHERE {is queued} AND robot_id = x.robot
+                        AND (x.node = 0 OR for_node_id = x.node) LIMIT 2) AS b) AS queued,
                 (SELECT count(*) FROM (
-                    SELECT 1 FROM tasks WHERE {is retrying} AND robot_id = x.robot LIMIT 2) AS c) AS retrying
-            FROM {rows robot int}) AS counted
+                    SELECT 1 FROM tasks WHERE {is retrying} AND robot_id = x.robot
+                        AND (x.node = 0 OR for_node_id = x.node) LIMIT 2) AS c) AS retrying
+            FROM {rows robot int, node int}) AS counted
         WHERE running + queued + retrying > 0";
 }
 
-/// The open tasks of robots that have some.
+/// The open tasks of robots that have some, of all nodes or of one.
 pub(in crate::store) fn open_runs(
     conn: &mut Conn,
-    robots: &[RobotId],
-) -> QueryResult<IdMap<RobotId, OpenRuns>> {
+    asked: &[(RobotId, Option<NodeId>)],
+) -> QueryResult<HashMap<(RobotId, Option<NodeId>), OpenRuns>> {
     let mut rows = Rows::default();
-    for robot in robots {
-        rows.push([robot.0.into()]);
+    for (robot, node) in asked {
+        rows.push([robot.0.into(), node.map_or(0, |node| node.0).into()]);
     }
-    let found: Vec<(i64, i64, i64, i64)> = find(conn, OpenOfRobots, &rows, &[])?;
+    let found: Vec<(i64, i64, i64, i64, i64)> = find(conn, OpenOfRobots, &rows, &[])?;
     let upto_two = |count: i64| u32::try_from(count.clamp(0, 2)).unwrap_or(2);
-    let counted = |(robot, running, queued, retrying)| {
+    let counted = |(robot, node, running, queued, retrying)| {
         let open = OpenRuns {
             all: upto_two(running + queued + retrying),
             waiting: upto_two(queued + retrying),
         };
-        (RobotId(robot), open)
+        let node = (node != 0).then_some(NodeId(node));
+        ((RobotId(robot), node), open)
     };
     Ok(found.into_iter().map(counted).collect())
 }

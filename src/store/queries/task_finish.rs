@@ -62,6 +62,44 @@ pub(super) fn finish(
     run(conn, Remove, &rows)
 }
 
+/// Waiting tasks that no node may run any more.
+struct Stranded;
+
+impl Statement for Stranded {
+    type Row = (BigInt, BigInt);
+    const SQL: &'static str = "
+        SELECT t.id, t.robot_id FROM tasks t
+        WHERE t.for_node_id IS NOT NULL AND t.status < 2
+            AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = t.for_node_id AND n.state = 0)
+        ORDER BY t.for_node_id LIMIT ? {skip locked}";
+}
+
+struct SayStranded;
+
+impl Statement for SayStranded {
+    type Row = ();
+    const SQL: &'static str = "UPDATE tasks SET error = ? WHERE id = ?";
+}
+
+/// Cancels waiting tasks whose only node is gone, at most `limit`; answers which.
+pub(in crate::store) fn strand(
+    conn: &mut Conn,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<(TaskId, RobotId)>> {
+    const REASON: &str = "the node that it was for is gone";
+    let gone: Vec<(i64, i64)> = bind(Stranded, &[Bind::Int(i64::from(limit))]).load(conn)?;
+    for (id, _) in &gone {
+        let binds = [Bind::Text(REASON.to_owned()), Bind::Int(*id)];
+        bind(SayStranded, &binds).execute(conn)?;
+    }
+    let of = |(id, robot)| (TaskId(id), RobotId(robot));
+    let gone: Vec<_> = gone.into_iter().map(of).collect();
+    let ids: Vec<_> = gone.iter().map(|(id, _)| *id).collect();
+    finish(conn, &ids, TaskStatus::Cancelled, now)?;
+    Ok(gone)
+}
+
 /// Ends waiting tasks whose deadline passed, at most `limit`; answers which.
 pub(super) fn expire(
     conn: &mut Conn,

@@ -9,11 +9,12 @@ use diesel::sql_types::BigInt;
 use super::rows::{Cell, Rows};
 use super::statement::{Statement, find, run};
 use super::task_add::Numbered;
-use super::{Conn, task_add};
+use super::{Conn, node, task_add};
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::tick::Decision;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::node::Term;
 use crate::store::page::{Page, PageRequest};
 use crate::store::schema::ticks;
 use crate::store::task::{Registered, Start};
@@ -23,13 +24,15 @@ use crate::store::tick::{NewTick, Tick, TickFilter, decision_code, decision_of};
 struct Insert;
 
 impl Statement for Insert {
-    type Row = (BigInt, BigInt);
+    type Row = (BigInt, BigInt, BigInt);
     const SQL: &'static str = "
-        INSERT INTO ticks (robot_id, planned_at, through_at, count, decision, decided_at, node_id, task_id)
-        SELECT x.robot, x.planned, x.through, x.count, x.decision, x.now, x.node, x.task
-        FROM {rows robot int, planned int, through int, count int, decision int, now int, node int, task int} WHERE TRUE
-        ON CONFLICT (robot_id, planned_at) DO NOTHING
-        RETURNING robot_id, planned_at";
+        INSERT INTO ticks (robot_id, planned_at, through_at, count, decision, decided_at, node_id, task_id,
+            for_node_id)
+        SELECT x.robot, x.planned, x.through, x.count, x.decision, x.now, x.node, x.task, x.for_node
+        FROM {rows robot int, planned int, through int, count int, decision int, now int, node int, task int,
+            for_node int} WHERE TRUE
+        ON CONFLICT (robot_id, planned_at, for_node_id) DO NOTHING
+        RETURNING robot_id, planned_at, for_node_id";
 }
 
 /// Moves on only: a late recorder must not move a robot's ledger back.
@@ -44,25 +47,35 @@ impl Statement for MoveOn {
             AND (robots.last_tick_at IS NULL OR robots.last_tick_at < x.at)";
 }
 
+/// An instant's identity: robot, planned time, and the node it is decided for; 0 is all of them.
+type Instant = (i64, i64, i64);
+
+fn instant(tick: &NewTick) -> Instant {
+    let for_node = tick.for_node.map_or(0, |node| node.0);
+    (tick.robot.0, to_micros(tick.planned_at), for_node)
+}
+
 /// Writes decisions that are new and the runs they start; runs are numbered from `first` on.
-/// Answers how many were new.
+/// Answers how many were new; nothing where `leader` does not lead in `term` any more.
 pub(in crate::store) fn record(
     conn: &mut Conn,
-    node: NodeId,
+    leader: NodeId,
+    term: Term,
     new: &[NewTick],
     first: i64,
     now: Timestamp,
     start: Option<&Arc<Start>>,
-) -> QueryResult<(u32, Registered)> {
+) -> QueryResult<Option<(u32, Registered)>> {
+    if !node::leads(conn, leader, term)? {
+        return Ok(None);
+    }
     // The first of an instant in the batch wins, as the first in the table does.
-    let mut wanted: BTreeMap<(i64, i64), &NewTick> = BTreeMap::new();
+    let mut wanted: BTreeMap<Instant, &NewTick> = BTreeMap::new();
     for tick in new {
-        wanted
-            .entry((tick.robot.0, to_micros(tick.planned_at)))
-            .or_insert(tick);
+        wanted.entry(instant(tick)).or_insert(tick);
     }
     let mut rows = Rows::default();
-    let mut numbers: HashMap<(i64, i64), i64> = HashMap::new();
+    let mut numbers: HashMap<Instant, i64> = HashMap::new();
     for (key, tick) in &wanted {
         let task = tick
             .task
@@ -71,16 +84,17 @@ pub(in crate::store) fn record(
         if let Some(task) = task {
             numbers.insert(*key, task);
         }
-        rows.push(row(tick, task, node, now));
+        rows.push(row(tick, task, leader, now));
     }
-    let mut fresh: Vec<(i64, i64)> = find(conn, Insert, &rows, &[])?;
+    let mut fresh: Vec<Instant> = find(conn, Insert, &rows, &[])?;
     fresh.sort_unstable();
     let registered = start_runs(conn, &wanted, &numbers, &fresh, now, start)?;
     move_on(conn, &wanted)?;
-    Ok((u32::try_from(fresh.len()).unwrap_or(u32::MAX), registered))
+    let new = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
+    Ok(Some((new, registered)))
 }
 
-fn row(tick: &NewTick, task: Option<i64>, node: NodeId, now: Timestamp) -> [Cell; 8] {
+fn row(tick: &NewTick, task: Option<i64>, node: NodeId, now: Timestamp) -> [Cell; 9] {
     [
         tick.robot.0.into(),
         to_micros(tick.planned_at).into(),
@@ -90,14 +104,15 @@ fn row(tick: &NewTick, task: Option<i64>, node: NodeId, now: Timestamp) -> [Cell
         to_micros(now).into(),
         node.0.into(),
         task.into(),
+        instant(tick).2.into(),
     ]
 }
 
 fn start_runs(
     conn: &mut Conn,
-    wanted: &BTreeMap<(i64, i64), &NewTick>,
-    numbers: &HashMap<(i64, i64), i64>,
-    fresh: &[(i64, i64)],
+    wanted: &BTreeMap<Instant, &NewTick>,
+    numbers: &HashMap<Instant, i64>,
+    fresh: &[Instant],
     now: Timestamp,
     start: Option<&Arc<Start>>,
 ) -> QueryResult<Registered> {
@@ -112,9 +127,9 @@ fn start_runs(
     task_add::add(conn, &runs, start)
 }
 
-fn move_on(conn: &mut Conn, wanted: &BTreeMap<(i64, i64), &NewTick>) -> QueryResult<()> {
+fn move_on(conn: &mut Conn, wanted: &BTreeMap<Instant, &NewTick>) -> QueryResult<()> {
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
-    for ((robot, planned), tick) in wanted {
+    for ((robot, planned, _), tick) in wanted {
         let until = tick.through.map_or(*planned, to_micros);
         let latest = last.entry(*robot).or_insert(until);
         *latest = until.max(*latest);
@@ -126,7 +141,18 @@ fn move_on(conn: &mut Conn, wanted: &BTreeMap<(i64, i64), &NewTick>) -> QueryRes
     run(conn, MoveOn, &rows)
 }
 
-type Row = (i64, i64, i64, Option<i64>, i64, i16, i64, i64, Option<i64>);
+type Row = (
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+    i64,
+    i16,
+    i64,
+    i64,
+    Option<i64>,
+    i64,
+);
 
 /// A page of the report, by planned instant. The key is the last row's number: its place in the
 /// order is looked up; one that was pruned meanwhile was among the oldest, so that nothing follows.
@@ -203,7 +229,8 @@ fn list_of(
     Ok(query.load(conn)?)
 }
 
-fn tick((id, robot, planned, through, count, code, decided, node, task): Row) -> QueryResult<Tick> {
+fn tick(row: Row) -> QueryResult<Tick> {
+    let (id, robot, planned, through, count, code, decided, node, task, for_node) = row;
     let decision: Decision = decision_of(code).ok_or_else(|| {
         QueryError::Defect(format!("tick `{id}` has the unknown decision {code}"))
     })?;
@@ -216,5 +243,6 @@ fn tick((id, robot, planned, through, count, code, decided, node, task): Row) ->
         decided_at: from_micros(decided),
         node: NodeId(node),
         task: task.map(TaskId),
+        for_node: (for_node != 0).then_some(NodeId(for_node)),
     })
 }

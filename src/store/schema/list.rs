@@ -41,7 +41,8 @@ macro_rules! tables {
 tables! {
     schema: store_facts tokens robots nodes id_blocks id_marks events tasks tasks_done task_keys claims processes
         process_logs ticks audit_trail syslog_outbox mail_outbox mail_attempts alert_states expiration_notices
-        samples daily_facts watermarks operations operation_attempts sign_in_tries;
+        samples daily_facts watermarks operations operation_attempts sign_in_tries
+        leadership shares;
     inventory: vault_keys sites credential_policies devices device_connectivities credentials secret_versions
         credential_views users user_groups user_group_members certificates operation_templates;
     certificate: certificate_issuers certificate_automations certificate_bindings private_keys certificate_issues

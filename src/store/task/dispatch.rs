@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -111,17 +110,21 @@ impl Store {
 
     /// Tasks that run on `node` since a transaction whose end was not heard of: nobody else takes care of them.
     pub async fn task_unheard(&self, node: NodeId) -> StoreResult<Vec<Claimed>> {
-        let unheard = mem::take(&mut *self.dispatch().unheard());
+        let unheard = self.dispatch().unheard().clone();
         if unheard.is_empty() {
             return Ok(Vec::new());
         }
-        let sent = unheard.clone();
-        let found = read!(self, task_claim::claimed_as(node, &sent));
-        match &found {
-            Ok(claimed) => self.tell_claimed(claimed),
-            Err(_) => self.dispatch().unheard().extend(unheard),
-        }
-        found
+        let count = unheard.len();
+        let found = read!(self, task_claim::claimed_as(node, &unheard))?;
+        self.dispatch().unheard().drain(..count);
+        self.tell_claimed(&found);
+        Ok(found)
+    }
+
+    /// Whether there are transactions whose end was not heard of: what runs here may be more than is known.
+    #[must_use]
+    pub fn has_unheard(&self) -> bool {
+        !self.dispatch().unheard().is_empty()
     }
 }
 
@@ -139,7 +142,8 @@ impl Instances<'_> {
     pub(in crate::store) fn claim(&mut self, id: TaskId, task: &NewTask) -> Option<Claimed> {
         let left = self.left.get_mut(&task.robot).filter(|left| **left > 0)?;
         let at = self.start.at;
-        if task.deadline.is_some_and(|deadline| deadline < at) {
+        let elsewhere = task.for_node.is_some_and(|node| node != self.start.node);
+        if elsewhere || task.deadline.is_some_and(|deadline| deadline < at) {
             return None;
         }
         let process = self.processes.next()?;

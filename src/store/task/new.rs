@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::id::{EventId, RobotId, TaskId};
+use crate::domain::id::{EventId, NodeId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::Timestamp;
 
@@ -31,6 +31,8 @@ pub struct NewTask {
     pub event: Option<EventId>,
     /// Who ordered it (token name, `schedule`, `event`).
     pub requested_by: String,
+    /// The only node that may run it; any, if absent.
+    pub for_node: Option<NodeId>,
 }
 
 impl NewTask {

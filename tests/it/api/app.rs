@@ -18,6 +18,7 @@ use robotd::domain::access::{Role, token_hash, token_text};
 use robotd::domain::category::Category;
 use robotd::domain::robot::{FieldError, Sharding};
 use robotd::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use robotd::runtime::Terms;
 use robotd::runtime::start::{Runtime, RuntimeConfig, start};
 use robotd::store::upkeep::Retention;
 use robotd::store::{Store, StoreConfig};
@@ -158,6 +159,7 @@ impl Api {
                 events: day,
                 ticks: day,
             },
+            terms: Terms::default(),
             job_threads: 2,
         })
         .await

@@ -108,6 +108,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("node = 'a b'", "node: it must be 1 to 64"),
     ("drain_limit = '30'", "drain_limit: "),
     ("drain_limit = 'PT2H'", "drain_limit: it must lie between"),
+    ("node_timeout = 'PT2S'", "node_timeout: it must lie between"),
     (
         "job_threads = 1",
         "job_threads: it must lie between 2 and 512",

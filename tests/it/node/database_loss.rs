@@ -116,8 +116,19 @@ async fn a_database_that_is_away_for_five_seconds_costs_nothing_accepted() {
     let Some(server) = PostgresServer::start() else {
         return;
     };
-    let mut node = Node::new(ROBOTS).on_database(&server.url());
+    // Away for longer than a node may be silent: neither may take the other for dead.
+    let terms = ["--node-timeout", "PT3S"];
+    let on_server = || {
+        Node::new(ROBOTS)
+            .on_database(&server.url())
+            .with_arguments(&terms)
+    };
+    let (mut node, mut second) = (on_server(), on_server());
     node.start().await;
+    second.keys_of(&node);
+    second.start().await;
+    let nodes = living(&node).await;
+    assert_eq!(nodes.len(), 2);
     let poster = Arc::new(Poster {
         client: Client::builder()
             .timeout(Duration::from_secs(15))
@@ -138,27 +149,12 @@ async fn a_database_that_is_away_for_five_seconds_costs_nothing_accepted() {
         .await;
     tokio::time::sleep(Duration::from_millis(800)).await;
 
-    server.crash();
-    let gone = Instant::now();
-    let failing = until_health(&node, "failing", Duration::from_secs(3)).await;
-    assert!(
-        failing["reasons"][0].as_str().unwrap().contains("database"),
-        "{failing:#}"
-    );
-    while gone.elapsed() < Duration::from_secs(5) {
-        let (status, live) = health(&node, "/health/live").await;
-        assert_eq!(status, StatusCode::OK, "{live:#}");
-        assert_eq!(health(&node, "/health").await.1["status"], "failing");
-        assert_eq!(
-            health(&node, "/health/ready").await.0,
-            StatusCode::SERVICE_UNAVAILABLE
-        );
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    server.resume();
+    away_for_five_seconds(&server, [&node, &second]).await;
     let back = Instant::now();
     let back_at = SystemClock.now();
-    until_health(&node, "ok", RECOVERY_LIMIT).await;
+    for node in [&node, &second] {
+        until_health(node, "ok", RECOVERY_LIMIT).await;
+    }
     until_posts_are_taken(&node, back).await;
     poster.stop.store(true, Ordering::Relaxed);
     let mut accepted = Vec::new();
@@ -176,7 +172,47 @@ async fn a_database_that_is_away_for_five_seconds_costs_nothing_accepted() {
     all_ends_well(&node, &accepted).await;
     the_long_run_kept_its_log(&node, &long).await;
     ticks_go_on(&node, back_at).await;
+    assert_eq!(
+        living(&second).await,
+        nodes,
+        "nobody took the other for dead"
+    );
+    second.stop().await;
     node.stop().await;
+}
+
+/// The database goes away for a while, and comes back; meanwhile the nodes stay up, and say so.
+async fn away_for_five_seconds(server: &PostgresServer, nodes: [&Node; 2]) {
+    server.crash();
+    let gone = Instant::now();
+    for node in nodes {
+        let failing = until_health(node, "failing", Duration::from_secs(3)).await;
+        assert!(
+            failing["reasons"][0].as_str().unwrap().contains("database"),
+            "{failing:#}"
+        );
+    }
+    while gone.elapsed() < Duration::from_secs(5) {
+        for node in nodes {
+            let (status, live) = health(node, "/health/live").await;
+            assert_eq!(status, StatusCode::OK, "{live:#}");
+            assert_eq!(health(node, "/health").await.1["status"], "failing");
+            assert_eq!(
+                health(node, "/health/ready").await.0,
+                StatusCode::SERVICE_UNAVAILABLE
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    server.resume();
+}
+
+/// Ids of the nodes that live.
+async fn living(node: &Node) -> Vec<String> {
+    let page = node.get("/nodes").await;
+    let items = page["items"].as_array().unwrap().iter();
+    let living = items.filter(|node| node["state"] == "alive");
+    living.map(|node| node["id"].to_string()).collect()
 }
 
 async fn until_posts_are_taken(node: &Node, back: Instant) {

@@ -45,7 +45,7 @@ fn tasks_that_come_one_by_one_run_on_exactly_the_instances_there_are() {
         }
         assert_eq!(MOST.load(Ordering::SeqCst), INSTANCES);
         let robot = rig.id("custom.counted");
-        let open = rig.store.task_open_runs(vec![robot]).await.unwrap();
+        let open = rig.store.task_open_runs(vec![(robot, None)]).await.unwrap();
         assert!(open.is_empty(), "{open:?}");
     });
 }

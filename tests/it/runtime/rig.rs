@@ -97,6 +97,7 @@ pub async fn start(robots: Vec<Made>, folder: &TempDir) -> (Store, anyhow::Resul
             events: Duration::from_secs(86_400),
             ticks: Duration::from_secs(86_400),
         },
+        terms: runtime::Terms::default(),
         job_threads: 4,
     })
     .await;
@@ -128,6 +129,7 @@ impl Rig {
             planned_at: None,
             event: None,
             requested_by: "test".to_owned(),
+            for_node: None,
         };
         self.store.task_add(vec![task], now).await.unwrap()[0].id
     }

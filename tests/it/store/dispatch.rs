@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use robotd::domain::id::{NodeId, RobotId};
 use robotd::domain::task::TaskStatus;
-use robotd::store::Store;
 use robotd::store::event::{NewEvent, Wake};
 use robotd::store::signal::Signal;
 use robotd::store::task::{Claimed, NewTask, Starter};
+use robotd::store::{Store, StoreError};
 
-use super::make::{at, event, ground, open_runs, success, task};
+use super::make::{at, beat, event, ground, open_runs, success, task};
 use crate::support::database::{Database, on_both};
 
 on_both!(
@@ -19,6 +19,7 @@ on_both!(
     what_is_for_later_or_too_late_or_known_is_not_started,
     an_event_starts_what_it_wakes,
     an_instance_is_free_again_when_the_task_is_refused,
+    a_node_that_was_declared_dead_registers_nothing_to_run_there,
 );
 
 /// A node that has so many instances of each robot free, and keeps what it is handed.
@@ -208,4 +209,20 @@ async fn an_instance_is_free_again_when_the_task_is_refused(database: &Database)
     assert_eq!(store.task_unheard(id).await.unwrap(), []);
     store.task_add(vec![task(robots[0])], at(2)).await.unwrap();
     assert_eq!(node.take().len(), 1);
+}
+
+async fn a_node_that_was_declared_dead_registers_nothing_to_run_there(database: &Database) {
+    let store = &database.store;
+    let (robots, _, node) = node_with(store, 1).await;
+    let other = store.node_start("there", "0.1.0", 2, at(1)).await.unwrap();
+    let heard = store.node_beat(other, beat(20, 10)).await.unwrap();
+    assert_eq!(heard.unwrap().dead.len(), 1);
+    let tasks = vec![task(robots[0]); 2];
+    let refused = store.task_add(tasks, at(21)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    assert_eq!(database.number("SELECT count(*) FROM tasks").await, 0);
+    assert_eq!(node.take(), []);
 }

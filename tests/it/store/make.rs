@@ -6,6 +6,7 @@ use robotd::domain::id::{NodeId, RobotId};
 use robotd::domain::task::{AfterRun, ProcessOutcome, TaskStatus, Trigger};
 use robotd::domain::time::Timestamp;
 use robotd::store::Store;
+use robotd::store::node::{Beat, Term};
 use robotd::store::page::PageRequest;
 use robotd::store::task::{Claimed, Completion, NewTask};
 use serde_json::json;
@@ -25,6 +26,21 @@ pub async fn ground(store: &Store) -> (Vec<RobotId>, NodeId) {
     (robots.into_iter().map(|robot| robot.id).collect(), node)
 }
 
+/// A heartbeat at `seconds`, by which those are dead that were silent since before `silent`.
+pub fn beat(seconds: i64, silent: i64) -> Beat {
+    Beat {
+        at: at(seconds),
+        silent_since: at(silent),
+        clock_offset: 0,
+    }
+}
+
+/// The term in which `node` leads from now on; nobody else does.
+pub async fn lead(store: &Store, node: NodeId) -> Term {
+    let heard = store.node_beat(node, beat(0, 0)).await.unwrap().unwrap();
+    heard.term.expect("nobody leads yet")
+}
+
 /// A plain task.
 pub fn task(robot: RobotId) -> NewTask {
     NewTask {
@@ -39,6 +55,7 @@ pub fn task(robot: RobotId) -> NewTask {
         planned_at: None,
         event: None,
         requested_by: "tester".to_owned(),
+        for_node: None,
     }
 }
 
@@ -73,8 +90,9 @@ pub fn success(claimed: &Claimed, seconds: i64) -> Completion {
 
 /// How many tasks of a robot are open, and how many of them wait.
 pub async fn open_runs(store: &Store, robot: RobotId) -> (u32, u32) {
-    let of_robots = store.task_open_runs(vec![robot]).await.unwrap();
-    let open = of_robots.get(&robot).copied().unwrap_or_default();
+    let of_robots = store.task_open_runs(vec![(robot, None)]).await.unwrap();
+    let open = of_robots.get(&(robot, None)).copied();
+    let open = open.unwrap_or_default();
     (open.all, open.waiting)
 }
 

@@ -20,6 +20,7 @@ mod report;
 mod sample;
 mod schema;
 mod secret;
+mod share;
 mod sign_in;
 mod task;
 mod task_end;

@@ -8,7 +8,8 @@ WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 204)
 INSERT INTO process_logs SELECT 100 + i / 150, i % 150, i, 2, 'line ' || i || char(10) || char(13, 9, 127, 133, 8232, 128512) FROM n;
 INSERT INTO processes VALUES (100, 1, 1, 0, 32767, 1, 1, 2, 2, NULL, 'exit_status', '', '{}', TRUE),
     (101, 1, 1, 0, 2147483647, 1, 1, 2, 1, 5, NULL, NULL, '{"n":1}', FALSE);
-INSERT INTO ticks VALUES (5, 1, 10, NULL, 1, 1, 11, 1, NULL), (6, 2, 10, 20, 3, 2, 11, 1, 4);
+INSERT INTO ticks VALUES (5, 1, 10, NULL, 1, 1, 11, 1, NULL, 0), (6, 2, 10, 20, 3, 2, 11, 1, 4, 1);
+INSERT INTO shares VALUES (1, 1, 4), (2, 1, 0);
 -- The highest ids are gone: they must not be given out again.
 INSERT INTO syslog_outbox VALUES (900, 1, 7, 'gone', '{}', 'gone');
 DELETE FROM syslog_outbox WHERE id = 900;

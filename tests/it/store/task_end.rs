@@ -6,7 +6,7 @@ use robotd::domain::time::Timestamp;
 use robotd::store::signal::Signal;
 use robotd::store::task::{CancelEffect, Completion, NewTask};
 
-use super::make::{at, end, first, ground, open_runs, success, task};
+use super::make::{at, beat, end, first, ground, open_runs, success, task};
 use crate::support::database::{Database, on_both};
 
 on_both!(
@@ -251,15 +251,14 @@ async fn a_dead_nodes_tasks_are_offered_again(database: &Database) {
         .unwrap();
     let other = store.node_start("there", "0.1.0", 2, at(3)).await.unwrap();
     assert_eq!(store.task_orphans(10).await.unwrap(), []);
-    let beat = |node, seconds, silent| store.node_beat(node, at(seconds), at(silent));
-    assert_eq!(beat(node, 10, 5).await.unwrap(), Some(vec![other]));
+    let dead = async |node, seconds, silent| {
+        let heard = store.node_beat(node, beat(seconds, silent)).await.unwrap();
+        heard.map(|heard| heard.dead)
+    };
+    assert_eq!(dead(node, 10, 5).await, Some(vec![other]));
     let third = store.node_start("third", "0.1.0", 3, at(11)).await.unwrap();
-    assert_eq!(beat(third, 11, 11).await.unwrap(), Some(vec![node]));
-    assert_eq!(
-        beat(node, 12, 11).await.unwrap(),
-        None,
-        "a dead node stays dead"
-    );
+    assert_eq!(dead(third, 11, 11).await, Some(vec![node]));
+    assert_eq!(dead(node, 12, 11).await, None, "a dead node stays dead");
     assert_eq!(store.task_orphans(10).await.unwrap(), claimed);
     let lost = end(
         &claimed[0],

@@ -142,6 +142,9 @@ async fn queues_are_counted(database: &Database) {
         .await
         .unwrap();
     assert_eq!(open_runs(store, robots[2]).await, (1, 0));
-    let of_all = store.task_open_runs(robots.clone()).await.unwrap();
+    let of_all = store
+        .task_open_runs(robots.iter().map(|robot| (*robot, None)).collect())
+        .await
+        .unwrap();
     assert_eq!(of_all.len(), 2, "the idle one is left out: {of_all:?}");
 }

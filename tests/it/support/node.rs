@@ -57,6 +57,21 @@ impl Node {
         self
     }
 
+    /// The same with more words on its command line.
+    pub fn with_arguments(mut self, words: &[&str]) -> Self {
+        self.arguments
+            .extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// Gives it the master key and the first token of another node, as many nodes on one database need them.
+    pub fn keys_of(&self, other: &Self) {
+        fs::create_dir_all(self.data_dir()).unwrap();
+        for file in ["master.key", "admin.token"] {
+            fs::copy(other.data_dir().join(file), self.data_dir().join(file)).unwrap();
+        }
+    }
+
     /// The same with a variable in its environment.
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));

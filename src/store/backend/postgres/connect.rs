@@ -21,10 +21,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Limits of every session. A statement of the store takes milliseconds; 30 s is a report on a
 /// server under heavy load. A lock is waited for 5 s. A transaction that a stopped process left open
-/// is ended after 60 s, so that its locks do not outlive the node's lease for long. `synchronous_commit`
+/// is ended after 2 s, so that its locks do not outlive the node's lease, which is 2 s at least. `synchronous_commit`
 /// is set in case the server's default would answer before the commit is on disk.
 const SESSION: &str = "-c statement_timeout=30s -c lock_timeout=5s \
-     -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on -c jit=off";
+     -c idle_in_transaction_session_timeout=2s -c synchronous_commit=on -c jit=off";
 
 /// The key of the lock that is held while migrating: "robotd" and 1, in ASCII.
 const MIGRATION_LOCK: i64 = 0x0072_6f62_6f74_6401;

@@ -126,6 +126,8 @@ pub(in crate::store) fn push_piece<'b>(
 pub(in crate::store) const FOR_UPDATE: &str = "FOR UPDATE";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "FOR UPDATE SKIP LOCKED";
+/// Lets others read and renew a row until the commit, but not take it with one of the above.
+pub(in crate::store) const KEY_SHARE: &str = "FOR KEY SHARE";
 
 /// The task waits for a free instance. The indexes know its stage only, which a claim does not change.
 pub(in crate::store) const IS_QUEUED: &str = "stage = 1 AND status = 1";
@@ -147,6 +149,11 @@ pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = true;
 /// but the same in every robotd.
 pub(in crate::store) fn lock_audit(conn: &mut Conn) -> QueryResult<()> {
     Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520931)")?)
+}
+
+/// Keeps other exchanges of shares away until the end of the transaction. The number is any, but the same in every robotd.
+pub(in crate::store) fn lock_shares(conn: &mut Conn) -> QueryResult<()> {
+    Ok(conn.batch_execute("SELECT pg_advisory_xact_lock(8209744731520933)")?)
 }
 
 /// Keeps others that lock the same text away until the end of the transaction. The seed is any, but the same in every

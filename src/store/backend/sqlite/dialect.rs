@@ -78,6 +78,8 @@ pub(in crate::store) fn push_piece<'b>(
 pub(in crate::store) const FOR_UPDATE: &str = "";
 /// As above, passing over rows that others hold.
 pub(in crate::store) const SKIP_LOCKED: &str = "";
+/// As above, letting them renew it.
+pub(in crate::store) const KEY_SHARE: &str = "";
 
 /// The task waits for a free instance.
 pub(in crate::store) const IS_QUEUED: &str = "status = 1";
@@ -100,6 +102,15 @@ pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = false;
     reason = "the other back end has something to fail at"
 )]
 pub(in crate::store) const fn lock_audit(_conn: &mut Conn) -> QueryResult<()> {
+    Ok(())
+}
+
+/// Keeps other exchanges of shares away: needless, as above.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the other back end has something to fail at"
+)]
+pub(in crate::store) const fn lock_shares(_conn: &mut Conn) -> QueryResult<()> {
     Ok(())
 }
 
