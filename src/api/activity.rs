@@ -1,4 +1,4 @@
-//! `/stats/activity`: how many runs ended how within the last day, by robot and half hour.
+//! `/stats/activity`: how many runs ended how within the last day and how long they took, by robot and half hour.
 //!
 //! Counting reads every process of its time, so that the counts are kept: those of the half hours that may still
 //! change for some seconds, the others for some minutes. Callers who come meanwhile wait for the one who counts.
@@ -58,6 +58,18 @@ pub struct PartView {
     pub part: usize,
     /// How many ended how.
     pub outcomes: BTreeMap<&'static str, u64>,
+    /// How long they took together, ISO 8601.
+    #[serde(with = "iso_duration::serde_iso")]
+    #[schema(value_type = String)]
+    pub took: Duration,
+    /// How long the longest of them took, ISO 8601.
+    #[serde(with = "iso_duration::serde_iso")]
+    #[schema(value_type = String)]
+    pub longest: Duration,
+    /// How long one of them waited at most from when it was due, ISO 8601; attempts that others followed do not count.
+    #[serde(with = "iso_duration::serde_iso")]
+    #[schema(value_type = String)]
+    pub longest_wait: Duration,
 }
 
 /// The counts of one part, and when they were read.
@@ -129,8 +141,14 @@ async fn view(state: &ApiState, first: i64, counts: &[Activity]) -> Result<Activ
         let view = parts.entry(part).or_insert_with(|| PartView {
             part,
             outcomes: BTreeMap::new(),
+            took: Duration::ZERO,
+            longest: Duration::ZERO,
+            longest_wait: Duration::ZERO,
         });
         *view.outcomes.entry(count.outcome.as_str()).or_default() += count.count;
+        view.took = view.took.saturating_add(count.took);
+        view.longest = view.longest.max(count.longest);
+        view.longest_wait = view.longest_wait.max(count.longest_wait);
     }
     Ok(ActivityView {
         from: from_micros(first * PART_MICROS),
@@ -143,7 +161,7 @@ async fn view(state: &ApiState, first: i64, counts: &[Activity]) -> Result<Activ
     })
 }
 
-/// Runs of the last 24 hours that have ended, by robot, half hour and outcome. At most some minutes old, the last
+/// Runs of the last 24 hours that have ended and how long they took, by robot, half hour and outcome. At most some minutes old, the last
 /// hour some seconds; the newest million are counted.
 #[utoipa::path(
     get, path = "/api/v1/stats/activity", tag = "stats", operation_id = "stats_activity",

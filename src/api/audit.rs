@@ -14,32 +14,32 @@ use super::state::ApiState;
 use crate::domain::audit::AuditEntry;
 use crate::domain::time::Timestamp;
 use crate::store::audit::AuditFilter;
-use crate::store::page::Page;
+use crate::store::page::{Page, PageRequest};
 
 /// One change that somebody made.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditView {
     /// Rises from entry to entry.
-    id: String,
+    pub id: String,
     /// When.
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     /// Who: a token's name, or where the change came from.
-    actor: String,
+    pub actor: String,
     /// What was done.
-    action: String,
+    pub action: String,
     /// To what.
-    object: String,
+    pub object: String,
     /// The changed fields before.
     #[schema(value_type = Value)]
-    before: Option<Value>,
+    pub before: Option<Value>,
     /// The changed fields after.
     #[schema(value_type = Value)]
-    after: Option<Value>,
+    pub after: Option<Value>,
     /// Hash of the entry before.
-    prev_hash: String,
+    pub prev_hash: String,
     /// Hash of this entry; a changed or missing entry breaks the chain.
-    hash: String,
+    pub hash: String,
 }
 
 impl Row for AuditView {
@@ -84,15 +84,15 @@ impl From<AuditEntry> for AuditView {
 }
 
 /// Filters of the trail.
-#[derive(Debug, utoipa::IntoParams)]
+#[derive(Debug, Clone, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AuditParams {
     /// Only changes by this actor.
     #[param(value_type = Option<String>, min_length = 1, max_length = 256, nullable = false)]
-    actor: Option<String>,
+    pub actor: Option<String>,
     /// Only changes of this object.
     #[param(value_type = Option<String>, min_length = 1, max_length = 256, nullable = false)]
-    object: Option<String>,
+    pub object: Option<String>,
 }
 
 impl FromParams for AuditParams {
@@ -102,6 +102,31 @@ impl FromParams for AuditParams {
             object: params.text("object", 256),
         }
     }
+}
+
+/// What selects entries of the trail.
+pub type TrailParams = (AuditParams, SpanParams);
+
+/// A part of the audit trail.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    (only, span): &TrailParams,
+    page: PageRequest,
+) -> Result<Page<AuditView>, ApiError> {
+    let filter = AuditFilter {
+        actor: only.actor.clone(),
+        object: only.object.clone(),
+        from: span.from,
+        to: span.to,
+    };
+    let trail = state.store.audit_list(filter, page).await?;
+    Ok(Page {
+        items: trail.items.into_iter().map(AuditView::from).collect(),
+        next: trail.next,
+    })
 }
 
 /// The audit trail, newest first. CSV by `Accept: text/csv`.
@@ -117,19 +142,6 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let filter = AuditFilter {
-        actor: only.actor,
-        object: only.object,
-        from: span.from,
-        to: span.to,
-    };
-    let trail = state.store.audit_list(filter, page.request()).await?;
-    let items: Vec<AuditView> = trail.items.into_iter().map(AuditView::from).collect();
-    report(
-        &request,
-        Page {
-            items,
-            next: trail.next,
-        },
-    )
+    let only = (only, span);
+    report(&request, select(&state, &only, page.request()).await?)
 }

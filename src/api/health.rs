@@ -45,6 +45,13 @@ pub struct ProbeView {
     )
 )]
 pub(super) async fn tree(state: web::Data<ApiState>) -> HttpResponse {
+    let view = read(&state);
+    HttpResponse::build(code(view.status != HealthStatus::Failing)).json(view)
+}
+
+/// The supervisor's tree; never a wait.
+#[must_use]
+pub fn read(state: &ApiState) -> HealthView {
     let NodeHealth {
         status,
         reasons,
@@ -53,15 +60,14 @@ pub(super) async fn tree(state: web::Data<ApiState>) -> HttpResponse {
         draining,
         robots,
     } = state.handle.health();
-    let view = HealthView {
+    HealthView {
         status,
         reasons,
         control_alive,
         store_reachable,
         draining,
         robots,
-    };
-    HttpResponse::build(code(status != HealthStatus::Failing)).json(view)
+    }
 }
 
 /// Whether the process should be left alone; a `failing` one should be restarted.

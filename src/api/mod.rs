@@ -6,6 +6,7 @@
 //! The views are public: the panel shows what the API answers. Conventions are in `docs/API.md`.
 
 pub mod activity;
+pub mod alerts;
 pub mod audit;
 pub mod auth;
 pub mod body;
@@ -17,7 +18,7 @@ pub mod events;
 pub mod executions;
 pub mod health;
 pub mod imports;
-mod inventory;
+pub mod inventory;
 pub mod metrics;
 pub mod nodes;
 pub mod observe;
@@ -95,6 +96,7 @@ fn table() -> Vec<Endpoint> {
         at("/api/v1/imports/{id}/cancel").post(imports::cancel),
         at("/api/v1/ticks").get(ticks::list),
         at("/api/v1/audit").get(audit::list),
+        at("/api/v1/alerts").get(alerts::list),
         at("/api/v1/nodes").get(nodes::list),
         at("/api/v1/stats").get(stats::show),
         at("/api/v1/stats/activity").get(activity::show),

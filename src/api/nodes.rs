@@ -12,30 +12,31 @@ use super::state::ApiState;
 use crate::domain::id::NodeId;
 use crate::domain::time::Timestamp;
 use crate::store::node::{Node, NodeState};
+use crate::store::page::Page;
 
 /// One start of robotd.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NodeView {
     /// Its id; a restart takes a new one.
     #[schema(value_type = String)]
-    id: NodeId,
+    pub id: NodeId,
     /// The name, which outlives restarts.
-    name: String,
+    pub name: String,
     /// Program version.
-    version: String,
+    pub version: String,
     /// Process id on its host.
-    pid: i32,
+    pub pid: i32,
     /// When it started.
     #[schema(value_type = String, format = DateTime)]
-    started_at: Timestamp,
+    pub started_at: Timestamp,
     /// When it was last heard of.
     #[schema(value_type = String, format = DateTime)]
-    heartbeat_at: Timestamp,
+    pub heartbeat_at: Timestamp,
     /// How it stands.
-    state: NodeState,
+    pub state: NodeState,
     /// How far its machine's clock was ahead of the database's at its last heartbeat, in milliseconds; negative where it
     /// was behind.
-    clock_offset_ms: i64,
+    pub clock_offset_ms: i64,
 }
 
 impl From<Node> for NodeView {
@@ -63,6 +64,18 @@ impl From<Node> for NodeView {
     }
 }
 
+/// A part of the nodes, newest start first.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn select(state: &ApiState, part: &PageParams) -> Result<Page<NodeView>, ApiError> {
+    let part = part.slice(state.store.node_list().await?);
+    Ok(Page {
+        items: part.items.into_iter().map(NodeView::from).collect(),
+        next: part.next,
+    })
+}
+
 /// Nodes, newest start first.
 #[utoipa::path(
     get, path = "/api/v1/nodes", tag = "nodes", operation_id = "node_list",
@@ -75,10 +88,9 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<ListView<NodeView>>, ApiError> {
-    let part = page.slice(state.store.node_list().await?);
-    let next_cursor = part.next.map(|key| cursor_text(request.path(), key));
+    let part = select(&state, &page).await?;
     Ok(web::Json(ListView {
-        items: part.items.into_iter().map(NodeView::from).collect(),
-        next_cursor,
+        items: part.items,
+        next_cursor: part.next.map(|key| cursor_text(request.path(), key)),
     }))
 }

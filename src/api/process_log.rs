@@ -21,29 +21,48 @@ use crate::store::process::LogLine;
 
 /// Lines of one answer when the caller names no number; also of one piece of a download.
 const LINES_DEFAULT: u32 = 200;
-/// The most lines of one answer.
-const LINES_MAX: i64 = 500;
+/// The most lines of one answer, and of one piece of a search.
+const LINES_MAX: u32 = 500;
+/// Pieces that one search looks through: 100,000 lines. It can be gone on with.
+const SEARCH_PIECES_MAX: u32 = 200;
+/// Longest text that is searched for, in characters.
+const SEARCH_CHARS_MAX: usize = 200;
 
 /// Which lines are wanted.
-#[derive(Debug, Clone, Copy, utoipa::IntoParams)]
+#[derive(Debug, Clone, Default, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LogParams {
     /// Only lines behind this position; all when absent.
     #[param(value_type = Option<u64>, minimum = 0, nullable = false)]
-    after: i64,
+    pub after: Option<i64>,
+    /// Only lines before this position: the last ones of them. Not together with `contains`, nor for `text/plain`.
+    #[param(value_type = Option<u64>, minimum = 1, nullable = false)]
+    pub before: Option<i64>,
+    /// Only lines with this text, upper and lower case alike. `next_after` leads on, also where nothing was found in
+    /// the lines that one answer looks through. Not for `text/plain`.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, nullable = false)]
+    pub contains: Option<String>,
     /// Lines of the answer, 200 when absent. Not for `text/plain`, which has them all.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500, nullable = false)]
-    limit: u32,
+    pub limit: Option<u32>,
 }
 
 impl FromParams for LogParams {
     fn from_params(params: &mut Params<'_>) -> Self {
-        let limit = params
-            .number("limit", 1..=LINES_MAX)
-            .and_then(|limit| u32::try_from(limit).ok());
+        let limit = params.number("limit", 1..=i64::from(LINES_MAX));
+        let contains = params.text("contains", SEARCH_CHARS_MAX);
+        let before = match (params.number("before", 1..=i64::MAX), &contains) {
+            (Some(_), Some(_)) => {
+                params.refuse("before", "cannot stand beside `contains`");
+                None
+            }
+            (before, _) => before,
+        };
         Self {
-            after: params.number("after", 0..=i64::MAX).unwrap_or(0),
-            limit: limit.unwrap_or(LINES_DEFAULT),
+            after: params.number("after", 0..=i64::MAX),
+            before,
+            contains,
+            limit: limit.and_then(|limit| u32::try_from(limit).ok()),
         }
     }
 }
@@ -52,23 +71,23 @@ impl FromParams for LogParams {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LogView {
     /// The lines.
-    items: Vec<LineView>,
+    pub items: Vec<LineView>,
     /// Send it as `after` for the lines behind these; of an unfinished process there may be more later.
-    next_after: i64,
+    pub next_after: i64,
 }
 
 /// One line.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LineView {
     /// Its position, from 1. A gap is what the bound on the log cut out.
-    seq: i64,
+    pub seq: i64,
     /// When it was written.
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     /// `error`, `warn`, `info`, `debug`, `stdout` or `stderr`.
-    level: &'static str,
+    pub level: &'static str,
     /// The text.
-    text: String,
+    pub text: String,
 }
 
 /// The log of a process. The whole of it as text by `Accept: text/plain`.
@@ -87,16 +106,79 @@ pub(super) async fn read(
     if state.store.process_get(id).await?.is_none() {
         return Err(ApiError::missing("process", &id.to_string()));
     }
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((header::VARY, "Accept"));
     if prefers(request.headers(), "text/plain") {
-        answer.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
-        return Ok(answer.streaming(download(state, id, params.after)));
+        return Ok(whole(state, id, params.after.unwrap_or(0)));
     }
-    let lines = state.store.log_read(id, params.after, params.limit).await?;
-    let next_after = lines.last().map_or(params.after, |line| line.seq);
+    let lines = select(&state, id, &params).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::VARY, "Accept"))
+        .json(lines))
+}
+
+/// A part of a log; a process that nobody knows has no lines.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    id: ProcessId,
+    params: &LogParams,
+) -> Result<LogView, ApiError> {
+    let after = params.after.unwrap_or(0);
+    let limit = params.limit.unwrap_or(LINES_DEFAULT);
+    if let Some(text) = &params.contains {
+        return search(state, id, after, text, limit).await;
+    }
+    let lines = match params.before {
+        Some(before) => state.store.log_read_back(id, after, before, limit).await?,
+        None => state.store.log_read(id, after, limit).await?,
+    };
+    let next_after = lines.last().map_or(after, |line| line.seq);
     let items = lines.into_iter().map(LineView::from).collect();
-    Ok(answer.json(LogView { items, next_after }))
+    Ok(LogView { items, next_after })
+}
+
+/// Looks through a log piece by piece, for at most `limit` lines and through a bounded number of pieces.
+async fn search(
+    state: &ApiState,
+    id: ProcessId,
+    after: i64,
+    text: &str,
+    limit: u32,
+) -> Result<LogView, ApiError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let wanted = text.to_lowercase();
+    let mut found = LogView {
+        items: Vec::new(),
+        next_after: after,
+    };
+    for _ in 0..SEARCH_PIECES_MAX {
+        let piece = state
+            .store
+            .log_read(id, found.next_after, LINES_MAX)
+            .await?;
+        if piece.is_empty() {
+            break;
+        }
+        for line in piece {
+            found.next_after = line.seq;
+            if line.text.to_lowercase().contains(&wanted) {
+                found.items.push(line.into());
+            }
+            if found.items.len() >= limit {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// All lines behind `after` as text, read piece by piece while they are sent.
+pub fn whole(state: web::Data<ApiState>, id: ProcessId, after: i64) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::VARY, "Accept"))
+        .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
+        .streaming(download(state, id, after))
 }
 
 impl From<LogLine> for LineView {
@@ -110,7 +192,7 @@ impl From<LogLine> for LineView {
     }
 }
 
-/// The lines behind `after`, piece by piece, so that a long log is never in memory as a whole.
+/// The lines behind `after`, so that a long log is never in memory as a whole.
 fn download(
     state: web::Data<ApiState>,
     id: ProcessId,

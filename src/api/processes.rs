@@ -12,22 +12,22 @@ use super::query::{FromParams, Params, Query, RobotParams, Selected, SpanParams}
 use super::state::ApiState;
 use crate::domain::id::{NodeId, ProcessId, TaskId};
 use crate::domain::task::ProcessOutcome;
-use crate::store::page::Page;
+use crate::store::page::{Page, PageRequest};
 use crate::store::process::{Process, ProcessFilter};
 
 /// Filters of the report.
-#[derive(Debug, utoipa::IntoParams)]
+#[derive(Debug, Clone, Copy, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ProcessParams {
     /// Only processes that ended so, or `running`.
     #[param(value_type = Option<ProcessOutcome>, nullable = false)]
-    outcome: Option<ProcessOutcome>,
+    pub outcome: Option<ProcessOutcome>,
     /// Only processes of this node, by id.
     #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$", nullable = false)]
-    node: Option<NodeId>,
+    pub node: Option<NodeId>,
     /// Only attempts of this task.
     #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,18}$", nullable = false)]
-    task: Option<TaskId>,
+    pub task: Option<TaskId>,
 }
 
 impl FromParams for ProcessParams {
@@ -38,6 +38,34 @@ impl FromParams for ProcessParams {
             task: params.id("task"),
         }
     }
+}
+
+/// What selects processes.
+pub type ProcessesParams = (RobotParams, ProcessParams, SpanParams);
+
+/// A part of the report **Process**.
+///
+/// # Errors
+/// An unknown robot, a database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    (robots, only, span): &ProcessesParams,
+    page: PageRequest,
+) -> Result<Page<ProcessView>, ApiError> {
+    let robots = match robots.select(state).await? {
+        Selected::All => Vec::new(),
+        Selected::Some(robots) => robots,
+        Selected::Nothing => return Ok(Page::default()),
+    };
+    let filter = ProcessFilter {
+        robots,
+        outcome: only.outcome,
+        node: only.node,
+        task: only.task,
+        from: span.from,
+        to: span.to,
+    };
+    views(state, state.store.process_list(filter, page).await?).await
 }
 
 /// The report **Process**, newest first. CSV by `Accept: text/csv`.
@@ -53,21 +81,8 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let robots = match robots.select(&state).await? {
-        Selected::All => Vec::new(),
-        Selected::Some(robots) => robots,
-        Selected::Nothing => return report::<ProcessView>(&request, Page::default()),
-    };
-    let filter = ProcessFilter {
-        robots,
-        outcome: only.outcome,
-        node: only.node,
-        task: only.task,
-        from: span.from,
-        to: span.to,
-    };
-    let page = state.store.process_list(filter, page.request()).await?;
-    report(&request, views(&state, page).await?)
+    let only = (robots, only, span);
+    report(&request, select(&state, &only, page.request()).await?)
 }
 
 /// Processes with their robots' names.
@@ -89,8 +104,11 @@ pub(super) async fn views(
     })
 }
 
-/// One process with its robot's name.
-pub(super) async fn one(state: &ApiState, id: ProcessId) -> Result<ProcessView, ApiError> {
+/// One process, running or ended.
+///
+/// # Errors
+/// There is none of this id; a database that does not answer.
+pub async fn one(state: &ApiState, id: ProcessId) -> Result<ProcessView, ApiError> {
     let process = state.store.process_get(id).await?;
     let process = process.ok_or_else(|| ApiError::missing("process", &id.to_string()))?;
     let names = state.names([process.robot]).await?;

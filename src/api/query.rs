@@ -66,7 +66,8 @@ impl<'a> Params<'a> {
         }
     }
 
-    fn refuse(&mut self, field: &str, detail: impl Into<String>) {
+    /// Records that a parameter is not acceptable.
+    pub(super) fn refuse(&mut self, field: &str, detail: impl Into<String>) {
         let field: String = field.chars().take(80).collect();
         self.errors.push(FieldError::new(field, detail));
     }

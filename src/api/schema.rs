@@ -21,6 +21,16 @@ pub struct ScheduleSchema {
     timezone: Option<String>,
 }
 
+/// How bad a finding is.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertLevelSchema {
+    /// Somebody should look.
+    Warning,
+    /// Somebody must act.
+    Critical,
+}
+
 /// When a robot may run.
 #[derive(ToSchema)]
 #[schema(example = json!({"start": "22:00", "end": "06:00", "days": ["mon", "tue"], "timezone": "America/Sao_Paulo", "at_close": "finish"}))]

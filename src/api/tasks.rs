@@ -145,7 +145,7 @@ pub(super) async fn batch(
 }
 
 /// Filter by status.
-#[derive(Debug, utoipa::IntoParams)]
+#[derive(Debug, Clone, Copy, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StatusParam {
     /// Only tasks that stand so.

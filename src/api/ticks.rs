@@ -14,37 +14,37 @@ use super::state::{ApiState, RobotNames};
 use crate::domain::id::{NodeId, TaskId};
 use crate::domain::tick::Decision;
 use crate::domain::time::Timestamp;
-use crate::store::page::Page;
+use crate::store::page::{Page, PageRequest};
 use crate::store::tick::{Tick, TickFilter};
 
 /// A decided instant, or several in a row that were decided alike.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TickView {
     /// Whose.
-    robot: String,
+    pub robot: String,
     /// The planned instant, or the first of them.
     #[schema(value_type = String, format = DateTime)]
-    planned_at: Timestamp,
+    pub planned_at: Timestamp,
     /// The last instant, where there are several.
     #[schema(value_type = Option<String>, format = DateTime)]
-    through: Option<Timestamp>,
+    pub through: Option<Timestamp>,
     /// How many instants.
-    count: i64,
+    pub count: i64,
     /// What became of them.
     #[schema(value_type = schema::DecisionSchema)]
-    decision: Decision,
+    pub decision: Decision,
     /// When that was decided.
     #[schema(value_type = String, format = DateTime)]
-    decided_at: Timestamp,
+    pub decided_at: Timestamp,
     /// By which node.
     #[schema(value_type = String)]
-    node: NodeId,
+    pub node: NodeId,
     /// The run it started.
     #[schema(value_type = Option<String>)]
-    task: Option<TaskId>,
+    pub task: Option<TaskId>,
     /// The node it was decided for, where the robot runs on each node by itself.
     #[schema(value_type = Option<String>)]
-    for_node: Option<NodeId>,
+    pub for_node: Option<NodeId>,
 }
 
 impl Row for TickView {
@@ -78,12 +78,12 @@ impl TickView {
 }
 
 /// Filter by decision.
-#[derive(Debug, utoipa::IntoParams)]
+#[derive(Debug, Clone, Copy, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DecisionParam {
     /// Only instants that were decided so.
     #[param(value_type = Option<schema::DecisionSchema>, nullable = false)]
-    decision: Option<Decision>,
+    pub decision: Option<Decision>,
 }
 
 impl FromParams for DecisionParam {
@@ -96,6 +96,40 @@ impl FromParams for DecisionParam {
             }),
         }
     }
+}
+
+/// What selects ticks.
+pub type TickParams = (RobotParams, DecisionParam, SpanParams);
+
+/// A part of the report **Ticks**.
+///
+/// # Errors
+/// An unknown robot, a database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    (robots, only, span): &TickParams,
+    page: PageRequest,
+) -> Result<Page<TickView>, ApiError> {
+    let robots = match robots.select(state).await? {
+        Selected::All => Vec::new(),
+        Selected::Some(robots) => robots,
+        Selected::Nothing => return Ok(Page::default()),
+    };
+    let filter = TickFilter {
+        robots,
+        decision: only.decision,
+        from: span.from,
+        to: span.to,
+    };
+    let ticks = state.store.tick_list(filter, page).await?;
+    let names = state
+        .names(ticks.items.iter().map(|tick| tick.robot))
+        .await?;
+    let items = ticks.items.iter().map(|tick| TickView::of(tick, &names));
+    Ok(Page {
+        items: items.collect(),
+        next: ticks.next,
+    })
 }
 
 /// Decided instants, the latest first. CSV by `Accept: text/csv`.
@@ -111,39 +145,6 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let robots = match robots.select(&state).await? {
-        Selected::All => Vec::new(),
-        Selected::Some(robots) => robots,
-        Selected::Nothing => {
-            return report::<TickView>(
-                &request,
-                Page {
-                    items: Vec::new(),
-                    next: None,
-                },
-            );
-        }
-    };
-    let filter = TickFilter {
-        robots,
-        decision: only.decision,
-        from: span.from,
-        to: span.to,
-    };
-    let ticks = state.store.tick_list(filter, page.request()).await?;
-    let names = state
-        .names(ticks.items.iter().map(|tick| tick.robot))
-        .await?;
-    let items = ticks
-        .items
-        .iter()
-        .map(|tick| TickView::of(tick, &names))
-        .collect();
-    report(
-        &request,
-        Page {
-            items,
-            next: ticks.next,
-        },
-    )
+    let only = (robots, only, span);
+    report(&request, select(&state, &only, page.request()).await?)
 }

@@ -26,6 +26,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("main.js", JS, include_str!("assets/main.js")),
     ("form.js", JS, include_str!("assets/form.js")),
     ("live.js", JS, include_str!("assets/live.js")),
+    ("log.js", JS, include_str!("assets/log.js")),
     ("morph.js", JS, include_str!("assets/morph.js")),
     ("time.js", JS, include_str!("assets/time.js")),
 ];

@@ -4,27 +4,29 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::form::Posted;
-use super::list::{Address, Filters, csv_file, robot_names};
+use super::list::{List, Report};
 use super::moment::{Age, At};
-use super::shell::{Place, Shell, Visit, answer, see_and_tell};
+use super::plain;
+use super::shell::{Place, Shell, see_and_tell};
 use super::{text as t, words};
 use crate::api::executions::{self, ExecutionParams};
-use crate::api::paging::PageParams;
 use crate::api::path::PathId;
-use crate::api::process_view::ProcessView;
-use crate::api::{ApiError, ApiState, Operator, Viewer};
+use crate::api::process_view::{ProcessView, ProgressView};
+use crate::api::{ApiError, ApiState, Operator};
 use crate::domain::category::Category;
 use crate::domain::id::ProcessId;
 use crate::domain::time::Timestamp;
+use crate::store::page::{Page, PageRequest};
+
+/// The report.
+pub(super) struct Executions;
 
 #[derive(Template)]
 #[template(path = "executions.html")]
-struct ExecutionsPage {
+pub(super) struct ExecutionsPage {
     shell: Shell,
-    address: Address,
-    robots: Vec<String>,
+    list: List,
     rows: Vec<Row>,
-    older: Option<String>,
 }
 
 /// An execution as a row.
@@ -37,15 +39,29 @@ struct Row {
     node: String,
     started: At,
     age: Age,
-    progress: Option<(i16, String)>,
+    progress: Option<Progress>,
     stopping: bool,
+}
+
+/// How far a run has got, for `progress.html`.
+pub(super) struct Progress {
+    pub(super) percent: i16,
+    pub(super) message: String,
+}
+
+impl Progress {
+    pub(super) fn of(progress: &ProgressView) -> Self {
+        Self {
+            percent: progress.percent,
+            message: plain::visible(&progress.message),
+        }
+    }
 }
 
 impl Row {
     fn of(process: ProcessView, now: Timestamp) -> Self {
         Self {
             id: process.id.to_string(),
-            robot: process.robot,
             task: process.task.to_string(),
             trigger: words::trigger(process.trigger),
             attempt: process.attempt,
@@ -55,57 +71,50 @@ impl Row {
                 of: process.started_at,
                 now,
             },
-            progress: process
-                .progress
-                .map(|progress| (progress.percent, progress.message)),
+            progress: process.progress.as_ref().map(Progress::of),
             stopping: process.cancel_requested,
+            robot: process.robot,
         }
     }
 }
 
-/// Shows what runs.
-pub(super) async fn page(
-    Viewer(caller): Viewer,
-    visit: Visit,
-    filters: Filters<(PageParams, ExecutionParams)>,
-    state: web::Data<ApiState>,
-) -> Result<HttpResponse, ApiError> {
-    let (part, only) = filters.only;
-    let page = executions::select(&state, &only, part.request()).await?;
-    let now = state.now();
-    answer(&ExecutionsPage {
-        shell: visit.shell(Some(&caller), Place::Executions, t::EXECUTIONS, "process"),
-        older: filters.address.older(page.next),
-        robots: robot_names(&state, &filters.address),
-        address: filters.address,
-        rows: page
-            .items
-            .into_iter()
-            .map(|process| Row::of(process, now))
-            .collect(),
-    })
-}
+impl Report for Executions {
+    const PLACE: Place = Place::Executions;
+    const TOPICS: &'static str = "process";
+    const SUB: &'static str = t::EXECUTIONS_SUB;
+    const EMPTY: &'static str = t::NO_EXECUTIONS;
+    type Only = ExecutionParams;
+    type View = ProcessView;
+    type Page = ExecutionsPage;
 
-/// All of it as CSV.
-pub(super) async fn table(
-    _: Viewer,
-    filters: Filters<ExecutionParams>,
-    state: web::Data<ApiState>,
-) -> HttpResponse {
-    let (state, only) = (state.into_inner(), std::rc::Rc::new(filters.only));
-    csv_file("executions", move |part| {
-        let (state, only) = (std::sync::Arc::clone(&state), std::rc::Rc::clone(&only));
-        Box::pin(async move { executions::select(&state, &only, part).await })
-    })
+    async fn select(
+        state: &ApiState,
+        only: &ExecutionParams,
+        part: PageRequest,
+    ) -> Result<Page<ProcessView>, ApiError> {
+        executions::select(state, only, part).await
+    }
+
+    fn page(shell: Shell, list: List, views: Vec<ProcessView>, now: Timestamp) -> ExecutionsPage {
+        ExecutionsPage {
+            shell,
+            list,
+            rows: views
+                .into_iter()
+                .map(|process| Row::of(process, now))
+                .collect(),
+        }
+    }
 }
 
 /// Asks an execution to stop.
 pub(super) async fn cancel(
     _: Operator,
     PathId(id): PathId<ProcessId>,
-    _: Posted,
+    Posted(fields): Posted,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     executions::cancel_execution(&state, id).await?;
-    Ok(see_and_tell("/executions", "stopping", &id.to_string()))
+    let back = fields.back(Place::Executions.address());
+    Ok(see_and_tell(back, "stopping", &id.to_string()))
 }

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 
 use super::Panel;
 use super::session::Session;
+use super::shell::own_address;
 use crate::api::{ApiError, Code};
 
 /// The field that proves where the form comes from.
@@ -42,6 +43,12 @@ impl Fields {
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(known, _)| known == name);
         named.map(|(_, value)| value.as_str())
+    }
+
+    /// The page that the form stands on, where it says so and is ours; else `otherwise`.
+    pub(super) fn back<'a>(&'a self, otherwise: &'a str) -> &'a str {
+        let back = self.text("back");
+        if own_address(back) { back } else { otherwise }
     }
 
     /// Names and values, to be sent once more; without what proves where they come from.

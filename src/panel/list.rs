@@ -1,17 +1,22 @@
-//! What reports have in common: filters in the address, the way to older rows, and all rows as CSV.
+//! What reports have in common: filters in the address, the way to older rows, and all rows as CSV. A [`Report`] is what
+//! one has of its own; [`page`] and [`table`] answer any of them.
 
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, ContentDisposition, DispositionParam, DispositionType};
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use askama::Template;
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 
+use super::shell::{Place, Shell, Visit, answer};
+use super::when;
 use crate::api::csv::{self, Row};
+use crate::api::paging::PageParams;
 use crate::api::query::{FromParams, Query};
-use crate::api::{ApiError, ApiState, paging};
+use crate::api::{ApiError, ApiState, Viewer, paging};
+use crate::domain::time::Timestamp;
 use crate::store::page::{PAGE_ROWS_MAX, Page, PageRequest};
 
 /// The most parts of one CSV: two million rows, which no spreadsheet opens.
@@ -74,6 +79,16 @@ impl Address {
         found.map_or("", |(_, value)| value.as_str())
     }
 
+    /// An instant that is filtered by, as a field for date and time shows it.
+    pub(super) fn instant(&self, name: &str) -> String {
+        when::field(self.value(name))
+    }
+
+    /// The path alone.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether it is not the first part of the list.
     pub(super) const fn is_further(&self) -> bool {
         self.further
@@ -113,8 +128,66 @@ impl Address {
     }
 }
 
+/// What a report is made of.
+pub(super) trait Report: 'static {
+    /// Its place in the panel, which names its address.
+    const PLACE: Place;
+    /// The changes after which it is read again.
+    const TOPICS: &'static str;
+    /// What stands below its heading.
+    const SUB: &'static str;
+    /// What is said where there are no rows.
+    const EMPTY: &'static str;
+    /// Its filters, without the place in the list.
+    type Only: FromParams + 'static;
+    /// What the API answers of a row.
+    type View: Row + 'static;
+    /// The page: a template that extends `report.html`.
+    type Page: Template;
+
+    /// A part of it.
+    async fn select(
+        state: &ApiState,
+        only: &Self::Only,
+        part: PageRequest,
+    ) -> Result<Page<Self::View>, ApiError>;
+
+    /// The page with these rows.
+    fn page(shell: Shell, list: List, views: Vec<Self::View>, now: Timestamp) -> Self::Page;
+}
+
+/// What all reports show beside their rows; `report.html` knows it as `list`.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) sub: &'static str,
+    pub(super) empty: &'static str,
+    pub(super) address: Address,
+    pub(super) robots: Vec<String>,
+    pub(super) older: Option<String>,
+}
+
+/// Shows a part of a report.
+pub(super) async fn page<R: Report>(
+    Viewer(caller): Viewer,
+    visit: Visit,
+    filters: Filters<(PageParams, R::Only)>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let (part, only) = filters.only;
+    let found = R::select(&state, &only, part.request()).await?;
+    let list = List {
+        sub: R::SUB,
+        empty: R::EMPTY,
+        older: filters.address.older(found.next),
+        robots: robot_names(&state, &filters.address),
+        address: filters.address,
+    };
+    let shell = visit.shell(Some(&caller), R::PLACE, R::PLACE.name(), R::TOPICS);
+    answer(&R::page(shell, list, found.items, state.now()))
+}
+
 /// The names of all robots, for a filter; that of a robot which is no longer declared too, where it is filtered by.
-pub(super) fn robot_names(state: &ApiState, address: &Address) -> Vec<String> {
+fn robot_names(state: &ApiState, address: &Address) -> Vec<String> {
     let all = state.registry().all();
     let mut names: Vec<_> = all.iter().map(|robot| robot.name().to_owned()).collect();
     let chosen = address.value("robot").to_owned();
@@ -128,25 +201,23 @@ pub(super) fn robot_names(state: &ApiState, address: &Address) -> Vec<String> {
 /// All rows of a report as a CSV file, read part by part while it is sent.
 ///
 /// A database that fails in the middle breaks the transfer off: the browser says so, and no file looks whole that is not.
-pub(super) fn csv_file<T, F>(name: &str, part: F) -> HttpResponse
-where
-    T: Row + 'static,
-    F: Fn(PageRequest) -> LocalBoxFuture<'static, Result<Page<T>, ApiError>> + 'static,
-{
-    let file = ContentDisposition {
-        disposition: DispositionType::Attachment,
-        parameters: vec![DispositionParam::Filename(format!("{name}.csv"))],
-    };
-    let first = Next::Head;
-    let pieces = stream::unfold((first, part), |(next, part)| async move {
+pub(super) async fn table<R: Report>(
+    _: Viewer,
+    filters: Filters<R::Only>,
+    state: web::Data<ApiState>,
+) -> HttpResponse {
+    let name = R::PLACE.address().trim_start_matches('/');
+    let only = filters.only;
+    let first = (Next::Head, state, only);
+    let pieces = stream::unfold(first, |(next, state, only)| async move {
         let (piece, next) = match next {
-            Next::Head => (csv::head::<T>(), Next::Part(None, 0)),
+            Next::Head => (csv::head::<R::View>(), Next::Part(None, 0)),
             Next::Part(after, read) => {
                 let request = PageRequest {
                     limit: PAGE_ROWS_MAX,
                     after,
                 };
-                match part(request).await {
+                match R::select(&state, &only, request).await {
                     Ok(page) => {
                         let more = page.next.filter(|_| read + 1 < CSV_PARTS_MAX);
                         let next = more.map_or(Next::End, |key| Next::Part(Some(key), read + 1));
@@ -157,12 +228,20 @@ where
             }
             Next::End => return None,
         };
-        Some((piece.map(Bytes::from), (next, part)))
+        Some((piece.map(Bytes::from), (next, state, only)))
     });
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, csv::CSV))
-        .insert_header(file)
+        .insert_header(attachment(&format!("{name}.csv")))
         .streaming(pieces)
+}
+
+/// Has the browser keep an answer as a file of this name.
+pub(super) fn attachment(name: &str) -> ContentDisposition {
+    ContentDisposition {
+        disposition: DispositionType::Attachment,
+        parameters: vec![DispositionParam::Filename(name.to_owned())],
+    }
 }
 
 /// The next piece of a CSV file.

@@ -7,33 +7,49 @@
 //!
 //! A new page: a file here with its view struct and handler, `templates/NAME.html` that extends `layout.html` and has what
 //! may change in elements with an id and `data-live` (rows in `data-rows` with a `data-key` each), a line in `table()`, a
-//! place in `shell::PLACES` with the topics that it is read again for, and a test in `tests/it/panel/`. A report takes
-//! filters, paging and CSV from `list`.
+//! place in `shell::PLACES` with the topics that it is read again for, and a test in `tests/it/panel/`. A report is a
+//! `list::Report`, with a template that extends `report.html`.
 //!
 //! The panel owns no state: a session is a signed cookie (`session`), everything else is read anew. Why it is so:
 //! `docs/decisions/0010-panel.md`.
 
 mod assets;
+mod audit;
 mod executions;
 mod form;
 mod guard;
+mod inventory;
+mod lengths;
 mod list;
+mod log;
 mod moment;
+mod overview;
+mod plain;
 mod problem;
+mod process;
+mod processes;
 mod robots;
 mod schedule;
 mod session;
 mod shell;
 mod sign_in;
 mod spark;
+mod task;
 mod tasks;
 mod text;
+mod ticks;
+mod when;
 mod words;
 
 use actix_web::http::header;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use self::audit::Audit;
+use self::executions::Executions;
+use self::processes::Processes;
+use self::tasks::Tasks;
+use self::ticks::Ticks;
 use crate::api;
 use crate::api::table::{Endpoint, at};
 use crate::api::{ApiError, csv, observe, stream};
@@ -61,7 +77,7 @@ impl Panel {
 /// Every path of the panel with its methods.
 fn table() -> Vec<Endpoint> {
     vec![
-        at("/").get(home),
+        at("/").get(overview::page),
         at("/sign-in").get(sign_in::page).post(sign_in::enter),
         at("/sign-out").post(sign_in::leave),
         at("/live").get(stream::digest),
@@ -76,11 +92,25 @@ fn table() -> Vec<Endpoint> {
         at("/robots/{name}/preview").post(robots::preview::show),
         at("/robots/{name}/reset").post(robots::change::reset),
         at("/robots/{name}/run").post(robots::one::run),
-        at("/executions").get(executions::page),
-        at("/executions.csv").get(executions::table),
+        at("/executions").get(list::page::<Executions>),
+        at("/executions.csv").get(list::table::<Executions>),
         at("/executions/{id}/cancel").post(executions::cancel),
-        at("/tasks").get(tasks::page),
-        at("/tasks.csv").get(tasks::table),
+        at("/processes").get(list::page::<Processes>),
+        at("/processes.csv").get(list::table::<Processes>),
+        at("/processes/{id}").get(process::page),
+        at("/processes/{id}/log").get(log::lines),
+        at("/processes/{id}/log.txt").get(log::file),
+        at("/ticks").get(list::page::<Ticks>),
+        at("/ticks.csv").get(list::table::<Ticks>),
+        at("/audit").get(list::page::<Audit>),
+        at("/audit.csv").get(list::table::<Audit>),
+        at("/inventory").get(inventory::home),
+        at("/inventory/{noun}").get(inventory::list),
+        at("/inventory/{noun}/{id}").get(inventory::one),
+        at("/inventory/credentials/{id}/secret").post(inventory::secret),
+        at("/tasks").get(list::page::<Tasks>),
+        at("/tasks.csv").get(list::table::<Tasks>),
+        at("/tasks/{id}").get(task::page),
         at("/tasks/{id}/cancel").post(tasks::cancel),
         at("/tasks/{id}/retry").post(tasks::retry),
     ]
@@ -99,11 +129,6 @@ pub fn configure(config: &mut web::ServiceConfig, panel: Panel) {
                 .wrap(Compress::default()),
         );
     }
-}
-
-/// The first page.
-async fn home() -> HttpResponse {
-    see("/robots")
 }
 
 /// Sends the browser to another page, with GET.

@@ -93,6 +93,20 @@ pub(super) fn length(length: Duration) -> String {
     parts.join(" ")
 }
 
+/// How long something took, as exact as it matters: `12 ms`, `1.2 s`, `3 min 20 s`.
+pub(super) fn took(length: Duration) -> String {
+    let (millis, seconds) = (length.as_millis(), length.as_secs());
+    match seconds {
+        0 if millis == 0 => "under 1 ms".to_owned(),
+        0 => format!("{millis} ms"),
+        1..10 => format!("{seconds}.{} s", millis / 100 % 10),
+        10..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
 /// Reads what [`length`] writes, and ISO 8601.
 pub(super) fn parse_length(text: &str) -> Result<Duration, String> {
     let unreadable = || "write it as `5 min`, `1 h 30 min` or `PT5M`".to_owned();
@@ -155,6 +169,21 @@ mod tests {
             At(DateTime::UNIX_EPOCH).to_string(),
             "<time data-at datetime=\"1970-01-01T00:00:00Z\" title=\"1970-01-01 00:00:00 UTC\">1 Jan 00:00:00 UTC</time>"
         );
+    }
+
+    #[test]
+    fn what_something_took_is_as_exact_as_it_matters() {
+        for (millis, text) in [
+            (0, "under 1 ms"),
+            (999, "999 ms"),
+            (1_999, "1.9 s"),
+            (59_999, "59 s"),
+            (200_000, "3 min 20 s"),
+            (7_260_000, "2 h 1 min"),
+            (90_000_000, "1 d 1 h"),
+        ] {
+            assert_eq!(took(Duration::from_millis(millis)), text);
+        }
     }
 
     proptest! {

@@ -26,18 +26,59 @@ const ADDRESS_CHARS_MAX: usize = 1_000;
 /// A place in the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
+    Overview,
     Robots,
     Executions,
     Tasks,
+    Processes,
+    Ticks,
+    Audit,
+    Inventory,
     Nowhere,
 }
 
 /// The navigation, in its order.
-const PLACES: [(Place, &str, &str); 3] = [
-    (Place::Robots, "/robots", text::ROBOTS),
-    (Place::Executions, "/executions", text::EXECUTIONS),
-    (Place::Tasks, "/tasks", text::TASKS),
+const PLACES: [Place; 8] = [
+    Place::Overview,
+    Place::Robots,
+    Place::Executions,
+    Place::Tasks,
+    Place::Processes,
+    Place::Ticks,
+    Place::Audit,
+    Place::Inventory,
 ];
+
+impl Place {
+    /// Where it is.
+    pub(super) const fn address(self) -> &'static str {
+        match self {
+            Self::Robots => "/robots",
+            Self::Executions => "/executions",
+            Self::Tasks => "/tasks",
+            Self::Processes => "/processes",
+            Self::Ticks => "/ticks",
+            Self::Audit => "/audit",
+            Self::Inventory => "/inventory",
+            Self::Overview | Self::Nowhere => "/",
+        }
+    }
+
+    /// What it is called.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Overview => text::OVERVIEW,
+            Self::Robots => text::ROBOTS,
+            Self::Executions => text::EXECUTIONS,
+            Self::Tasks => text::TASKS,
+            Self::Processes => text::PROCESSES,
+            Self::Ticks => text::TICKS,
+            Self::Audit => text::AUDIT,
+            Self::Inventory => text::INVENTORY,
+            Self::Nowhere => text::PRODUCT,
+        }
+    }
+}
 
 /// A request for a page, as far as its frame is concerned.
 #[derive(Debug)]
@@ -124,8 +165,8 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// Places, addresses and names of the navigation; empty for who is not signed in.
-    pub(super) fn places(&self) -> &'static [(Place, &'static str, &'static str)] {
+    /// The places of the navigation; empty for who is not signed in.
+    pub(super) fn places(&self) -> &'static [Place] {
         if self.role.is_some() { &PLACES } else { &[] }
     }
 

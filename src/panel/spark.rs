@@ -3,11 +3,14 @@
 use std::fmt;
 
 use askama::filters::HtmlSafe;
+use chrono::TimeDelta;
 
+use super::moment::At;
 use super::text as t;
 use super::words::count;
 use crate::api::activity::{ActivityView, PARTS, PartView};
 use crate::domain::task::ProcessOutcome;
+use crate::domain::time::Timestamp;
 
 /// Outcomes that somebody should look at.
 const WRONG: [ProcessOutcome; 5] = [
@@ -18,6 +21,21 @@ const WRONG: [ProcessOutcome; 5] = [
     ProcessOutcome::Lost,
 ];
 
+/// Marks below a chart, from a day ago to now.
+const MARKS: i32 = 4;
+
+/// Whether somebody should look at a run that ended so.
+pub(super) fn is_wrong(outcome: ProcessOutcome) -> bool {
+    WRONG.contains(&outcome)
+}
+
+/// The instants below a chart.
+pub(super) fn marks(now: Timestamp) -> Vec<At> {
+    (0..=MARKS)
+        .map(|mark| At(now - TimeDelta::hours(i64::from(24 - mark * 24 / MARKS))))
+        .collect()
+}
+
 /// How many runs of each part of the day went well and wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Day {
@@ -27,11 +45,22 @@ pub(super) struct Day {
 impl Day {
     /// The day of one robot.
     pub(super) fn of(activity: &ActivityView, robot: &str) -> Self {
-        let parts = activity.robots.get(robot).map_or(&[][..], Vec::as_slice);
-        Self::from_parts(parts)
+        Self::from_parts(activity.robots.get(robot).into_iter().flatten())
     }
 
-    fn from_parts(parts: &[PartView]) -> Self {
+    /// The day of all robots together.
+    pub(super) fn of_all(activity: &ActivityView) -> Self {
+        Self::from_parts(activity.robots.values().flatten())
+    }
+
+    /// Only what went wrong.
+    pub(super) fn wrong(&self) -> Self {
+        Self {
+            parts: self.parts.iter().map(|(_, wrong)| (0, *wrong)).collect(),
+        }
+    }
+
+    fn from_parts<'a>(parts: impl IntoIterator<Item = &'a PartView>) -> Self {
         let mut day = vec![(0, 0); PARTS];
         for part in parts {
             let wrong: u64 = WRONG
@@ -39,8 +68,9 @@ impl Day {
                 .filter_map(|outcome| part.outcomes.get(outcome.as_str()))
                 .sum();
             let all: u64 = part.outcomes.values().sum();
-            if let Some(place) = day.get_mut(part.part) {
-                *place = (all.saturating_sub(wrong), wrong);
+            if let Some((well_here, wrong_here)) = day.get_mut(part.part) {
+                *well_here += all.saturating_sub(wrong);
+                *wrong_here += wrong;
             }
         }
         Self { parts: day }
@@ -65,24 +95,46 @@ impl Day {
         )
     }
 
+    /// What its colours mean, with how many there are: class and words.
+    pub(super) fn captions(&self) -> Vec<(&'static str, String)> {
+        let (well, wrong) = self.totals();
+        let caption = |class, number, words| (class, format!("{} {words}", count(number)));
+        let mut captions = Vec::from([caption("wrong", wrong, t::WENT_WRONG)]);
+        if well > 0 || wrong == 0 {
+            captions.insert(0, caption("well", well, t::WENT_WELL));
+        }
+        captions
+    }
+
     /// The small picture for a row of a table.
-    pub(super) const fn spark(&self) -> Spark<'_> {
+    pub(super) fn spark(&self) -> Spark<'_> {
         Spark {
             day: self,
             height: 18,
+            top: self.highest().max(1),
         }
     }
 
-    /// The bars of the chart of a robot's own page.
-    pub(super) const fn chart(&self) -> Spark<'_> {
+    /// The bars of a chart.
+    pub(super) fn chart(&self) -> Spark<'_> {
         Spark {
             day: self,
             height: 96,
+            top: self.top(),
         }
     }
 
-    /// The highest bar of the picture, for its axis.
-    pub(super) fn highest(&self) -> u64 {
+    /// The numbers beside a chart: its top, its middle and nothing.
+    pub(super) fn axis(&self) -> [String; 3] {
+        [self.top(), self.top() / 2, 0].map(count)
+    }
+
+    /// The top of a chart: even, so that its middle is a whole number.
+    fn top(&self) -> u64 {
+        self.highest().max(2).next_multiple_of(2)
+    }
+
+    fn highest(&self) -> u64 {
         let heights = self.parts.iter().map(|(well, wrong)| well + wrong);
         heights.max().unwrap_or_default()
     }
@@ -93,17 +145,17 @@ impl Day {
 pub(super) struct Spark<'a> {
     day: &'a Day,
     height: u64,
+    top: u64,
 }
 
 impl HtmlSafe for Spark<'_> {}
 
 impl fmt::Display for Spark<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let highest = self.day.highest().max(1);
         // Anything at all is at least one unit high: one failure among a million runs is seen.
         let scaled = |count: u64| match count {
             0 => 0,
-            count => (count.saturating_mul(self.height) / highest).max(1),
+            count => (count.saturating_mul(self.height) / self.top).max(1),
         };
         let (mut well, mut wrong) = (String::new(), String::new());
         for (at, (good, bad)) in self.day.parts.iter().enumerate() {
@@ -127,6 +179,7 @@ impl fmt::Display for Spark<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::*;
 
@@ -134,6 +187,9 @@ mod tests {
         PartView {
             part: at,
             outcomes: outcomes.iter().copied().collect::<BTreeMap<_, _>>(),
+            took: Duration::ZERO,
+            longest: Duration::ZERO,
+            longest_wait: Duration::ZERO,
         }
     }
 
@@ -153,9 +209,25 @@ mod tests {
     }
 
     #[test]
+    fn what_went_wrong_has_a_scale_of_its_own() {
+        let day = Day::from_parts(&[
+            part(0, &[("succeeded", 1_000_000), ("lost", 3)]),
+            part(0, &[("failed", 2)]),
+        ]);
+        assert_eq!(day.totals(), (1_000_000, 5));
+        assert_eq!(day.axis(), ["1,000,006", "500,003", "0"]);
+        assert_eq!(day.wrong().axis(), ["6", "3", "0"]);
+        assert_eq!(
+            day.wrong().captions(),
+            [("wrong", "5 went wrong".to_owned())]
+        );
+        assert_eq!(day.captions().len(), 2);
+    }
+
+    #[test]
     fn a_day_without_runs_has_no_bars() {
         let day = Day::from_parts(&[]);
-        assert_eq!(day.highest(), 0);
+        assert_eq!(day.axis(), ["2", "1", "0"]);
         assert_eq!(
             day.chart().to_string(),
             "<path class=\"well\" d=\"\"/><path class=\"wrong\" d=\"\"/>"

@@ -1,11 +1,14 @@
 //! Words for values, and the tone in which each is shown. A tone is a class of the style sheet; it never says something
 //! that the word does not.
 
+use crate::domain::alert::Level;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::robot::{RobotStatus, Sharding};
 use crate::domain::task::{ProcessOutcome, TaskStatus, Trigger};
 use crate::domain::tick::{CatchUp, ClockNote, Decision, Overlap};
 use crate::domain::window::AtClose;
+use crate::runtime::handle::HealthStatus;
+use crate::store::node::NodeState;
 
 use super::moment::length;
 use super::text;
@@ -57,6 +60,33 @@ pub(super) const ROBOT_STATUSES: [(&str, RobotStatus); 7] = [
     ("disabled", RobotStatus::Disabled),
 ];
 
+/// How a node does.
+pub(super) const fn health(status: HealthStatus) -> Word {
+    match status {
+        HealthStatus::Ok => word("Node ok", "good"),
+        HealthStatus::Degraded => word("Node degraded", "warn"),
+        HealthStatus::Failing => word("Node failing", "bad"),
+    }
+}
+
+/// How bad a finding is.
+pub(super) const fn alert(level: Level) -> Word {
+    match level {
+        Level::Ok => word("Over", "good"),
+        Level::Warning => word("Warning", "warn"),
+        Level::Critical => word("Critical", "bad"),
+    }
+}
+
+/// How a node stands.
+pub(super) const fn node(state: NodeState) -> Word {
+    match state {
+        NodeState::Alive => word("Alive", "good"),
+        NodeState::Stopped => word("Stopped", "calm"),
+        NodeState::Dead => word("Dead", "bad"),
+    }
+}
+
 /// Where a task stands.
 pub(super) const fn task(status: TaskStatus) -> Word {
     match status {
@@ -83,6 +113,38 @@ pub(super) const fn outcome(outcome: ProcessOutcome) -> Word {
         ProcessOutcome::Cancelled => word("Cancelled", "warn"),
         ProcessOutcome::Lost => word("Lost", "bad"),
         ProcessOutcome::Skipped => word("Skipped", "calm"),
+    }
+}
+
+/// What became of a tick.
+pub(super) const fn tick(decision: Decision) -> Word {
+    match decision {
+        Decision::Fired => word("Ran", "good"),
+        Decision::SkippedWindow => word("Skipped: window", "warn"),
+        Decision::SkippedOverlap => word("Skipped: run open", "warn"),
+        Decision::SkippedPaused => word("Skipped: paused", "warn"),
+        Decision::SkippedDisabled => word("Skipped: off", "warn"),
+        Decision::Missed => word("Missed", "bad"),
+        Decision::CaughtUp => word("Caught up", "calm"),
+        Decision::Coalesced => word("Joined", "calm"),
+    }
+}
+
+/// Why it became that.
+pub(super) const fn why(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Fired => "It was due, and a run was started.",
+        Decision::SkippedWindow => "It lay outside the window in which the robot may run.",
+        Decision::SkippedOverlap => {
+            "A run was still queued or open, and the robot is not set to start another."
+        }
+        Decision::SkippedPaused => "The robot was quarantined or paused.",
+        Decision::SkippedDisabled => "The robot was switched off.",
+        Decision::Missed => {
+            "Nobody was there to decide it in time, and the robot is not set to make up for it."
+        }
+        Decision::CaughtUp => "It was noticed late, and a run was started for it.",
+        Decision::Coalesced => "It was noticed late; the run of a later tick stands for it.",
     }
 }
 

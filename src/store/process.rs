@@ -1,5 +1,7 @@
 //! Processes, executions and process logs.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde_json::Value;
 
@@ -105,7 +107,7 @@ pub struct LastProcess {
     pub error: Option<String>,
 }
 
-/// How many processes of a robot ended how, of those that started within one part of a time.
+/// How many processes of a robot ended how and how long they took, of those that started within one part of a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
     /// Whose.
@@ -116,6 +118,12 @@ pub struct Activity {
     pub outcome: ProcessOutcome,
     /// How many.
     pub count: u64,
+    /// How long they took together, from start to end.
+    pub took: Duration,
+    /// How long the longest of them took.
+    pub longest: Duration,
+    /// How long one of them waited at most, from when it was due. Only tasks' last attempts are known to have waited.
+    pub longest_wait: Duration,
 }
 
 impl Store {
@@ -203,5 +211,16 @@ impl Store {
         limit: u32,
     ) -> StoreResult<Vec<LogLine>> {
         read!(self, log::read(process, after, limit))
+    }
+
+    /// The last `limit` lines of one process with `after < seq < before`, oldest first.
+    pub async fn log_read_back(
+        &self,
+        process: ProcessId,
+        after: i64,
+        before: i64,
+        limit: u32,
+    ) -> StoreResult<Vec<LogLine>> {
+        read!(self, log::read_back(process, after, before, limit))
     }
 }

@@ -11,6 +11,7 @@ mod view;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::Value;
 
 use self::target::{Body, Filters, PathItem, PathNoun};
 use self::view::{columns, view};
@@ -21,13 +22,16 @@ use super::etag::{IfMatch, etag};
 use super::paging::PageParams;
 use super::query::Query;
 use super::state::ApiState;
+use crate::domain::id::InventoryId;
 use crate::domain::inventory::NounSpec;
 use crate::robot::inventory::{By, InventoryError, Reason};
-use crate::store::inventory::Item;
-use crate::store::page::Page;
+use crate::store::inventory::{Item, Narrow};
+use crate::store::page::{Page, PageRequest};
 
 pub(super) use certificate::{key as issuer_key, renew as renew_certificate};
+pub use secret::reveal;
 pub(super) use secret::view as view_secret;
+pub use target::{id, narrowed, noun_at};
 
 /// Things of a noun, newest first.
 pub(super) async fn list(
@@ -38,15 +42,34 @@ pub(super) async fn list(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let Filters(filters) = filters;
-    let found = state
-        .inventory
-        .list(spec.noun, filters, page.request())
-        .await?;
-    let views = Page {
+    let views = select(&state, spec, filters, page.request()).await?;
+    report_as(&request, views, &columns(spec))
+}
+
+/// A part of the things of a noun, newest first, without their secrets.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    spec: &NounSpec,
+    filters: Vec<Narrow>,
+    page: PageRequest,
+) -> Result<Page<Value>, ApiError> {
+    let found = state.inventory.list(spec.noun, filters, page).await?;
+    Ok(Page {
         items: found.items.iter().map(|item| view(spec, item)).collect(),
         next: found.next,
-    };
-    report_as(&request, views, &columns(spec))
+    })
+}
+
+/// One thing without its secret.
+///
+/// # Errors
+/// There is none of this id; a database that does not answer.
+pub async fn one(state: &ApiState, spec: &NounSpec, id: InventoryId) -> Result<Value, ApiError> {
+    let item = state.inventory.get(spec.noun, id).await?;
+    Ok(view(spec, &item))
 }
 
 /// One thing.

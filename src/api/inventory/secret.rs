@@ -11,8 +11,9 @@ use super::super::error::{ApiError, Code};
 use super::super::query::Query;
 use super::super::state::ApiState;
 use super::target::PathItem;
+use crate::domain::id::InventoryId;
 use crate::domain::inventory::check::Problems;
-use crate::robot::inventory::By;
+use crate::robot::inventory::{By, Viewed};
 
 /// Bound on a reason in characters.
 const REASON_CHARS_MAX: usize = 500;
@@ -52,20 +53,34 @@ pub(in crate::api) async fn view(
     Json(body): Json<ViewBody>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut problems = Problems::default();
-    problems.optional_line("reason", body.reason.as_ref(), REASON_CHARS_MAX);
-    let errors = problems.into_errors();
-    if !errors.is_empty() {
-        return Err(ApiError::fields(Code::Invalid, errors));
-    }
-    let by = By {
-        actor: &caller.name,
-        now: state.now(),
-    };
-    let viewed = state.inventory.view_secret(id, body.reason, by).await?;
+    let viewed = reveal(&state, id, body.reason, &caller.name).await?;
     Ok(HttpResponse::Ok().json(SecretView {
         id: id.to_string(),
         secret: viewed.secret.expose_secret(),
         secret_version: viewed.version,
     }))
+}
+
+/// The secret in force of a credential, and which version it is.
+///
+/// # Errors
+/// There is no such credential, or it has no secret; a reason that is no line of at most 500 characters; a database that
+/// does not answer.
+pub async fn reveal(
+    state: &ApiState,
+    id: InventoryId,
+    reason: Option<String>,
+    actor: &str,
+) -> Result<Viewed, ApiError> {
+    let mut problems = Problems::default();
+    problems.optional_line("reason", reason.as_ref(), REASON_CHARS_MAX);
+    let errors = problems.into_errors();
+    if !errors.is_empty() {
+        return Err(ApiError::fields(Code::Invalid, errors));
+    }
+    let by = By {
+        actor,
+        now: state.now(),
+    };
+    Ok(state.inventory.view_secret(id, reason, by).await?)
 }

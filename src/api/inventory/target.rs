@@ -29,10 +29,14 @@ const MEDIA: [&str; 2] = ["application/merge-patch+json", "application/json"];
 fn parts(path: &str) -> Option<(&'static NounSpec, &str)> {
     let rest = path.strip_prefix("/api/v1/")?;
     let (head, tail) = rest.split_once('/').unwrap_or((rest, ""));
-    let noun = Noun::ALL
-        .into_iter()
-        .find(|noun| noun.spec().path == head)?;
-    Some((noun.spec(), tail))
+    Some((noun_at(head)?, tail))
+}
+
+/// The noun that a part of a path names.
+#[must_use]
+pub fn noun_at(part: &str) -> Option<&'static NounSpec> {
+    let named = Noun::ALL.into_iter().map(Noun::spec);
+    named.into_iter().find(|spec| spec.path == part)
 }
 
 /// The noun of a path.
@@ -76,8 +80,9 @@ impl FromRequest for PathItem {
     }
 }
 
-/// `parse` alone would take `+7` and `007`; an id has one form.
-fn id(text: &str) -> Option<InventoryId> {
+/// Reads an id. `parse` alone would take `+7` and `007`; an id has one form.
+#[must_use]
+pub fn id(text: &str) -> Option<InventoryId> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     if plain { text.parse().ok() } else { None }
 }
@@ -89,13 +94,17 @@ pub(in crate::api) struct Filters(pub(super) Vec<Narrow>);
 impl FromParams for Filters {
     fn from_params(params: &mut Params<'_>) -> Self {
         let spec = parts(params.path()).map(|(spec, _)| spec);
-        let filters = spec.map(|spec| spec.filters).unwrap_or_default();
-        let narrow = |filter: &'static Filter| {
-            let value = wanted(params, filter)?;
-            Some(Narrow { filter, value })
-        };
-        Self(filters.iter().filter_map(narrow).collect())
+        Self(spec.map(|spec| narrowed(spec, params)).unwrap_or_default())
     }
+}
+
+/// Takes the filters of a noun's list.
+pub fn narrowed(spec: &'static NounSpec, params: &mut Params<'_>) -> Vec<Narrow> {
+    let narrow = |filter: &'static Filter| {
+        let value = wanted(params, filter)?;
+        Some(Narrow { filter, value })
+    };
+    spec.filters.iter().filter_map(narrow).collect()
 }
 
 fn wanted(params: &mut Params<'_>, filter: &Filter) -> Option<Wanted> {

@@ -1,6 +1,6 @@
 // Forms in place: filters that apply as they are chosen, orders without leaving the page, changes in a dialog.
 import { refresh } from "./live.js";
-import { showTimes } from "./time.js";
+import { localText, showTimes, utcText } from "./time.js";
 
 const TYPING_MS = 250;
 const dialog = document.querySelector("[data-dialog]");
@@ -142,12 +142,23 @@ function watch(form, overtaken) {
   document.addEventListener("told", look);
 }
 
+// Instants are UTC in addresses and where no scripts run; here they are typed in the viewer's zone.
+function startInstants(form) {
+  for (const field of form.querySelectorAll("input[type=datetime-local]")) {
+    if (field.value) field.value = localText(`${field.value}Z`);
+  }
+  for (const zone of form.querySelectorAll("[data-zone]")) zone.remove();
+}
+
 // A filter applies as soon as it is chosen or typed; the address says it.
 function startFilters(form) {
+  startInstants(form);
   let timer = 0;
   const apply = () => {
     const fields = new URLSearchParams();
-    for (const [name, value] of new FormData(form)) if (value) fields.append(name, value);
+    for (const [name, value] of new FormData(form)) {
+      if (value) fields.append(name, form.elements[name].type === "datetime-local" ? utcText(value) : value);
+    }
     const query = fields.toString();
     history.replaceState(null, "", query ? `${location.pathname}?${query}` : location.pathname);
     refresh({ whole: true });

@@ -4,6 +4,8 @@ import { clock, readAt, showTimes } from "./time.js";
 
 const POLL_MS = 5000;
 const SLOW_MS = 30000;
+// An answer that is slower than this is waited for visibly.
+const WAIT_MS = 400;
 
 const body = document.body;
 let topics = [];
@@ -60,6 +62,7 @@ export async function refresh({ whole = false } = {}) {
 
 async function read(whole) {
   const address = location.pathname + location.search;
+  const waits = setTimeout(() => { body.dataset.waits = ""; }, WAIT_MS);
   let page;
   try {
     const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15000) });
@@ -78,6 +81,9 @@ async function read(whole) {
   } catch {
     lost();
     return;
+  } finally {
+    clearTimeout(waits);
+    delete body.dataset.waits;
   }
   // The viewer went on to another filter meanwhile: that one is read too.
   if (address !== location.pathname + location.search) return;

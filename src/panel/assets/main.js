@@ -1,6 +1,7 @@
 // Starts what makes a page live. Every page works without it.
 import { startForms } from "./form.js";
 import { startLive } from "./live.js";
+import { startLog } from "./log.js";
 import { startTimes } from "./time.js";
 
 function startTheme() {
@@ -16,3 +17,4 @@ startTheme();
 startTimes();
 startLive();
 startForms();
+startLog();

@@ -38,6 +38,17 @@ export function ageText(at) {
   return ahead > 0 ? `in ${size}` : `${size} ago`;
 }
 
+// An instant as a field for date and time takes it, in the viewer's zone.
+export function localText(instant) {
+  const at = new Date(instant);
+  return new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+}
+
+// What such a field holds, as addresses have it.
+export function utcText(field) {
+  return `${new Date(field).toISOString().slice(0, 19)}Z`;
+}
+
 // Rewrites the times below `root`; a parsed page is rewritten before it is compared with the one that is shown.
 export function showTimes(root) {
   for (const time of root.querySelectorAll("time[data-at], time[data-age]")) {

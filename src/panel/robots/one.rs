@@ -2,7 +2,6 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::Last;
@@ -11,18 +10,15 @@ use crate::api::path::PathRobot;
 use crate::api::query::Query;
 use crate::api::robot_view::RobotView;
 use crate::api::{ApiError, ApiState, Operator, Viewer, activity, robots};
-use crate::domain::time::Timestamp;
 use crate::panel::form::Posted;
 use crate::panel::moment::{Age, At, length};
 use crate::panel::shell::{Place, Shell, Visit, answer, see_and_tell};
-use crate::panel::spark::Day;
+use crate::panel::spark::{Day, marks};
 use crate::panel::words::{self, Word, count};
 use crate::panel::{schedule, text as t};
 
 /// Ticks that are shown ahead.
 const TICKS: u32 = 5;
-/// Marks below the chart, from a day ago to now.
-const MARKS: i32 = 4;
 
 #[derive(Template)]
 #[template(path = "robot.html")]
@@ -45,9 +41,6 @@ struct RobotPage {
     json: Vec<(&'static str, String)>,
     ticks: Ticks,
     day: Day,
-    well: String,
-    wrong: String,
-    highest: String,
     marks: Vec<At>,
 }
 
@@ -62,8 +55,6 @@ pub(in crate::panel) async fn page(
     let view = robots::one(&state, &robot).await?;
     let activity = activity::read(&state).await?;
     let now = state.now();
-    let day = Day::of(&activity, &view.name);
-    let (well, wrong) = day.totals();
     answer(&RobotPage {
         shell: visit.shell(
             Some(&caller),
@@ -84,21 +75,12 @@ pub(in crate::panel) async fn page(
         facts: facts(&view),
         json: json(&view),
         ticks: Plan::in_force(&robot).ticks(&state, &robot, TICKS),
-        well: count(well),
-        wrong: count(wrong),
-        highest: count(day.highest()),
-        day,
+        day: Day::of(&activity, &view.name),
         marks: marks(now),
         name: view.name,
         title: view.title,
         summary: view.summary,
     })
-}
-
-fn marks(now: Timestamp) -> Vec<At> {
-    (0..=MARKS)
-        .map(|mark| At(now - TimeDelta::hours(i64::from(24 - mark * 24 / MARKS))))
-        .collect()
 }
 
 /// The configuration in words.

@@ -62,6 +62,21 @@ fn within_bound(text: &str) -> &str {
         .unwrap_or(text)
 }
 
+/// What a line has.
+const COLUMNS: (
+    process_logs::seq,
+    process_logs::at,
+    process_logs::level,
+    process_logs::text,
+) = (
+    process_logs::seq,
+    process_logs::at,
+    process_logs::level,
+    process_logs::text,
+);
+/// Its [`COLUMNS`] as they are read.
+type Row = (i64, i64, i16, String);
+
 /// Lines after `after`, oldest first.
 pub(in crate::store) fn read(
     conn: &mut Conn,
@@ -69,24 +84,42 @@ pub(in crate::store) fn read(
     after: i64,
     limit: u32,
 ) -> QueryResult<Vec<LogLine>> {
-    let rows: Vec<(i64, i64, i16, String)> = process_logs::table
+    let rows: Vec<Row> = process_logs::table
         .filter(process_logs::process_id.eq(process.0))
         .filter(process_logs::seq.gt(after))
         .order(process_logs::seq)
         .limit(i64::from(limit.min(LINES_MAX)))
-        .select((
-            process_logs::seq,
-            process_logs::at,
-            process_logs::level,
-            process_logs::text,
-        ))
+        .select(COLUMNS)
         .load(conn)?;
-    let line = |(seq, at, level, text)| LogLine {
+    Ok(rows.into_iter().map(|row| line(process, row)).collect())
+}
+
+/// The last lines between `after` and `before`, both left out, oldest first.
+pub(in crate::store) fn read_back(
+    conn: &mut Conn,
+    process: ProcessId,
+    after: i64,
+    before: i64,
+    limit: u32,
+) -> QueryResult<Vec<LogLine>> {
+    let rows: Vec<Row> = process_logs::table
+        .filter(process_logs::process_id.eq(process.0))
+        .filter(process_logs::seq.gt(after))
+        .filter(process_logs::seq.lt(before))
+        .order(process_logs::seq.desc())
+        .limit(i64::from(limit.min(LINES_MAX)))
+        .select(COLUMNS)
+        .load(conn)?;
+    let lines = rows.into_iter().rev().map(|row| line(process, row));
+    Ok(lines.collect())
+}
+
+fn line(process: ProcessId, (seq, at, level, text): Row) -> LogLine {
+    LogLine {
         process,
         seq,
         at: from_micros(at),
         level,
         text,
-    };
-    Ok(rows.into_iter().map(line).collect())
+    }
 }

@@ -1,6 +1,7 @@
 //! The HTTP API, spoken to in process against a real store and a real runtime.
 
 mod activity;
+mod alerts;
 mod app;
 mod auth;
 mod bad_input;

@@ -83,6 +83,17 @@ async fn an_execution_is_seen_logged_and_cancelled() {
         .await
         .json();
     assert_eq!(behind["items"], json!([]));
+    for (query, count) in [
+        ("contains=WAITING", 1),
+        ("contains=nobody", 0),
+        ("before=1", 0),
+        ("before=2", 1),
+    ] {
+        let found = api.get(&format!("{log}?{query}")).await.json();
+        assert_eq!(found["items"].as_array().unwrap().len(), count, "{query}");
+    }
+    let both = api.get(&format!("{log}?before=2&contains=x")).await;
+    assert_eq!(both.problem(400, "malformed"), ["before"]);
     let cancelled = api
         .raw("POST", &format!("/api/v1/executions/{id}/cancel"), "", "")
         .await;

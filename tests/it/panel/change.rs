@@ -18,6 +18,7 @@ async fn a_change_is_cautioned_previewed_and_safe_from_others() {
     let node = node().await;
     for browser in [&one, &other] {
         browser.sign_in(&node, &node.token()).await;
+        browser.open(&format!("{}/robots", node.url())).await;
         browser.click("tr[data-key='custom.slow'] .in-place").await;
         browser
             .until("document.activeElement.name === 'instances'")

@@ -2,6 +2,10 @@
 
 mod change;
 mod frame;
+mod inventory;
+mod overview;
+mod pages;
+mod process;
 mod reports;
 mod rig;
 mod robots;

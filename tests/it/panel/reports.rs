@@ -56,6 +56,79 @@ async fn what_runs_is_seen_as_it_goes_and_can_be_stopped() {
         page["items"].as_array().unwrap().is_empty()
     })
     .await;
+    without_a_stream_the_page_asks(&browser, &node).await;
+}
+
+/// A proxy that lets no event stream through does not make a page stand still.
+async fn without_a_stream_the_page_asks(browser: &Browser, node: &Node) {
+    browser.devtools("Network.enable", json!({})).await;
+    browser
+        .devtools("Network.setBlockedURLs", json!({"urls": ["*/live"]}))
+        .await;
+    browser.open(&format!("{}/executions", node.url())).await;
+    browser
+        .until("document.querySelector('.empty') !== null")
+        .await;
+    node.send(Method::POST, "/robots/custom.slow/run", json!({}))
+        .await;
+    browser
+        .until("document.querySelector('tbody')?.textContent.includes('custom.slow')")
+        .await;
+    let state = "document.querySelector('[data-live-state]').dataset.state";
+    assert_eq!(browser.value(state).await, "poll");
+}
+
+/// Why ticks did not run, who changed what, and what ran; as pages and as files.
+#[tokio::test]
+async fn reports_say_why_and_who() {
+    let node = node().await;
+    let change = json!({"enabled": false, "schedule": {"every": "PT1S"}});
+    node.send(Method::PATCH, "/robots/custom.quick", change)
+        .await;
+    let broken = json!({"robot": "custom.broken", "max_attempts": 1});
+    node.send(Method::POST, "/tasks", broken).await;
+    for path in [
+        "/ticks?robot=custom.quick&decision=skipped:disabled",
+        "/processes?robot=custom.broken&outcome=failed",
+    ] {
+        node.until(path, PATIENCE, |page| page["items"][0].is_object())
+            .await;
+    }
+    let visitor = Visitor::signed_in(&node, &node.token()).await;
+    for (report, filters, said, column) in [
+        (
+            "ticks",
+            "robot=custom.quick&decision=skipped%3Adisabled&last=1h",
+            "The robot was switched off.",
+            "planned_at",
+        ),
+        (
+            "audit",
+            "object=robot%3Acustom.quick&from=1970-01-01T00:00",
+            "<b>enabled</b> <del>true</del> <ins>false</ins>",
+            "prev_hash",
+        ),
+        (
+            "processes",
+            "robot=custom.broken&outcome=failed",
+            "exit status 3",
+            "error_class",
+        ),
+    ] {
+        let page = visitor.get(&format!("/{report}?{filters}")).await;
+        let page = page.text().await.unwrap();
+        assert!(page.contains(said), "{report}: {page}");
+        let file = visitor.get(&format!("/{report}.csv?{filters}")).await;
+        let file = file.text().await.unwrap();
+        let (head, rows) = file.split_once("\r\n").unwrap();
+        assert!(
+            head.contains(column) && !rows.is_empty(),
+            "{report}: {file}"
+        );
+        let before = visitor.get(&format!("/{report}?to=1970-01-02T00:00")).await;
+        let before = before.text().await.unwrap();
+        assert!(before.contains("class=\"empty\""), "{report}: {before}");
+    }
 }
 
 /// What nobody may be able to do to a page.

@@ -7,7 +7,8 @@ use reqwest::{Client, Response, redirect};
 
 use crate::support::node::Node;
 
-/// Robots of the operator's own: one is done at once, one goes on and says how far it is, one fails.
+/// Robots of the operator's own: one is done at once, one goes on and says how far it is, one fails, one writes a long log
+/// and ends once there is the file that its payload names.
 pub const ROBOTS: &str = r#"
 [[robot]]
 name = "custom.quick"
@@ -21,6 +22,17 @@ instances = 2
 [[robot]]
 name = "custom.broken"
 command = ["/bin/sh", "-c", "echo 'it broke' >&2; exit 3"]
+
+[[robot]]
+name = "custom.chatty"
+command = ["/bin/sh", "-c", '''
+go_on=$(tr -d '"')
+seq -f "line %g of many" 1 1000
+printf "\033[31m<script>document.title='owned'</script>\342\200\256\n"
+echo "::progress 60 waiting for a file"
+while [ ! -e "$go_on" ]; do sleep 0.1; done
+echo "it went on"
+''']
 "#;
 
 /// What is true of a page whose stream is open.

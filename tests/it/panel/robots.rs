@@ -1,7 +1,5 @@
 //! The page of all robots.
 
-use std::path::Path;
-
 use super::rig::{LIVE, node};
 use crate::support::browser::Browser;
 use crate::support::node::Node;
@@ -13,15 +11,16 @@ async fn robots_are_found_run_and_paused_without_leaving_the_page() {
     };
     let node = node().await;
     browser.sign_in(&node, &node.token()).await;
+    browser.open(&format!("{}/robots", node.url())).await;
     browser
         .until("document.querySelectorAll('tr[data-key]').length >= 14")
         .await;
     browser.until(LIVE).await;
 
     times_are_the_viewers(&browser).await;
+    times_are_typed_as_they_are_read(&browser, &node).await;
     a_run_is_ordered_and_seen(&browser).await;
     robots_are_paused_and_resumed(&browser, &node).await;
-    nothing_sticks_out(&browser, &node).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
@@ -37,6 +36,27 @@ async fn times_are_the_viewers(browser: &Browser) {
     let (shown, utc) = (shown.as_str().unwrap(), utc.as_str().unwrap());
     assert!(utc.ends_with(" UTC"), "{utc}");
     assert_eq!(hour(shown), (hour(&utc[11..]) + 9) % 24, "{shown} {utc}");
+}
+
+/// In the viewer's zone; addresses have UTC.
+async fn times_are_typed_as_they_are_read(browser: &Browser, node: &Node) {
+    browser.open(&format!("{}/processes", node.url())).await;
+    let field = "document.querySelector('[name=from]')";
+    browser
+        .value(&format!(
+            "{field}.value = '1970-01-02T09:30', {field}.dispatchEvent(new Event('input', {{bubbles: true}}))"
+        ))
+        .await;
+    browser
+        .until("location.search === '?from=1970-01-02T00%3A30%3A00Z'")
+        .await;
+    let address = browser.value("location.href").await;
+    browser.open(address.as_str().unwrap()).await;
+    browser
+        .until(&format!("{field}.value === '1970-01-02T09:30'"))
+        .await;
+    browser.open(&format!("{}/robots", node.url())).await;
+    browser.until(LIVE).await;
 }
 
 async fn a_run_is_ordered_and_seen(browser: &Browser) {
@@ -87,30 +107,4 @@ async fn robots_are_paused_and_resumed(browser: &Browser, node: &Node) {
             .iter()
             .all(|robot| robot["enabled"] == true)
     );
-}
-
-/// Light and dark, wide and narrow. The pictures are for people to look at.
-async fn nothing_sticks_out(browser: &Browser, node: &Node) {
-    for (width, height) in [(1280, 900), (360, 740)] {
-        browser.size(width, height).await;
-        browser.click("[data-theme-switch]").await;
-        for page in [
-            "robots",
-            "robots/custom.slow",
-            "robots/custom.slow/change",
-            "tasks",
-            "executions",
-        ] {
-            browser.open(&format!("{}/{page}", node.url())).await;
-            let name = format!("panel-{}-{width}.png", page.replace('/', "-"));
-            browser
-                .picture(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
-                .await;
-            let (wide, view) = (
-                browser.value("document.documentElement.scrollWidth").await,
-                browser.value("document.documentElement.clientWidth").await,
-            );
-            assert_eq!(wide, view, "{page} is wider than {width}");
-        }
-    }
 }

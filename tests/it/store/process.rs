@@ -55,14 +55,18 @@ async fn ended_runs_are_counted_by_time(database: &Database) {
         .unwrap();
     let counted: Vec<_> = counted
         .iter()
-        .map(|count| (count.at, count.robot, count.outcome, count.count))
+        .map(|count| {
+            let lengths =
+                [count.took, count.longest, count.longest_wait].map(|length| length.as_secs());
+            (count.at, count.robot, count.outcome, count.count, lengths)
+        })
         .collect();
     assert_eq!(
         counted,
         [
-            (at(0), robots[0], ProcessOutcome::Succeeded, 1),
-            (at(0), robots[0], ProcessOutcome::Failed, 1),
-            (at(120), robots[0], ProcessOutcome::Succeeded, 1),
+            (at(0), robots[0], ProcessOutcome::Succeeded, 1, [10, 10, 49]),
+            (at(0), robots[0], ProcessOutcome::Failed, 1, [10, 10, 0]),
+            (at(120), robots[0], ProcessOutcome::Succeeded, 1, [5, 5, 25]),
         ],
         "the third is still running"
     );
@@ -184,4 +188,14 @@ async fn a_log_is_cut_in_the_middle(database: &Database) {
     );
     assert_eq!(read[0].text, "line 1\u{fffd}");
     assert_eq!(store.log_read(process, 2, 1).await.unwrap()[0].seq, 8);
+    for (after, before, limit, seqs) in [
+        (0, i64::MAX, 3, &[2, 8, 9][..]),
+        (0, 8, 500, &[1, 2]),
+        (1, 9, 500, &[2, 8]),
+        (9, i64::MAX, 500, &[]),
+    ] {
+        let back = store.log_read_back(process, after, before, limit).await;
+        let back: Vec<_> = back.unwrap().iter().map(|line| line.seq).collect();
+        assert_eq!(back, seqs, "{after}..{before}");
+    }
 }

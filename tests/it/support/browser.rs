@@ -142,6 +142,15 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
+    /// What the promise that an expression makes becomes.
+    pub async fn answer(&self, expression: &str) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; ({expression}).then(done, error => done(String(error)));"
+        );
+        let answer = self.client.execute_async(&script, Vec::new()).await;
+        answer.unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
     /// Looks until an expression is true.
     pub async fn until(&self, expression: &str) {
         self.until_within(expression, PATIENCE).await;

@@ -1,0 +1,337 @@
+//! The inventory: a list and a page for every noun, made from its specification alone.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use askama::Template;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::form::Posted;
+use super::list::{Address, Filters};
+use super::moment::{At, length};
+use super::shell::{Place, Shell, Visit, answer};
+use super::{plain, see, text as t};
+use crate::api::inventory;
+use crate::api::paging::PageParams;
+use crate::api::query::{FromParams, Params, Query};
+use crate::api::{ApiError, ApiState, Caller, Operator, Viewer};
+use crate::domain::id::InventoryId;
+use crate::domain::inventory::column::{Column, FilterKind, Kind};
+use crate::domain::inventory::{Noun, NounSpec};
+use crate::domain::iso_duration;
+use crate::store::inventory::Narrow;
+
+/// Fields that a list shows.
+const CELLS_MAX: usize = 6;
+/// Characters of a value in a list.
+const CELL_CHARS: usize = 60;
+/// Characters of a value on the page of a thing.
+const VALUE_CHARS: usize = 20_000;
+
+/// The filters of a noun's list.
+#[derive(Debug)]
+pub(super) struct Narrowed(Vec<Narrow>);
+
+impl FromParams for Narrowed {
+    fn from_params(params: &mut Params<'_>) -> Self {
+        let noun = params.path().strip_prefix("/inventory/");
+        let spec = noun.and_then(inventory::noun_at);
+        Self(spec.map_or_else(Vec::new, |spec| inventory::narrowed(spec, params)))
+    }
+}
+
+/// The noun of a path.
+pub(super) struct PathNoun(&'static NounSpec);
+
+impl FromRequest for PathNoun {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
+        let found = inventory::noun_at(request.match_info().query("noun"));
+        std::future::ready(
+            found
+                .map(Self)
+                .ok_or_else(|| ApiError::missing("page", request.path())),
+        )
+    }
+}
+
+/// The `{id}` of a path.
+pub(super) struct PathThing(InventoryId);
+
+impl FromRequest for PathThing {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut actix_web::dev::Payload) -> Self::Future {
+        let id = inventory::id(request.match_info().query("id"));
+        std::future::ready(
+            id.map(Self)
+                .ok_or_else(|| ApiError::missing("page", request.path())),
+        )
+    }
+}
+
+#[derive(Template)]
+#[template(path = "inventory.html")]
+struct InventoryPage {
+    shell: Shell,
+    spec: &'static NounSpec,
+    address: Address,
+    columns: Vec<String>,
+    rows: Vec<Row>,
+    older: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "thing.html")]
+struct ThingPage {
+    shell: Shell,
+    spec: &'static NounSpec,
+    id: String,
+    fields: Vec<Field>,
+    lists: Vec<Children>,
+    secret: Option<SecretString>,
+}
+
+/// A thing as a row.
+struct Row {
+    id: String,
+    name: String,
+    cells: Vec<Cell>,
+}
+
+/// A field with what it is called.
+struct Field {
+    name: String,
+    cell: Cell,
+}
+
+/// Rows that belong to a thing.
+struct Children {
+    name: String,
+    columns: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// A value as it is shown.
+enum Cell {
+    Nothing,
+    Text(String),
+    At(At),
+    Link(String, String),
+}
+
+/// Names of things that others refer to.
+type Names = HashMap<(Noun, i64), String>;
+
+/// Where one comes to who has not chosen a noun.
+pub(super) async fn home(_: Viewer, _: Query<()>) -> HttpResponse {
+    see("/inventory/devices")
+}
+
+/// Shows things of a noun.
+pub(super) async fn list(
+    Viewer(caller): Viewer,
+    PathNoun(spec): PathNoun,
+    visit: Visit,
+    filters: Filters<(PageParams, Narrowed)>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let (part, Narrowed(only)) = filters.only;
+    let found = inventory::select(&state, spec, only, part.request()).await?;
+    let columns: Vec<_> = listed(spec).collect();
+    let names = names(&state, &columns, &found.items).await?;
+    let row = |thing: &Value| Row {
+        id: id_of(thing),
+        name: name_of(spec, thing),
+        cells: columns
+            .iter()
+            .map(|column| cell(column, thing, &names, CELL_CHARS))
+            .collect(),
+    };
+    answer(&InventoryPage {
+        shell: visit.shell(Some(&caller), Place::Inventory, heading(spec), ""),
+        spec,
+        older: filters.address.older(found.next),
+        address: filters.address,
+        rows: found.items.iter().map(row).collect(),
+        columns: columns.iter().map(|column| label(column.field)).collect(),
+    })
+}
+
+/// Shows a thing.
+pub(super) async fn one(
+    Viewer(caller): Viewer,
+    PathNoun(spec): PathNoun,
+    PathThing(id): PathThing,
+    _: Query<()>,
+    visit: Visit,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    show(&state, visit, &caller, spec, id, None).await
+}
+
+/// Shows a credential with its secret, for the reason that was given. The view is in the audit trail.
+pub(super) async fn secret(
+    Operator(caller): Operator,
+    PathThing(id): PathThing,
+    Posted(fields): Posted,
+    visit: Visit,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let reason = Some(fields.text("reason").to_owned()).filter(|reason| !reason.is_empty());
+    let shown = inventory::reveal(&state, id, reason, &caller.name).await?;
+    let (spec, secret) = (Noun::Credential.spec(), Some(shown.secret));
+    show(&state, visit, &caller, spec, id, secret).await
+}
+
+async fn show(
+    state: &ApiState,
+    visit: Visit,
+    caller: &Caller,
+    spec: &'static NounSpec,
+    id: InventoryId,
+    secret: Option<SecretString>,
+) -> Result<HttpResponse, ApiError> {
+    let thing = inventory::one(state, spec, id).await?;
+    let columns: Vec<_> = spec.columns.iter().chain(spec.state).collect();
+    let names = names(state, &columns, std::slice::from_ref(&thing)).await?;
+    let fields = columns.iter().map(|column| Field {
+        name: label(column.field),
+        cell: cell(column, &thing, &names, VALUE_CHARS),
+    });
+    let name = name_of(spec, &thing);
+    let title = if name.is_empty() {
+        spec.noun.title()
+    } else {
+        name
+    };
+    answer(&ThingPage {
+        shell: visit.shell(Some(caller), Place::Inventory, title, ""),
+        spec,
+        id: id.to_string(),
+        fields: fields.collect(),
+        lists: lists(spec, &thing),
+        secret,
+    })
+}
+
+/// The fields that a list shows: the first that fit into a cell.
+fn listed(spec: &'static NounSpec) -> impl Iterator<Item = &'static Column> {
+    let fits = |column: &&Column| !matches!(column.kind, Kind::Object);
+    let all = spec.columns.iter().chain(spec.state);
+    all.filter(|column| column.field != spec.named_by)
+        .filter(fits)
+        .take(CELLS_MAX)
+}
+
+/// The names of the things that these refer to.
+async fn names(
+    state: &ApiState,
+    columns: &[&'static Column],
+    things: &[Value],
+) -> Result<Names, ApiError> {
+    let mut names = Names::new();
+    for column in columns {
+        let Kind::Ref(noun) = column.kind else {
+            continue;
+        };
+        for thing in things {
+            let Some(id) = thing
+                .get(column.field)
+                .and_then(Value::as_str)
+                .and_then(inventory::id)
+            else {
+                continue;
+            };
+            let InventoryId(number) = id;
+            if let Entry::Vacant(place) = names.entry((noun, number)) {
+                let other = inventory::one(state, noun.spec(), id).await?;
+                place.insert(name_of(noun.spec(), &other));
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn id_of(thing: &Value) -> String {
+    plain::value(thing.get("id").unwrap_or(&Value::Null), CELL_CHARS)
+}
+
+fn name_of(spec: &NounSpec, thing: &Value) -> String {
+    plain::value(thing.get(spec.named_by).unwrap_or(&Value::Null), CELL_CHARS)
+}
+
+fn cell(column: &Column, thing: &Value, names: &Names, chars: usize) -> Cell {
+    let value = thing.get(column.field).unwrap_or(&Value::Null);
+    let text = value.as_str().unwrap_or_default();
+    match column.kind {
+        _ if value.is_null() => Cell::Nothing,
+        Kind::Bool => Cell::Text(if *value == true { t::YES } else { t::NO }.to_owned()),
+        Kind::Time => {
+            serde_json::from_value(value.clone()).map_or(Cell::Nothing, |at| Cell::At(At(at)))
+        }
+        Kind::Duration => {
+            Cell::Text(iso_duration::parse(text).map_or_else(|_| text.to_owned(), length))
+        }
+        Kind::Object => Cell::Text(plain::visible(&format!("{value:#}"))),
+        Kind::List => {
+            let texts = value.as_array().into_iter().flatten();
+            let texts: Vec<_> = texts.map(|text| plain::value(text, chars)).collect();
+            Cell::Text(plain::shortened(&texts.join(", "), chars))
+        }
+        Kind::Ref(noun) => match inventory::id(text) {
+            Some(InventoryId(id)) => {
+                let name = names.get(&(noun, id)).cloned();
+                let address = format!("/inventory/{}/{id}", noun.spec().path);
+                Cell::Link(address, name.unwrap_or_else(|| text.to_owned()))
+            }
+            None => Cell::Nothing,
+        },
+        Kind::Text | Kind::Int => Cell::Text(plain::value(value, chars)),
+    }
+}
+
+/// What belongs to a thing, as tables.
+fn lists(spec: &NounSpec, thing: &Value) -> Vec<Children> {
+    let none = Names::new();
+    let table = |child: &crate::domain::inventory::column::Child| {
+        let columns: Vec<_> = child.columns.iter().chain(child.state).collect();
+        let rows = thing
+            .get(child.field)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let row = |entry: &Value| match entry {
+            Value::Object(_) => columns
+                .iter()
+                .map(|column| cell(column, entry, &none, CELL_CHARS))
+                .collect(),
+            value => Vec::from([Cell::Text(plain::value(value, CELL_CHARS))]),
+        };
+        Children {
+            name: label(child.field),
+            rows: rows.map(row).collect(),
+            columns: columns.iter().map(|column| label(column.field)).collect(),
+        }
+    };
+    spec.children.iter().map(table).collect()
+}
+
+/// A field's name as people read it: `host_key` is `Host key`.
+fn label(field: &str) -> String {
+    let spaced = field.replace('_', " ");
+    let mut letters = spaced.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+/// The things of a noun as people call them.
+fn heading(spec: &NounSpec) -> String {
+    label(&spec.path.replace('-', "_"))
+}
