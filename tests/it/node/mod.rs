@@ -5,6 +5,7 @@ mod custom;
 mod database_loss;
 mod events;
 mod executor_death;
+mod executor_instances;
 mod expired_flood;
 mod expired_passwords;
 mod first_start;
