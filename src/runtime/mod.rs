@@ -6,7 +6,7 @@
 //!
 //! The services, each a loop that is restarted when it fails: [`feeder`] claims tasks, [`recorder`]
 //! records ends, [`scribe`] writes journals, [`scheduler`] decides ticks, [`rescuer`] keeps the node's
-//! lease and offers dead nodes' work again, [`pruner`] removes what is old, [`courier`] feeds syslog.
+//! lease and offers dead nodes' work again, [`pruner`] removes what is old, [`resealer`] seals secrets anew, [`courier`] feeds syslog.
 //! Each wakes on a signal of the store and, in case a signal was lost, by itself.
 
 pub mod bench;
@@ -23,6 +23,7 @@ mod pool;
 mod pruner;
 mod recorder;
 mod rescuer;
+mod resealer;
 mod scheduler;
 mod scribe;
 mod service;

@@ -17,7 +17,7 @@ use super::crossing::{self, Crossing, Piers};
 use super::dispatch::Dispatcher;
 use super::handle::Handle;
 use super::supervisor::{DrainAll, InterruptAll, Supervisor};
-use super::{courier, feeder, pruner, recorder, rescuer, scheduler, scribe, service};
+use super::{courier, feeder, pruner, recorder, rescuer, resealer, scheduler, scribe, service};
 use crate::clock::SharedClock;
 use crate::connect::command::GuardProgram;
 use crate::connect::smtp::SmtpAccount;
@@ -252,6 +252,7 @@ async fn start_control(
         service::keep(&core, "scheduler", scheduler::run);
         service::keep(&core, "rescuer", rescuer::run);
         service::keep(&core, "pruner", move |core| pruner::run(core, retention));
+        service::keep(&core, "resealer", resealer::run);
         service::keep(&core, "queue counter", pruner::count_queues);
         if let Some(target) = syslog {
             service::keep(&core, "courier", move |core| {

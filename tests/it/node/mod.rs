@@ -15,6 +15,7 @@ mod kill;
 mod lost_answers;
 mod low_disk;
 mod operations;
+mod resealing;
 mod secrets;
 mod shutdown;
 mod task_cancel;
