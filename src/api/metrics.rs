@@ -63,6 +63,7 @@ pub struct Metrics {
     store_reachable: Gauge<i64, AtomicI64>,
     healthy: Gauge<i64, AtomicI64>,
     streams: Gauge<i64, AtomicI64>,
+    seals_left: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -90,6 +91,7 @@ impl Metrics {
             store_reachable: Gauge::default(),
             healthy: Gauge::default(),
             streams: Gauge::default(),
+            seals_left: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -152,6 +154,11 @@ impl Metrics {
             self.healthy.clone(),
         );
         registry.register("streams", "Open event streams", self.streams.clone());
+        registry.register(
+            "vault_seals_left",
+            "Secrets under older data keys that wait to be sealed anew, or are damaged",
+            self.seals_left.clone(),
+        );
     }
 
     /// Counts a request.
@@ -217,6 +224,8 @@ impl Metrics {
             .set(i64::from(health.status != HealthStatus::Failing));
         let open = super::state::STREAMS_MAX.saturating_sub(state.streams.available_permits());
         self.streams.set(i64::try_from(open).unwrap_or(i64::MAX));
+        let left = state.handle.seals_left();
+        self.seals_left.set(i64::try_from(left).unwrap_or(i64::MAX));
         let mut text = String::new();
         text::encode(&mut text, &self.registry).map_err(ApiError::internal)?;
         Ok(text)

@@ -5,30 +5,84 @@ use clap::Subcommand;
 use super::exit::{Exit, Failure, Ran};
 use super::node::runtime;
 use super::print;
+use super::table::table;
 use crate::app;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::robot::safe::Rotation;
+use crate::domain::sealed::KeyId;
+use crate::robot::safe::{Rotation, Safe};
+use crate::store::Store;
 
 /// What to do with the vault's keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum What {
     /// Make a new data key and seal all secrets with it
     ///
-    /// Nodes may run meanwhile: they take the new key at once. A rotation that was broken off is finished instead of
-    /// another one begun. Needs the master key in the data directory.
-    RotateKey,
+    /// Nodes may run meanwhile: they take the new key at once, and help. A rotation that was broken off is finished instead of
+    /// another one begun, by the next node that runs if not by this command. Needs the master key in the data directory.
+    RotateKey {
+        /// Leave the secrets to the nodes that run, which say in `robotd_vault_seals_left` of `/metrics` how many are left
+        #[arg(long)]
+        background: bool,
+    },
+    /// List the data keys, and how much lies under each
+    Keys,
+    /// Remove an old data key that nothing lies under any more
+    ///
+    /// For ever: secrets of a backup from before the rotation cannot be opened without it. Files of imports are told to be the
+    /// same by the oldest key: after it is gone, those that were uploaded before are not recognised.
+    RemoveKey {
+        /// Its number
+        id: i64,
+    },
 }
 
 pub(super) fn vault(config: &Config, what: What) -> Ran {
-    let What::RotateKey = what;
-    let rotation = runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let store = app::open_store(config).await?;
         let safe = app::open_safe(&config.data_dir, &store, &SystemClock).await?;
-        let told = |secrets| log::info!("sealed {secrets} secrets anew");
-        anyhow::Ok(safe.rotate(&SystemClock, told).await?)
-    })?;
-    tell(&rotation)
+        match what {
+            What::RotateKey { background: true } => begin(&safe).await,
+            What::RotateKey { background: false } => {
+                let told = |secrets| log::info!("sealed {secrets} secrets anew");
+                let rotation = safe.rotate(&SystemClock, told).await;
+                tell(&rotation.map_err(anyhow::Error::from)?)
+            }
+            What::Keys => list(&store).await,
+            What::RemoveKey { id } => {
+                store.vault_key_remove(KeyId(id)).await?;
+                print::answer(&format!("data key {id} is gone"))
+            }
+        }
+    })
+}
+
+async fn begin(safe: &Safe) -> Ran {
+    let begun = safe.begin_rotation(SystemClock.now()).await;
+    let key = begun.map_err(anyhow::Error::from)?.key();
+    print::answer(&format!(
+        "data key {key} seals now, {} secrets are left to nodes that run",
+        safe.seals_left()
+    ))
+}
+
+async fn list(store: &Store) -> Ran {
+    let keys = store.vault_key_uses().await?;
+    let rows = keys
+        .into_iter()
+        .map(|key| {
+            let finished = key
+                .finished_at
+                .map_or_else(String::new, |at| at.to_rfc3339());
+            [
+                key.id.to_string(),
+                key.created_at.to_rfc3339(),
+                finished,
+                key.seals.to_string(),
+            ]
+        })
+        .collect();
+    print::answer(&table(["KEY", "MADE", "SEALS ALL SINCE", "SEALS"], rows))
 }
 
 fn tell(rotation: &Rotation) -> Ran {

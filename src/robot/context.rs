@@ -20,9 +20,10 @@ use crate::connect::command::GuardProgram;
 use crate::connect::smtp::SmtpAccount;
 use crate::domain::id::NodeId;
 use crate::domain::robot::RobotConfig;
+use crate::domain::task::{PRIORITY_DEFAULT, Trigger};
 use crate::domain::time::Timestamp;
-use crate::store::Store;
-use crate::store::task::Claimed;
+use crate::store::task::{Claimed, NewTask};
+use crate::store::{Store, StoreResult};
 
 /// The tools of a node that its robots share.
 #[derive(Debug)]
@@ -183,6 +184,40 @@ impl Context {
     /// Says how far the run has got, 0..=100.
     pub fn progress(&self, percent: u8, message: &str) {
         self.journal().progress(percent, message);
+    }
+
+    /// Whether another instance of the robot may run here beside those that do. A start takes a moment to be seen.
+    #[must_use]
+    pub fn has_free_instance(&self) -> bool {
+        let entry = self.tools().registry.by_id(self.0.entry.id);
+        entry.is_some_and(|entry| {
+            let health = entry.health.borrow();
+            health.running < health.wanted
+        })
+    }
+
+    /// Registers one more task of the robot, without a payload, for a run that found more work than it has in hand.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn call_another(&self) -> StoreResult<()> {
+        let entry = &self.0.entry;
+        let task = NewTask {
+            robot: entry.id,
+            trigger: Trigger::Event,
+            payload: Value::Null,
+            priority: PRIORITY_DEFAULT,
+            run_at: None,
+            deadline: None,
+            unique_key: None,
+            max_attempts: i32::try_from(entry.config.retry.max_attempts).unwrap_or(i32::MAX),
+            planned_at: None,
+            event: None,
+            requested_by: entry.name().to_owned(),
+        };
+        let now = self.clock().now();
+        self.store().task_add(Vec::from([task]), now).await?;
+        Ok(())
     }
 
     /// Fires when the run must end; a run that has `cancel_grace` watches it, others are dropped.

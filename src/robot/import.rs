@@ -37,6 +37,8 @@ pub async fn keep(
     upload: Upload<'_>,
     now: Timestamp,
 ) -> Result<Import, SafeError> {
+    // Another one may have made a new data key meanwhile: what lies under an old one is refused.
+    safe.refresh().await?;
     let id = store.import_id(now).await?;
     let bytes = u64::try_from(upload.file.len()).unwrap_or(u64::MAX);
     let new = NewImport {

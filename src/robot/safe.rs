@@ -4,21 +4,22 @@
 //! node, or `robotd vault rotate-key` beside it, may make a new one at any time: a seal under a key that is not the newest
 //! is refused by the store and made anew, and a seal under an unknown key makes the keys be read again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use crate::clock::Clock;
-use crate::domain::id::{ImportId, InventoryId};
+use crate::domain::id::ImportId;
 use crate::domain::sealed::{KeyId, Place, Sealed};
 use crate::domain::time::Timestamp;
 use crate::store::vault_key::WrappedKey;
 use crate::store::{Store, StoreError};
 use crate::vault::{KeyRing, MasterKey, SealError, Wrapping};
 
-/// Secrets sealed anew in one transaction: a few milliseconds of the database's one writer.
-const RESEAL_ROWS: u32 = 200;
+mod rotation;
+
+pub use rotation::{Resealing, Rotation};
 
 /// Sealing and opening for one database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ struct Inner {
     store: Store,
     wrapping: Wrapping,
     ring: RwLock<Arc<KeyRing>>,
+    /// See [`Safe::seals_left`].
+    left: AtomicU64,
 }
 
 /// Why a secret was not sealed or opened.
@@ -42,21 +45,6 @@ pub enum SafeError {
     Store(#[from] StoreError),
 }
 
-/// What a rotation came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rotation {
-    /// The data key that seals now.
-    pub key: KeyId,
-    /// Whether it went on with one that was broken off.
-    pub resumed: bool,
-    /// Secrets sealed anew.
-    pub resealed: u64,
-    /// Secrets that could not be opened, as credential and version; they stay as they are.
-    pub damaged: Vec<(InventoryId, i64)>,
-    /// Private keys that could not be opened, by their id and owner; they stay as they are.
-    pub damaged_keys: Vec<(i64, InventoryId)>,
-}
-
 impl Safe {
     /// Opens the data keys of a database; the first one is made where there is none.
     ///
@@ -67,6 +55,7 @@ impl Safe {
             store,
             wrapping: Wrapping::of(master),
             ring: RwLock::new(Arc::new(Wrapping::of(master).ring([])?)),
+            left: AtomicU64::new(0),
         }));
         safe.refresh().await?;
         if safe.ring().newest().is_none() {
@@ -137,124 +126,10 @@ impl Safe {
         Ok(())
     }
 
-    /// Makes a new data key and seals all secrets with it, 200 a transaction; goes on with a rotation that was broken off
-    /// instead of beginning another. Nodes may run meanwhile. `told` hears how many were sealed anew so far.
-    ///
-    /// # Errors
-    /// The store's; a call after that goes on where this one stopped.
-    pub async fn rotate(
-        &self,
-        clock: &dyn Clock,
-        mut told: impl FnMut(u64),
-    ) -> Result<Rotation, SafeError> {
-        let newest = self.0.store.vault_key_list().await?.pop();
-        let unfinished = newest.as_ref().filter(|key| key.finished_at.is_none());
-        let resumed = unfinished.is_some();
-        let key = match unfinished {
-            Some(key) => key.id,
-            None => {
-                let next = KeyId(newest.map_or(1, |key| key.id.0 + 1));
-                self.make(next, clock.now(), None).await?;
-                next
-            }
-        };
-        self.refresh().await?;
-        let mut rotation = Rotation {
-            key,
-            resumed,
-            resealed: 0,
-            damaged: Vec::new(),
-            damaged_keys: Vec::new(),
-        };
-        // A write that was on its way when the key was made may have slipped behind a pass: the last one finds nothing.
-        while self.pass(&mut rotation, &mut told).await? > 0 {}
-        while self.pass_keys(&mut rotation, &mut told).await? > 0 {}
-        self.0.store.vault_key_finish(key, clock.now()).await?;
-        Ok(rotation)
-    }
-
-    /// Goes once over all secrets that lie under other keys; answers how many it sealed anew.
-    async fn pass(
-        &self,
-        rotation: &mut Rotation,
-        told: &mut impl FnMut(u64),
-    ) -> Result<u64, SafeError> {
-        let store = &self.0.store;
-        let mut after = (InventoryId(0), 0);
-        let mut resealed = 0;
-        rotation.damaged.clear();
-        loop {
-            let batch = store
-                .secret_under_others(rotation.key, after, RESEAL_ROWS)
-                .await?;
-            let Some(last) = batch.last() else {
-                return Ok(resealed);
-            };
-            after = (last.credential, last.version);
-            let mut anew = Vec::with_capacity(batch.len());
-            for old in batch {
-                let place = Place::of_secret(old.credential, old.version);
-                match self.reveal(&place, &old.sealed).await {
-                    Ok(secret) => {
-                        let sealed = self.seal(&place, &secret)?;
-                        anew.push((old, sealed));
-                    }
-                    Err(SafeError::Seal(error)) => {
-                        log::error!(
-                            "version {} of the secret of credential `{}` stays as it is: {error}",
-                            old.version,
-                            old.credential
-                        );
-                        rotation.damaged.push((old.credential, old.version));
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            let replaced = store.secret_reseal(anew).await?;
-            resealed += replaced;
-            rotation.resealed += replaced;
-            told(rotation.resealed);
-        }
-    }
-
-    /// Goes once over all private keys that lie under other data keys; answers how many it sealed anew.
-    async fn pass_keys(
-        &self,
-        rotation: &mut Rotation,
-        told: &mut impl FnMut(u64),
-    ) -> Result<u64, SafeError> {
-        let store = &self.0.store;
-        let mut after = 0;
-        let mut resealed = 0;
-        rotation.damaged_keys.clear();
-        loop {
-            let batch = store
-                .private_key_under_others(rotation.key, after, RESEAL_ROWS)
-                .await?;
-            let Some(last) = batch.last() else {
-                return Ok(resealed);
-            };
-            after = last.id;
-            let mut anew = Vec::with_capacity(batch.len());
-            for old in batch {
-                let (id, owner, place) = (old.id, old.owner.id(), old.place());
-                match self.reveal(&place, &old.sealed).await {
-                    Ok(secret) => {
-                        let sealed = self.seal(&place, &secret)?;
-                        anew.push((old, sealed));
-                    }
-                    Err(SafeError::Seal(error)) => {
-                        log::error!("private key `{id}` of `{owner}` stays as it is: {error}");
-                        rotation.damaged_keys.push((id, owner));
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            let replaced = store.private_key_reseal(anew).await?;
-            resealed += replaced;
-            rotation.resealed += replaced;
-            told(rotation.resealed);
-        }
+    /// How many secrets lay under older data keys when they were last counted here: 0 where no rotation goes on.
+    #[must_use]
+    pub fn seals_left(&self) -> u64 {
+        self.0.left.load(Ordering::Relaxed)
     }
 
     async fn make(

@@ -291,6 +291,12 @@ impl Handle {
         }
     }
 
+    /// See [`Safe::seals_left`](crate::robot::safe::Safe::seals_left).
+    #[must_use]
+    pub fn seals_left(&self) -> u64 {
+        self.core.tools.safe.seals_left()
+    }
+
     /// How the node does now; a read of values, never a wait.
     #[must_use]
     pub fn health(&self) -> NodeHealth {

@@ -7,7 +7,7 @@
 //! The services, each a loop that is restarted when it fails: [`feeder`] claims tasks, [`recorder`]
 //! records ends, [`scribe`] writes journals, [`scheduler`] decides ticks, [`rescuer`] keeps the node's
 //! lease and offers dead nodes' work again, [`sharer`] keeps its part of each robot's instances, [`follower`] does
-//! what other nodes changed, [`pruner`] removes what is old, [`courier`] feeds syslog.
+//! what other nodes changed, [`pruner`] removes what is old, [`resealer`] seals secrets anew, [`courier`] feeds syslog.
 //! Each wakes on a signal of the store and, in case a signal was lost, by itself.
 
 pub mod bench;
@@ -27,6 +27,7 @@ mod pool;
 mod pruner;
 mod recorder;
 mod rescuer;
+mod resealer;
 mod scheduler;
 mod scribe;
 mod service;

@@ -20,7 +20,8 @@ use super::handle::Handle;
 use super::membership::Terms;
 use super::supervisor::{DrainAll, InterruptAll, Supervisor};
 use super::{
-    courier, feeder, follower, pruner, recorder, rescuer, scheduler, scribe, service, sharer,
+    courier, feeder, follower, pruner, recorder, rescuer, resealer, scheduler, scribe, service,
+    sharer,
 };
 use crate::clock::SharedClock;
 use crate::connect::command::GuardProgram;
@@ -244,6 +245,7 @@ async fn start_control(
             follower::keep(&core, &root);
         }
         service::keep(&core, "pruner", move |core| pruner::run(core, retention));
+        service::keep(&core, "resealer", resealer::run);
         service::keep(&core, "queue counter", pruner::count_queues);
         if let Some(target) = syslog {
             service::keep(&core, "courier", move |core| {

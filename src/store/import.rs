@@ -154,7 +154,8 @@ impl Store {
         Ok(ImportId(self.ids(Series::Import, 1, now).await?))
     }
 
-    /// Keeps an uploaded file with its audit entry and its event.
+    /// Keeps an uploaded file with its audit entry and its event. `Conflict` where it is sealed with a data key that is not the
+    /// newest.
     pub async fn import_add(&self, new: NewImport, now: Timestamp) -> StoreResult<Import> {
         let events = Vec::from([new.event.clone()]);
         let ids = self.publication_ids(&events, now).await?;

@@ -232,6 +232,11 @@ impl Store {
         write!(self, operation::claim(process, lease_until, now))
     }
 
+    /// Whether [`Store::operation_claim`] would find one.
+    pub async fn operation_is_due(&self, now: Timestamp) -> StoreResult<bool> {
+        read!(self, operation::is_due(now))
+    }
+
     /// Records what an attempt came to, with its events; answers `false`, and records nothing, where the operation is no
     /// longer the attempt's process's.
     pub async fn operation_end(&self, end: OperationEnd, now: Timestamp) -> StoreResult<bool> {

@@ -78,14 +78,14 @@ impl Store {
         read!(self, private_key::get(id))
     }
 
-    /// Keys that lie under another data key than `key`, from behind the id `after` on, at most `limit`.
-    pub async fn private_key_under_others(
+    /// Keys that lie under an older data key than `key`, from behind the id `after` on, at most `limit`.
+    pub async fn private_key_under_older(
         &self,
         key: KeyId,
         after: i64,
         limit: u32,
     ) -> StoreResult<Vec<PrivateKey>> {
-        read!(self, private_key::under_others(key, after, limit))
+        read!(self, private_key::under_older(key, after, limit))
     }
 
     /// Replaces seals, each where it still lies under the data key it was opened with. Answers how many were.

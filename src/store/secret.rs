@@ -182,14 +182,14 @@ impl Store {
         Ok(true)
     }
 
-    /// Secrets that lie under another key than `key`, from behind `after` on (credential, version), at most `limit`.
-    pub async fn secret_under_others(
+    /// Secrets that lie under an older key than `key`, from behind `after` on (credential, version), at most `limit`.
+    pub async fn secret_under_older(
         &self,
         key: KeyId,
         after: (InventoryId, i64),
         limit: u32,
     ) -> StoreResult<Vec<SecretVersion>> {
-        read!(self, secret::under_others(key, after, limit))
+        read!(self, secret::under_older(key, after, limit))
     }
 
     /// Replaces seals, each where it still lies under the key it was opened with. Answers how many were.

@@ -19,7 +19,36 @@ pub struct WrappedKey {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What lies under a data key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key.
+    pub id: KeyId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// See [`WrappedKey::finished_at`].
+    pub finished_at: Option<Timestamp>,
+    /// Secrets of credentials, private keys and files of imports that are sealed with it.
+    pub seals: u64,
+}
+
 impl Store {
+    /// All data keys with what lies under each, oldest first. Counts every seal.
+    pub async fn vault_key_uses(&self) -> StoreResult<Vec<KeyUse>> {
+        read!(self, vault_key::uses())
+    }
+
+    /// How many secrets of credentials and private keys lie under older keys than this.
+    pub async fn vault_seals_before(&self, key: KeyId) -> StoreResult<u64> {
+        read!(self, vault_key::seals_before(key))
+    }
+
+    /// Removes a data key for ever. `NotFound`; `Conflict` where it is the newest, a rotation goes on, or something lies
+    /// under it.
+    pub async fn vault_key_remove(&self, id: KeyId) -> StoreResult<()> {
+        write!(self, vault_key::remove(id))
+    }
+
     /// All data keys, oldest first.
     pub async fn vault_key_list(&self) -> StoreResult<Vec<WrappedKey>> {
         read!(self, vault_key::list())

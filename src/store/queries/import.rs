@@ -9,7 +9,7 @@ use super::import_report::get;
 use super::rows::{Rows, storable};
 use super::sql::raced;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, audit, statement};
+use super::{Conn, audit, statement, vault_key};
 use crate::domain::id::{ImportId, ProcessId, TaskId};
 use crate::domain::import::{ImportState, RowAnswer};
 use crate::domain::time::{Timestamp, to_micros};
@@ -47,6 +47,11 @@ pub(in crate::store) fn add(
     ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<(Import, Published)> {
+    if vault_key::newest(conn)? != Some(new.sealed.key) {
+        return Err(QueryError::conflict(
+            "the data key was changed at the same moment: send the file again",
+        ));
+    }
     let same_as: Option<i64> = batch_imports::table
         .filter(batch_imports::fingerprint.eq(&new.fingerprint))
         .select(max(batch_imports::id))

@@ -41,25 +41,41 @@ impl Statement for Order {
         RETURNING id";
 }
 
-/// Whether a target may know a candidate, the vault says: an executor that died has not told.
+/// Operations that can be begun now: due, and of a credential of which none is running. Whether a target may know a
+/// candidate, the vault says: an executor that died has not told.
+macro_rules! claimable {
+    () => {
+        "FROM operations o
+            WHERE o.finished_at IS NULL AND o.state = 0 AND o.run_at <= ?
+                AND (o.expires_at IS NULL OR o.expires_at > ? OR EXISTS (
+                    SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0))
+                AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.state = 1 AND r.credential_id = o.credential_id) "
+    };
+}
+
 /// Materialized: PostgreSQL must not run the locking part more than once.
 struct Claim;
 
 impl Statement for Claim {
     type Row = (BigInt,);
-    const SQL: &'static str = "
-        WITH due AS MATERIALIZED (
-            SELECT o.id FROM operations o
-            WHERE o.finished_at IS NULL AND o.state = 0 AND o.run_at <= ?
-                AND (o.expires_at IS NULL OR o.expires_at > ? OR EXISTS (
-                    SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0))
-                AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.state = 1 AND r.credential_id = o.credential_id)
-            ORDER BY o.run_at, o.id LIMIT 1 {skip locked})
+    const SQL: &'static str = concat!(
+        "WITH due AS MATERIALIZED (
+            SELECT o.id ",
+        claimable!(),
+        "ORDER BY o.run_at, o.id LIMIT 1 {skip locked})
         UPDATE operations SET state = 1, attempts = attempts + 1, process_id = ?, lease_until = ?, updated_at = ?,
             candidate = (SELECT v.version FROM secret_versions v
                 WHERE v.credential_id = operations.credential_id AND v.state = 0)
         WHERE id IN (SELECT due.id FROM due)
-        RETURNING id";
+        RETURNING id"
+    );
+}
+
+struct Due;
+
+impl Statement for Due {
+    type Row = (BigInt,);
+    const SQL: &'static str = concat!("SELECT o.id ", claimable!(), "LIMIT 1");
 }
 
 struct Apply;
@@ -187,6 +203,13 @@ pub(in crate::store) fn claim(
         .optional()
         .map_err(raced)?;
     taken.map(|(id,)| get(conn, OperationId(id))).transpose()
+}
+
+/// Whether there is one that can be taken.
+pub(in crate::store) fn is_due(conn: &mut Conn, now: Timestamp) -> QueryResult<bool> {
+    let binds = [Bind::Int(to_micros(now)), Bind::Int(to_micros(now))];
+    let found: Option<(i64,)> = bind(Due, &binds).get_result(conn).optional()?;
+    Ok(found.is_some())
 }
 
 /// Records what an attempt came to; none where the operation is somebody else's.

@@ -131,15 +131,15 @@ pub(in crate::store) fn get(conn: &mut Conn, id: i64) -> QueryResult<PrivateKey>
         .into_key()
 }
 
-/// Keys under other data keys, in the order of their ids.
-pub(in crate::store) fn under_others(
+/// Keys under older data keys, in the order of their ids.
+pub(in crate::store) fn under_older(
     conn: &mut Conn,
     key: KeyId,
     after: i64,
     limit: u32,
 ) -> QueryResult<Vec<PrivateKey>> {
     let rows: Vec<Row> = private_keys::table
-        .filter(private_keys::key_id.ne(key.0))
+        .filter(private_keys::key_id.lt(key.0))
         .filter(private_keys::id.gt(after))
         .order(private_keys::id)
         .limit(i64::from(limit))

@@ -311,8 +311,8 @@ pub(in crate::store) fn view(
     insert_events(conn, std::slice::from_ref(&view.event), ids, now).map(Some)
 }
 
-/// Secrets under other keys, in the order of their rows.
-pub(in crate::store) fn under_others(
+/// Secrets under older keys, in the order of their rows.
+pub(in crate::store) fn under_older(
     conn: &mut Conn,
     key: KeyId,
     (credential, version): (InventoryId, i64),
@@ -324,7 +324,7 @@ pub(in crate::store) fn under_others(
             .eq(credential.0)
             .and(secret_versions::version.gt(version)));
     let rows: Vec<Row> = secret_versions::table
-        .filter(secret_versions::key_id.ne(key.0))
+        .filter(secret_versions::key_id.lt(key.0))
         .filter(after)
         .order((secret_versions::credential_id, secret_versions::version))
         .limit(i64::from(limit))

@@ -2,13 +2,15 @@
 
 use diesel::dsl::max;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 
 use super::Conn;
+use super::statement::{Bind, Statement, bind};
 use crate::domain::sealed::KeyId;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::schema::inventory::vault_keys;
-use crate::store::vault_key::WrappedKey;
+use crate::store::vault_key::{KeyUse, WrappedKey};
 
 /// The key that seals.
 pub(in crate::store) fn newest(conn: &mut Conn) -> QueryResult<Option<KeyId>> {
@@ -53,6 +55,68 @@ pub(in crate::store) fn add(conn: &mut Conn, key: &WrappedKey) -> QueryResult<()
         .on_conflict_do_nothing()
         .execute(conn)?;
     if kept == 1 { Ok(()) } else { Err(faster()) }
+}
+
+struct SealsBefore;
+
+impl Statement for SealsBefore {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT (SELECT count(*) FROM secret_versions WHERE key_id < ?)
+            + (SELECT count(*) FROM private_keys WHERE key_id < ?)";
+}
+
+/// Seals under older keys that a rotation makes anew.
+pub(in crate::store) fn seals_before(conn: &mut Conn, key: KeyId) -> QueryResult<u64> {
+    let binds = [Bind::Int(key.0), Bind::Int(key.0)];
+    let (count,): (i64,) = bind(SealsBefore, &binds).get_result(conn)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+struct Uses;
+
+impl Statement for Uses {
+    type Row = (BigInt, BigInt, Nullable<BigInt>, BigInt);
+    const SQL: &'static str = "
+        SELECT k.id, k.created_at, k.finished_at,
+            (SELECT count(*) FROM secret_versions s WHERE s.key_id = k.id)
+            + (SELECT count(*) FROM private_keys p WHERE p.key_id = k.id)
+            + (SELECT count(*) FROM batch_import_files f WHERE f.key_id = k.id)
+        FROM vault_keys k ORDER BY k.id";
+}
+
+/// All keys with what lies under them, oldest first.
+pub(in crate::store) fn uses(conn: &mut Conn) -> QueryResult<Vec<KeyUse>> {
+    let rows: Vec<(i64, i64, Option<i64>, i64)> = bind(Uses, &[]).load(conn)?;
+    let key = |(id, created, finished, seals): (i64, i64, Option<i64>, i64)| KeyUse {
+        id: KeyId(id),
+        created_at: from_micros(created),
+        finished_at: finished.map(from_micros),
+        seals: u64::try_from(seals).unwrap_or_default(),
+    };
+    Ok(rows.into_iter().map(key).collect())
+}
+
+/// Removes a key that nothing lies under. Nothing comes to lie under it either: only the newest seals.
+pub(in crate::store) fn remove(conn: &mut Conn, id: KeyId) -> QueryResult<()> {
+    let all = uses(conn)?;
+    let (Some(found), Some(newest)) = (all.iter().find(|key| key.id == id), all.last()) else {
+        return Err(QueryError::not_found(format!("data key {id}")));
+    };
+    let stands = if found == newest {
+        Some("it is the newest and seals; make another one first".to_owned())
+    } else if newest.finished_at.is_none() {
+        Some(format!("the rotation to data key {} goes on", newest.id))
+    } else if found.seals > 0 {
+        Some(format!("{} seals lie under it", found.seals))
+    } else {
+        None
+    };
+    if let Some(why) = stands {
+        return Err(QueryError::conflict(format!("data key {id} stays: {why}")));
+    }
+    diesel::delete(vault_keys::table.find(id.0)).execute(conn)?;
+    Ok(())
 }
 
 /// Notes the end of a rotation.

@@ -195,6 +195,8 @@ async fn a_claim_takes_what_is_longest_due(database: &Database) {
         claimed.map(|one| (one.credential, one.attempts, one.state))
     };
     let running = OperationState::Running;
+    let is_due = async |seconds| store.operation_is_due(at(seconds)).await.unwrap();
+    assert!(!is_due(2).await && is_due(3).await);
     assert_eq!(
         claim(4).await.map(|one| one.0),
         Some(ids[2]),
@@ -207,6 +209,7 @@ async fn a_claim_takes_what_is_longest_due(database: &Database) {
         "the test waits for the change"
     );
     assert_eq!(claim(60).await, None);
+    assert!(!is_due(60).await, "what waits for another one is not due");
     assert_eq!(claim(100).await, Some((ids[0], 1, running)));
     let stale = store.operation_stale(at(1_000), 9).await.unwrap();
     assert_eq!(stale.len(), 4);

@@ -7,6 +7,7 @@ pub mod counterpart;
 pub mod cutting_proxy;
 pub mod database;
 pub mod form;
+pub mod gate;
 pub mod nginx;
 pub mod node;
 pub mod office;

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use robotd::clock::SystemClock;
 use robotd::domain::id::InventoryId;
+use robotd::domain::import::ImportMode;
 use robotd::domain::inventory::Noun;
 use robotd::domain::sealed::KeyId;
 use robotd::domain::time::from_micros;
+use robotd::robot::import::{Upload, keep};
 use robotd::robot::inventory::{By, Inventory, NewItem};
 use robotd::robot::registry::Registry;
 use robotd::robot::safe::{Safe, SafeError};
+use robotd::store::StoreError;
 use robotd::vault::{MasterKey, SealError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -23,6 +26,7 @@ on_both!(
     a_rotation_that_was_broken_off_goes_on,
     others_write_while_the_key_changes,
     what_was_tampered_with_stays_and_is_named,
+    a_key_goes_when_nothing_lies_under_it,
 );
 
 const BY: By<'static> = By {
@@ -241,4 +245,53 @@ async fn what_was_tampered_with_stays_and_is_named(database: &Database) {
         (KeyId(3), false),
         "one bad row does not hold up the next"
     );
+}
+
+async fn a_key_goes_when_nothing_lies_under_it(database: &Database) {
+    let (_folder, master) = master();
+    let safe = open(database, &master).await;
+    let inventory = inventory(database, &safe);
+    let ids = credentials(&inventory, 3).await;
+    let store = &database.store;
+    let refused = async |key: i64| match store.vault_key_remove(KeyId(key)).await {
+        Err(StoreError::Conflict { what }) => what,
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(1).await.contains("the newest"));
+    let upload = Upload {
+        name: "a.csv",
+        file: b"hostname",
+        mode: ImportMode::Validate,
+        actor: "ana",
+    };
+    let import = keep(store, &safe, &Registry::default(), upload, BY.now).await;
+    let import = import.unwrap().id;
+    let mut resealing = safe.begin_rotation(BY.now).await.unwrap();
+    assert_eq!(safe.seals_left(), 3);
+    assert!(refused(1).await.contains("goes on"));
+    while resealing.step().await.unwrap() {}
+    assert_eq!(safe.seals_left(), 0);
+    assert!(safe.unfinished().await.unwrap().is_some());
+    resealing.finish(BY.now).await.unwrap();
+    assert!(safe.unfinished().await.unwrap().is_none());
+    let uses = async || -> Vec<(i64, u64)> {
+        let uses = store.vault_key_uses().await.unwrap();
+        uses.into_iter().map(|key| (key.id.0, key.seals)).collect()
+    };
+    assert_eq!(uses().await, [(1, 1), (2, 3)], "the file stays as it is");
+    assert!(refused(1).await.contains("1 seals"));
+    database
+        .sql(&format!(
+            "DELETE FROM batch_import_files WHERE import_id = {import}"
+        ))
+        .await;
+    store.vault_key_remove(KeyId(1)).await.unwrap();
+    assert_eq!(uses().await, [(2, 3)]);
+    let gone = store.vault_key_remove(KeyId(1)).await.unwrap_err();
+    assert!(matches!(gone, StoreError::NotFound { .. }), "{gone}");
+    all_open(
+        &self::inventory(database, &open(database, &master).await),
+        &ids,
+    )
+    .await;
 }

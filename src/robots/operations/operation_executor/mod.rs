@@ -1,8 +1,8 @@
 //! Carries out operations on the accounts of credentials: changes passwords, tests them, finds out which one holds, and runs
 //! the commands of templates.
 //!
-//! - **Looks at**: queued operations that are due, one at a time; their credential, its device, policy and template; the
-//!   target.
+//! - **Looks at**: queued operations that are due, one at a time, and whether others are: then it calls another instance, where
+//!   one is free; their credential, its device, policy and template; the target.
 //! - **Changes**: the password of one account at its target, and its secret in the vault, or what a command does; records
 //!   each attempt, and what the account said of its secret. Publishes `operation.succeeded`, `failed`, `unverified` and
 //!   `given_up`, `credential.password_changed`, `password_change_failed`, `reconciled`, `mismatch`, `locked` and
@@ -40,6 +40,7 @@ use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use crate::robots::password_change::{Ended, Tries};
 use crate::robots::settings::check;
 use crate::robots::targets::{Account, Identity, Unfit, account};
+use crate::store::StoreResult;
 use crate::store::operation::Operation;
 use crate::store::sign_in::{SignIns, Wanted};
 
@@ -96,6 +97,9 @@ impl Robot for ExecuteOperations {
                 .operation_claim(ctx.run().process, now + LEASE, now)
                 .await?;
             let Some(operation) = claimed else { break };
+            if let Err(error) = share(ctx, now).await {
+                ctx.warn(format!("no other instance was called: {error}"));
+            }
             match run.handle(&operation).await? {
                 Some(OperationState::Succeeded) => tally[0] += 1,
                 Some(OperationState::Failed) => tally[1] += 1,
@@ -115,6 +119,14 @@ impl Robot for ExecuteOperations {
             .and("operations_again", again)
             .and("operations_put_back", put_back))
     }
+}
+
+/// Calls another instance where there is work for it: events that order much at once wake one.
+async fn share(ctx: &Context, now: Timestamp) -> StoreResult<()> {
+    if ctx.has_free_instance() && ctx.store().operation_is_due(now).await? {
+        ctx.call_another().await?;
+    }
+    Ok(())
 }
 
 struct Run<'a> {
