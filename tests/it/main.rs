@@ -21,6 +21,7 @@ mod cli;
 mod config;
 mod connect;
 mod docs;
+mod model;
 mod node;
 mod panel;
 mod robots;
