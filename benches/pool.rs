@@ -205,6 +205,7 @@ fn drain(tasks: u64) -> Duration {
                 tasks: day,
                 events: day,
                 ticks: day,
+                views: day,
             },
             job_threads: 2,
         })

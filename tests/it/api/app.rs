@@ -157,6 +157,7 @@ impl Api {
                 tasks: day,
                 events: day,
                 ticks: day,
+                views: day,
             },
             job_threads: 2,
         })
