@@ -3,5 +3,5 @@
 mod change;
 mod frame;
 mod reports;
-mod rig;
+pub mod rig;
 mod robots;
