@@ -293,15 +293,15 @@ async fn secrets(node: &Node, changed: [&Value; 3]) -> Vec<(&'static str, String
     secrets.push(("master key", master.trim().to_owned()));
     secrets.push(("admin token", node.token()));
     let known = [
-        ON_SSH,
-        ON_POSTGRES,
-        ON_WINDOWS,
-        WRONG,
-        IMPORTED,
-        OF_A_BAD_ROW,
-        REFUSED,
+        ("old on SSH", ON_SSH),
+        ("old in PostgreSQL", ON_POSTGRES),
+        ("old in Windows", ON_WINDOWS),
+        ("wrong one", WRONG),
+        ("imported one", IMPORTED),
+        ("one of a refused row", OF_A_BAD_ROW),
+        ("one of a refused body", REFUSED),
     ];
-    secrets.extend(known.map(|secret| (secret, secret.to_owned())));
+    secrets.extend(known.map(|(name, secret)| (name, secret.to_owned())));
     secrets
 }
 
