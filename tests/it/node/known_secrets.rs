@@ -192,8 +192,8 @@ async fn refusals(node: &Node, credential: &Value, seen: &mut Seen) {
     ] {
         let request = node.request(method, path);
         let request = request.header("content-type", "application/json");
-        let answer = request.body(body.clone()).send().await.unwrap();
-        assert!(answer.status().is_client_error(), "{body}");
+        let answer = request.body(body).send().await.unwrap();
+        assert!(answer.status().is_client_error(), "{path}");
         let place = format!("the refusal of {path}");
         seen.add(place, answer.text().await.unwrap());
     }
@@ -339,7 +339,7 @@ async fn secrets_of_accounts_lie_and_are_shown_nowhere() {
         ("the stream", stream, EXECUTOR),
     ] {
         let texts = texts.lock().unwrap();
-        assert!(texts.iter().any(|text| text.contains(one)), "{texts:?}");
+        assert!(texts.iter().any(|text| text.contains(one)), "{place}");
         for text in texts.iter() {
             seen.add(place, text);
         }
