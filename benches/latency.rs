@@ -70,6 +70,7 @@ async fn start(
             tasks: day,
             events: day,
             ticks: day,
+            views: day,
         },
         terms: runtime::Terms::default(),
         job_threads: 2,

@@ -206,6 +206,7 @@ fn drain(tasks: u64) -> Duration {
                 tasks: day,
                 events: day,
                 ticks: day,
+                views: day,
             },
             terms: runtime::Terms::default(),
             job_threads: 2,

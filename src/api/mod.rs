@@ -123,6 +123,7 @@ fn nouns() -> Vec<Endpoint> {
     };
     let mut all = vec![
         at("/api/v1/credentials/{id}/view").post(inventory::view_secret),
+        at("/api/v1/credentials/{id}/views").get(inventory::views::list),
         at("/api/v1/certificate-issuers/{id}/key").post(inventory::issuer_key),
         at("/api/v1/certificate-automations/{id}/renew").post(inventory::renew_certificate),
     ];

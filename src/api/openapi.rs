@@ -13,8 +13,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::{PROBLEM_JSON, Problem, ProblemField};
 use super::inventory::describe::Nouns;
 use super::{
-    activity, alerts, audit, docs, events, executions, health, imports, metrics, nodes, operations,
-    preview, process_log, processes, robots, schema, stats, stream, tasks, ticks,
+    activity, alerts, audit, docs, events, executions, health, imports, inventory, metrics, nodes,
+    operations, preview, process_log, processes, robots, schema, stats, stream, tasks, ticks,
 };
 
 #[derive(OpenApi)]
@@ -30,6 +30,7 @@ use super::{
         operations::list, operations::create, operations::get, operations::cancel,
         imports::list, imports::create, imports::template, imports::get, imports::rows, imports::result,
         imports::cancel,
+        inventory::views::list,
         ticks::list, audit::list, nodes::list, stats::show, activity::show, alerts::list, stream::open,
         docs::description, docs::folder,
     ),

@@ -50,6 +50,7 @@ pub(super) struct RetentionTable {
     pub(super) tasks: Option<String>,
     pub(super) events: Option<String>,
     pub(super) ticks: Option<String>,
+    pub(super) views: Option<String>,
 }
 
 /// `[mail]`.

@@ -53,6 +53,8 @@ const DRAIN_LIMIT_MAX: Duration = Duration::from_hours(1);
 const KEEP_TASKS_DEFAULT: Duration = Duration::from_hours(30 * 24);
 /// A week of events and ticks: duplicates later than that are new messages.
 const KEEP_TRACES_DEFAULT: Duration = Duration::from_hours(7 * 24);
+/// How long it is kept who viewed which secret; auditors ask about last year.
+const KEEP_VIEWS_DEFAULT: Duration = Duration::from_hours(400 * 24);
 /// Less would take away what is still looked at.
 const KEEP_MIN: Duration = Duration::from_hours(1);
 /// Ten years.
@@ -267,6 +269,7 @@ fn retention_of(written: &file::RetentionTable, findings: &mut Findings) -> Rete
         tasks: keep("tasks", &written.tasks, KEEP_TASKS_DEFAULT),
         events: keep("events", &written.events, KEEP_TRACES_DEFAULT),
         ticks: keep("ticks", &written.ticks, KEEP_TRACES_DEFAULT),
+        views: keep("views", &written.views, KEEP_VIEWS_DEFAULT),
     }
 }
 

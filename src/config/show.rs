@@ -46,6 +46,10 @@ pub(super) fn show(config: &Config) -> String {
         "retention.ticks",
         iso_duration::format(config.retention.ticks),
     );
+    line(
+        "retention.views",
+        iso_duration::format(config.retention.views),
+    );
     let syslog = config.syslog.as_ref();
     line("syslog", syslog.map_or_else(none, ToString::to_string));
     line("mail", config.mail.as_ref().map_or_else(none, mail));

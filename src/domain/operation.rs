@@ -92,6 +92,8 @@ words! {
         Viewed = ("viewed", 2);
         /// A person recorded a secret that was changed elsewhere: no operation did it.
         Recorded = ("recorded", 3);
+        /// A session had used it.
+        Used = ("used", 4);
     }
 }
 

@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod change_report;
 pub mod connectivity;
 mod datum;
+pub mod credential_view;
 pub mod error;
 pub mod event;
 pub mod execution;

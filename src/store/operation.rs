@@ -301,8 +301,8 @@ impl Store {
     }
 
     /// Credentials whose password robots change and whose time is over, without an open change, longest over first, at
-    /// most `limit`, each with its cause. A password's time is over at `expires_at`, at its policy's `max_age`, or `expires_after_view` after
-    /// somebody saw it; one that was changed since is a new one.
+    /// most `limit`, each with its cause. A password's time is over at `expires_at`, at its policy's `max_age`, `expires_after_view` after
+    /// somebody saw it, or `expires_after_use` after a session used it; one that was changed since is a new one.
     pub async fn credential_expired(
         &self,
         expiry: Expiry,

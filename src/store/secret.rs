@@ -182,6 +182,16 @@ impl Store {
         Ok(true)
     }
 
+    /// Notes that a session used an account at an instant; answers whether that is news: whether the credential is there, and was
+    /// not used later.
+    pub async fn credential_used(
+        &self,
+        credential: InventoryId,
+        at: Timestamp,
+    ) -> StoreResult<bool> {
+        write!(self, secret::used(credential, at))
+    }
+
     /// Secrets that lie under an older key than `key`, from behind `after` on (credential, version), at most `limit`.
     pub async fn secret_under_older(
         &self,

@@ -10,13 +10,15 @@ use super::{Store, StoreResult};
 /// How long finished things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Finished tasks with their keys, their processes and logs; operations and publications that ended; imports, with
+    /// Finished tasks with their keys, their processes and logs; operations, issues of certificates and publications that ended; imports, with
     /// files that nobody took in hand.
     pub tasks: Duration,
     /// Events (and with them the memory of duplicates).
     pub events: Duration,
     /// Ticks.
     pub ticks: Duration,
+    /// Who viewed which secret.
+    pub views: Duration,
 }
 
 /// Is the database what it should be?

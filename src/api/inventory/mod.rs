@@ -8,6 +8,7 @@ mod secret;
 mod shape;
 mod target;
 mod view;
+pub(super) mod views;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -106,6 +106,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("secret_version", Kind::Int),
         column("secret_changed_at", Kind::Time),
         column("last_viewed_at", Kind::Time),
+        column("last_used_at", Kind::Time),
         column("secret_state", Kind::Text),
         column("secret_tested_at", Kind::Time),
     ],

@@ -265,22 +265,25 @@ pub(in crate::store) fn overdue(
 struct Expired;
 
 impl Statement for Expired {
-    type Row = (BigInt, Bool);
+    type Row = (BigInt, Bool, Bool);
     const SQL: &'static str = "
-        SELECT e.id, COALESCE(e.by_date <= ?, FALSE) OR COALESCE(e.by_age <= ?, FALSE) FROM (
+        SELECT e.id, COALESCE(e.by_date <= ?, FALSE) OR COALESCE(e.by_age <= ?, FALSE),
+            COALESCE(e.by_view <= ?, FALSE) FROM (
             SELECT c.id, CASE
                 WHEN c.expires_at > COALESCE(c.secret_changed_at, 0) THEN c.expires_at END AS by_date,
                 c.secret_changed_at + p.max_age * 1000000 AS by_age, CASE
                 WHEN c.last_viewed_at >= COALESCE(c.secret_changed_at, 0)
-                THEN c.last_viewed_at + p.expires_after_view * 1000000 END AS by_view
+                THEN c.last_viewed_at + p.expires_after_view * 1000000 END AS by_view, CASE
+                WHEN c.last_used_at >= COALESCE(c.secret_changed_at, 0)
+                THEN c.last_used_at + p.expires_after_use * 1000000 END AS by_use
             FROM credentials c
             JOIN devices d ON d.id = c.device_id AND d.enabled
             LEFT JOIN credential_policies p ON p.id = c.policy_id AND p.enabled
             WHERE c.enabled AND c.automatic_change AND c.kind = 'password' AND c.secret_version IS NOT NULL) AS e
-        WHERE (e.by_date <= ? OR e.by_age <= ? OR e.by_view <= ?) AND NOT EXISTS (
+        WHERE (e.by_date <= ? OR e.by_age <= ? OR e.by_view <= ? OR e.by_use <= ?) AND NOT EXISTS (
             SELECT 1 FROM operations o WHERE o.credential_id = e.id AND o.kind = 0
                 AND (o.finished_at IS NULL OR (o.state <> 4 AND o.finished_at >= ?)))
-        ORDER BY COALESCE(e.by_date, e.by_age, e.by_view), e.id LIMIT ?";
+        ORDER BY COALESCE(e.by_date, e.by_age, e.by_view, e.by_use), e.id LIMIT ?";
 }
 
 /// Credentials whose secret is at its end.
@@ -296,15 +299,17 @@ pub(in crate::store) fn expired_credentials(
         at(),
         at(),
         at(),
+        at(),
+        at(),
         Bind::Int(to_micros(expiry.failed_before)),
         Bind::Int(i64::from(limit)),
     ];
-    let rows: Vec<(i64, bool)> = bind(Expired, &binds).load(conn)?;
-    let due = |(id, by_time)| {
-        let cause = if by_time {
-            ChangeCause::Expired
-        } else {
-            ChangeCause::Viewed
+    let rows: Vec<(i64, bool, bool)> = bind(Expired, &binds).load(conn)?;
+    let due = |(id, by_time, by_view)| {
+        let cause = match (by_time, by_view) {
+            (true, _) => ChangeCause::Expired,
+            (false, true) => ChangeCause::Viewed,
+            (false, false) => ChangeCause::Used,
         };
         (InventoryId(id), cause)
     };

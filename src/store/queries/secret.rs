@@ -311,6 +311,24 @@ pub(in crate::store) fn view(
     insert_events(conn, std::slice::from_ref(&view.event), ids, now).map(Some)
 }
 
+/// Notes a use.
+pub(in crate::store) fn used(
+    conn: &mut Conn,
+    credential: InventoryId,
+    at: Timestamp,
+) -> QueryResult<bool> {
+    let earlier = credentials::last_used_at
+        .is_null()
+        .or(credentials::last_used_at.lt(to_micros(at)));
+    let row = credentials::table
+        .filter(credentials::id.eq(credential.0))
+        .filter(earlier);
+    let noted = diesel::update(row)
+        .set(credentials::last_used_at.eq(to_micros(at)))
+        .execute(conn)?;
+    Ok(noted == 1)
+}
+
 /// Secrets under older keys, in the order of their rows.
 pub(in crate::store) fn under_older(
     conn: &mut Conn,

@@ -6,7 +6,8 @@ use diesel::sql_types::BigInt;
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
 use super::{
-    Conn, alert, certificate_publication, change_report, execution, ids, import, mail, operation,
+    Conn, alert, certificate_publication, certificate_retention, change_report, credential_view,
+    execution, ids, import, mail, operation,
 };
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
@@ -74,7 +75,7 @@ change!(
 );
 
 /// Removes what is older than its retention, at most `limit` tasks, events, ticks,
-/// operations, imports, publications, mails, alerts and reports each.
+/// operations, imports, issues and publications of certificates, views of secrets, mails, alerts and reports each.
 pub(in crate::store) fn prune(
     conn: &mut Conn,
     retention: Retention,
@@ -117,8 +118,18 @@ pub(in crate::store) fn prune(
     let operations = operation::prune_operations(conn, ended, rows_max)?
         + execution::prune_executions(conn, ended, rows_max)?;
     let imports = import::prune_imports(conn, ended, rows_max)?;
-    let publications = certificate_publication::prune(conn, ended, rows_max)?;
-    let all = [old.len(), events, ticks, operations, imports, publications];
+    let certificates = certificate_publication::prune(conn, ended, rows_max)?
+        + certificate_retention::prune(conn, ended, rows_max, now)?;
+    let views = credential_view::prune(conn, micros_before(retention.views), rows_max)?;
+    let all = [
+        old.len(),
+        events,
+        ticks,
+        operations,
+        imports,
+        certificates,
+        views,
+    ];
     Ok(u64::try_from(all.iter().sum::<usize>())
         .unwrap_or(u64::MAX)
         .saturating_add(notices + reports))

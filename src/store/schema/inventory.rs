@@ -89,6 +89,7 @@ diesel::table! {
         privileged -> Bool,
         secret_state -> Nullable<Text>,
         secret_tested_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
     }
 }
 

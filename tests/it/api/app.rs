@@ -158,6 +158,7 @@ impl Api {
                 tasks: day,
                 events: day,
                 ticks: day,
+                views: day,
             },
             terms: Terms::default(),
             job_threads: 2,

@@ -69,9 +69,45 @@ async fn a_view_is_on_the_record() {
         .json();
     assert_eq!(events["items"].as_array().unwrap().len(), 2);
     assert_ne!(api.get(&path).await.json()["last_viewed_at"], Value::Null);
+    views_are_told(&api, &path).await;
     view(&api, Role::Admin, "/api/v1/credentials/999999", &json!({}))
         .await
         .problem(404, "not-found");
+}
+
+/// Of two views, the first by an operator with a reason.
+async fn views_are_told(api: &Api, path: &str) {
+    let first = api.get(&format!("{path}/views?limit=1")).await.json();
+    assert_eq!(first["items"][0]["reason"], Value::Null);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let next = format!("{path}/views?limit=1&cursor={cursor}");
+    let rest = api.get(&next).await.json();
+    let [view] = rest["items"].as_array().unwrap().as_slice() else {
+        panic!("one: {rest}")
+    };
+    assert_eq!(
+        (&view["actor"], &view["reason"], &view["secret_version"]),
+        (&json!("operator"), &json!("ticket 7"), &json!(1))
+    );
+    assert_eq!(rest["next_cursor"], Value::Null);
+    let count = async |filter: &str| {
+        let request = TestRequest::get()
+            .uri(&format!("{path}/views?{filter}"))
+            .insert_header((
+                "authorization",
+                format!("Bearer {}", api.token(Role::Viewer)),
+            ));
+        let found = api.send(request).await.json();
+        found["items"].as_array().unwrap().len()
+    };
+    assert_eq!(count("actor=operator").await, 1);
+    assert_eq!(count("actor=nobody").await, 0);
+    assert_eq!(count("to=2026-01-01T00:00:00Z").await, 0);
+    api.get("/api/v1/credentials/999999/views")
+        .await
+        .problem(404, "not-found");
+    api.raw("DELETE", path, "", "").await;
+    assert_eq!(count("").await, 2, "views outlive their credential");
 }
 
 #[actix_web::test]

@@ -39,6 +39,7 @@ fn defaults_are_the_documented_ones() {
         (config.retention.events, config.retention.ticks),
         (days(7), days(7))
     );
+    assert_eq!(config.retention.views, days(400));
     assert!(config.mail.is_none() && config.syslog.is_none() && config.robots.is_empty());
     assert!(!config.node_name.is_empty() && config.job_threads >= 8);
 }

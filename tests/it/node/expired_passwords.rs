@@ -9,13 +9,17 @@ use serde_json::{Value, json};
 use crate::support::is_full;
 use crate::support::node::Node;
 use crate::support::postgres_server::PostgresServer;
+use crate::support::slapd::{self, Slapd};
+use crate::support::smbd::Smbd;
 use crate::support::smtp_server::SmtpServer;
 use crate::support::sshd::Sshd;
 
 /// Credentials of the full form, by hand: see the README, "Test it".
 const CREDENTIALS: usize = 200;
-/// As many as a build's time allows; half of them on each kind of target.
-const CREDENTIALS_IN_CI: usize = 10;
+/// As many as a build's time allows; a quarter of them on each kind of target.
+const CREDENTIALS_IN_CI: usize = 12;
+/// Kinds of targets.
+const KINDS: usize = 4;
 /// For the full form on a slow machine.
 const LIMIT: Duration = Duration::from_mins(10);
 const OLD: &str = "Old-Horse-51c0ffee";
@@ -23,10 +27,12 @@ const EXPIRED: &str = "operations.expired_password";
 const EXECUTOR: &str = "operations.operation_executor";
 const REPORT: &str = "notifications.password_change_report";
 
-/// A machine and a database server with accounts that have the old password.
+/// A machine, a database server, a directory and a Windows machine, with accounts that have the old password.
 struct Targets {
     sshd: Sshd,
     postgres: PostgresServer,
+    slapd: Slapd,
+    smbd: Smbd,
     names: Vec<String>,
 }
 
@@ -36,30 +42,44 @@ impl Targets {
         let names: Vec<String> = (0..accounts)
             .map(|number| format!("person{number}"))
             .collect();
+        let people: Vec<&str> = names.iter().map(String::as_str).collect();
         let sshd = Sshd::start()?;
-        let postgres = PostgresServer::start_with_roles(&names, OLD).await?;
         for name in &names {
             sshd.add_account(name, OLD);
         }
         Some(Self {
             sshd,
-            postgres,
+            postgres: PostgresServer::start_with_roles(&names, OLD).await?,
+            slapd: Slapd::start(&people, OLD)?,
+            smbd: Smbd::start_for(&names, OLD)?,
             names,
         })
     }
 
+    /// The ways to them.
+    fn ways(&self) -> [(&'static str, Value); KINDS] {
+        let key = self.sshd.host_key("ed25519").fingerprint;
+        let ca = std::fs::read_to_string(&self.slapd.authority.ca).unwrap();
+        [
+            ("ssh", json!({"port": self.sshd.port, "host_key": key})),
+            ("postgresql", json!({"port": self.postgres.port()})),
+            ("ldaps", json!({"port": self.slapd.tls_port, "ca": ca})),
+            ("windows_rpc", json!({"port": self.smbd.port})),
+        ]
+    }
+
     /// Puts them into the inventory, past their time; answers each credential with its account and where it is.
     async fn enrol(&self, node: &Node) -> Vec<(String, String, &'static str)> {
-        let key = self.sshd.host_key("ed25519").fingerprint;
         let mut enrolled = Vec::new();
-        for (protocol, port, key) in [
-            ("ssh", self.sshd.port, json!(key)),
-            ("postgresql", self.postgres.port(), Value::Null),
-        ] {
-            let device = json!({"hostname": format!("{protocol}-1"), "address": "127.0.0.1",
-                "connectivities": [{"protocol": protocol, "port": port, "host_key": key}]});
+        for (protocol, mut way) in self.ways() {
+            way["protocol"] = json!(protocol);
+            let device = json!({"hostname": format!("{protocol}-1"), "address": "127.0.0.1", "connectivities": [way]});
             let device = node.send(Method::POST, "/devices", device).await["id"].clone();
             for name in &self.names {
+                let name = match protocol {
+                    "ldaps" => slapd::dn(name),
+                    _ => name.clone(),
+                };
                 let body = json!({"device": device, "username": name, "automatic_change": true, "secret": OLD});
                 let made = node.send(Method::POST, "/credentials", body).await;
                 let id = made["id"].as_str().unwrap().to_owned();
@@ -67,7 +87,7 @@ impl Targets {
                 let end = json!({"expires_at": SystemClock.now()});
                 node.send(Method::PATCH, &format!("/credentials/{id}"), end)
                     .await;
-                enrolled.push((id, name.clone(), protocol));
+                enrolled.push((id, name, protocol));
             }
         }
         enrolled
@@ -77,7 +97,9 @@ impl Targets {
     fn opens(&self, protocol: &str, name: &str, secret: &str) -> bool {
         match protocol {
             "ssh" => self.sshd.lets_in(name, secret),
-            _ => self.postgres.lets_in(name, secret),
+            "postgresql" => self.postgres.lets_in(name, secret),
+            "ldaps" => self.slapd.lets_in(name, secret),
+            _ => self.smbd.lets_in(name, secret),
         }
     }
 }
@@ -96,7 +118,7 @@ async fn passwords_past_their_time_are_changed_proven_and_told_of() {
     } else {
         CREDENTIALS_IN_CI
     };
-    let (Some(mailbox), Some(targets)) = (SmtpServer::start(), Targets::start(count / 2).await)
+    let (Some(mailbox), Some(targets)) = (SmtpServer::start(), Targets::start(count / KINDS).await)
     else {
         return;
     };

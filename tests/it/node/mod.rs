@@ -13,6 +13,7 @@ mod first_start;
 mod flood;
 mod imports;
 mod kill;
+mod known_secrets;
 mod lost_answers;
 mod low_disk;
 mod operations;

@@ -21,8 +21,6 @@ use crate::support::node::{Node, POLL};
 
 on_both!(an_old_key_is_emptied_over_a_death_and_goes);
 
-/// Several batches.
-const MANY: usize = 2_500;
 const LIMIT: Duration = Duration::from_secs(40);
 
 fn vault(node: &Node, url: &str, arguments: &[&str]) -> Output {
@@ -37,7 +35,7 @@ fn vault(node: &Node, url: &str, arguments: &[&str]) -> Output {
 }
 
 /// Puts credentials with the secrets `s0` and so on into the database of a node that is down.
-async fn fill(database: &Database, node: &Node) -> Vec<InventoryId> {
+async fn fill(database: &Database, node: &Node, count: usize) -> Vec<InventoryId> {
     let master = MasterKey::read(&node.data_dir()).unwrap();
     let store = database.open_again().await;
     let safe = Safe::open(store.clone(), &master, SystemClock.now())
@@ -61,7 +59,7 @@ async fn fill(database: &Database, node: &Node) -> Vec<InventoryId> {
         item(body, Some(format!("s{number}")))
     };
     let mut ids = Vec::new();
-    for first in (0..MANY).step_by(500) {
+    for first in (0..count).step_by(500) {
         let batch = (first..first + 500).map(credential).collect();
         let made = inventory.create(Noun::Credential, batch, by).await.unwrap();
         ids.extend(made.into_iter().map(|item| item.id));
@@ -82,11 +80,16 @@ async fn an_old_key_is_emptied_over_a_death_and_goes(database: &Database) {
     let mut node = Node::new("").on_database(&url);
     node.start().await;
     node.stop().await;
-    let ids = fill(database, &node).await;
+    // Several batches; each statement on a server takes its time.
+    let many = match database.name {
+        "sqlite" => 1_500,
+        _ => 500,
+    };
+    let ids = fill(database, &node, many).await;
     let begun = vault(&node, &url, &["rotate-key", "--background"]);
     let said = String::from_utf8_lossy(&begun.stdout);
-    assert!(said.contains(&format!("{MANY} secrets are left")), "{said}");
-    assert_eq!(under(database, 1).await, i64::try_from(MANY).unwrap());
+    assert!(said.contains(&format!("{many} secrets are left")), "{said}");
+    assert_eq!(under(database, 1).await, i64::try_from(many).unwrap());
 
     // Killed with the first batches on disk.
     node.spawn();
@@ -111,9 +114,10 @@ async fn an_old_key_is_emptied_over_a_death_and_goes(database: &Database) {
         let shown = node.send(Method::POST, &path, json!({})).await;
         assert_eq!(shown["secret"], format!("s{number}"));
     };
-    for number in [0, MANY - 1] {
+    for number in [0, many - 1] {
         shown(&node, number).await;
     }
+    let deadline = Instant::now() + LIMIT;
     let unfinished = "SELECT count(*) FROM vault_keys WHERE finished_at IS NULL";
     while database.number(unfinished).await > 0 {
         assert!(Instant::now() < deadline, "{}", node.log());
@@ -126,12 +130,12 @@ async fn an_old_key_is_emptied_over_a_death_and_goes(database: &Database) {
     let keys = String::from_utf8_lossy(&keys.stdout).into_owned();
     let last = |line: &str| line.split_whitespace().next_back().unwrap().to_owned();
     let seals: Vec<String> = keys.lines().skip(1).map(last).collect();
-    assert_eq!(seals, ["0".to_owned(), MANY.to_string()], "{keys}");
+    assert_eq!(seals, ["0".to_owned(), many.to_string()], "{keys}");
     let removed = vault(&node, &url, &["remove-key", "1"]);
     assert!(removed.status.success(), "{removed:?}");
     node.stop().await;
     node.start().await;
-    for number in [0, MANY - 1] {
+    for number in [0, many - 1] {
         shown(&node, number).await;
     }
     node.stop().await;

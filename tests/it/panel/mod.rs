@@ -7,5 +7,5 @@ mod overview;
 mod pages;
 mod process;
 mod reports;
-mod rig;
+pub mod rig;
 mod robots;

@@ -96,6 +96,7 @@ pub async fn start(robots: Vec<Made>, folder: &TempDir) -> (Store, anyhow::Resul
             tasks: Duration::from_secs(86_400),
             events: Duration::from_secs(86_400),
             ticks: Duration::from_secs(86_400),
+            views: Duration::from_secs(86_400),
         },
         terms: runtime::Terms::default(),
         job_threads: 4,

@@ -140,6 +140,7 @@ async fn what_has_long_been_well_is_forgotten(database: &Database) {
             tasks: keep,
             events: keep,
             ticks: keep,
+            views: keep,
         };
         store.prune(retention, 100, at(day * 86_400)).await.unwrap()
     };

@@ -283,6 +283,7 @@ async fn ended_mails_go_after_their_time(database: &Database) {
         tasks: keep,
         events: keep,
         ticks: keep,
+        views: keep,
     };
     assert_eq!(
         store.prune(retention, 100, at(180 * 86_400)).await.unwrap(),

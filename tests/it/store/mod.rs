@@ -17,6 +17,7 @@ mod operation;
 mod operation_report;
 mod process;
 mod report;
+mod retention;
 mod sample;
 mod schema;
 mod secret;

@@ -1,5 +1,6 @@
 //! Credentials that need an operation.
 
+use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, OperationState};
 use robotd::robot::inventory::NewItem;
@@ -12,7 +13,10 @@ use super::make::at;
 use super::operation::{HOLDER, change_of, credentials, end, order};
 use crate::support::database::{Database, on_both};
 
-on_both!(a_credential_is_found_when_its_time_is_over,);
+on_both!(
+    a_credential_is_found_when_its_time_is_over,
+    a_credential_is_found_after_its_use,
+);
 
 async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     let store = &database.store;
@@ -79,4 +83,45 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
         .await
         .unwrap();
     assert!(!found(95).await.0.contains(&ids[0]));
+}
+
+async fn a_credential_is_found_after_its_use(database: &Database) {
+    let store = &database.store;
+    let inventory = inventory(store).await;
+    let ids = credentials(&inventory, 2).await;
+    let policy = json!({"name": "p", "expires_after_use": "PT10S"});
+    let policy = make(&inventory, Noun::CredentialPolicy, policy).await.id;
+    let patch = |policy: Option<InventoryId>, secret: Option<&str>| NewItem {
+        fields: fields(policy.map_or(json!({}), |policy| json!({"policy": policy}))),
+        secret: secret.map(SecretString::from),
+    };
+    let change = async |patch: NewItem, seconds| {
+        let changed = inventory.change(Noun::Credential, ids[0], None, &patch, by(seconds).into());
+        changed.await.unwrap();
+    };
+    change(patch(Some(policy), None), 1).await;
+    let used = async |index: usize, seconds| store.credential_used(ids[index], at(seconds)).await;
+    assert!(used(0, 20).await.unwrap() && used(1, 20).await.unwrap());
+    assert!(!used(0, 15).await.unwrap(), "an older session");
+    assert!(
+        !store
+            .credential_used(InventoryId(99), at(20))
+            .await
+            .unwrap()
+    );
+    let found = async |seconds| {
+        let expiry = Expiry {
+            at: at(seconds),
+            failed_before: at(0),
+        };
+        store.credential_expired(expiry, 9).await.unwrap()
+    };
+    assert_eq!(found(29).await, []);
+    assert_eq!(
+        found(30).await,
+        [(ids[0], ChangeCause::Used)],
+        "the other one has no policy"
+    );
+    change(patch(None, Some("two")), 31).await;
+    assert_eq!(found(99).await, [], "it is another secret");
 }

@@ -93,6 +93,7 @@ async fn a_key_is_one_task_until_it_is_pruned(database: &Database) {
         tasks: day,
         events: day,
         ticks: day,
+        views: day,
     };
     assert_eq!(store.prune(retention, 1_000, at(5)).await.unwrap(), 0);
     assert_eq!(store.prune(retention, 1_000, at(90_000)).await.unwrap(), 2);

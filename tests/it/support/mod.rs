@@ -14,6 +14,7 @@ pub mod office;
 pub mod pebble;
 pub mod postgres_server;
 pub mod rsyslog;
+pub mod seen;
 pub mod sink;
 pub mod slapd;
 pub mod smbd;

@@ -14,7 +14,8 @@ const INSTALL: &str = "apt-get install -y samba smbclient";
 /// `smbd` on loopback with its data in a temporary folder.
 ///
 /// Its accounts are those of Debian's system users `root`, who is the administrator, `games`
-/// and `news`. Passwords have eight characters, three wrong ones lock.
+/// and `news`, and those it is started for, whom only it knows: its `/etc/passwd` is a copy with them in it. Passwords have
+/// eight characters, three wrong ones lock.
 pub struct Smbd {
     /// Port of loopback.
     pub port: u16,
@@ -28,8 +29,17 @@ impl Smbd {
         Self::start_with(password, "")
     }
 
+    /// Starts one that has these accounts too.
+    pub fn start_for(names: &[String], password: &str) -> Option<Self> {
+        Self::start_as(names, password, "")
+    }
+
     /// Starts one with more lines of configuration, which win.
     pub fn start_with(password: &str, options: &str) -> Option<Self> {
+        Self::start_as(&[], password, options)
+    }
+
+    fn start_as(names: &[String], password: &str, options: &str) -> Option<Self> {
         let smbd = counterpart("smbd", INSTALL)?;
         for program in ["smbclient", "rpcclient", "smbpasswd", "pdbedit", "net"] {
             counterpart(program, INSTALL)?;
@@ -41,12 +51,18 @@ impl Smbd {
         let folder = TempDir::new().unwrap();
         let port = free_port();
         configure(folder.path(), port, options);
+        let mut users = std::fs::read_to_string("/etc/passwd").unwrap();
+        for (name, uid) in names.iter().zip(60_000..) {
+            users += &format!("{name}:x:{uid}:65534::/nonexistent:/usr/sbin/nologin\n");
+        }
+        std::fs::write(folder.path().join("passwd"), users).unwrap();
         let mut server = Self {
             port,
             process: None,
             folder,
         };
-        for name in ["root", "games", "news"] {
+        let all = ["root", "games", "news"].into_iter();
+        for name in all.chain(names.iter().map(String::as_str)) {
             server.set_password(name, password);
         }
         for (policy, value) in [("min password length", "8"), ("bad lockout attempt", "3")] {
@@ -54,8 +70,8 @@ impl Smbd {
         }
         // Samba's server starts programs that outlive it; in a process namespace of their own they
         // all end with its first process.
-        let mut command = Command::new("unshare");
-        command.args(["--fork", "--pid", "--kill-child"]).arg(smbd);
+        let mut command = server.among_its_users(&["--fork", "--pid", "--kill-child"]);
+        command.arg(smbd);
         command.args(["-F", "--no-process-group", "--debug-stdout", "-s"]);
         command.arg(server.configuration());
         let mut process = Counterpart::start(&mut command, &server.folder.path().join("log"));
@@ -73,7 +89,9 @@ impl Smbd {
     /// Runs one of Samba's programs for administrators.
     pub fn administrate(&self, program: &str, arguments: &[&str], input: &str) {
         let option = if program == "smbpasswd" { "-c" } else { "-s" };
-        let mut child = Command::new(program)
+        let mut child = self
+            .among_its_users(&[])
+            .arg(program)
             .arg(option)
             .arg(self.configuration())
             .args(arguments)
@@ -88,6 +106,15 @@ impl Smbd {
         let ran = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "{program} {arguments:?}: {said}");
+    }
+
+    /// A command that runs what is added to it, with the accounts of this machine's own.
+    fn among_its_users(&self, options: &[&str]) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(options).args(["--mount", "sh", "-c"]);
+        command.arg("mount --bind \"$1\" /etc/passwd && shift && exec \"$@\"");
+        command.arg("sh").arg(self.folder.path().join("passwd"));
+        command
     }
 
     /// Whether Samba's client signs in by a password that it gets in its own way, from its

@@ -1,12 +1,13 @@
 //! Passwords whose time is over are changed, each once.
 
+use robotd::domain::inventory::Noun;
 use robotd::domain::operation::OperationState;
 use robotd::robot::outcome::Verdict;
 use robotd::store::operation::OperationFilter;
 use robotd::store::page::PageRequest;
 use serde_json::json;
 
-use super::{EXECUTOR, OLD, credential, current, device, machine, opens};
+use super::{EXECUTOR, OLD, credential, current, device, machine, make, opens};
 use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
 use crate::support::sshd::Sshd;
@@ -14,6 +15,7 @@ use crate::support::sshd::Sshd;
 on_both!(
     an_expired_password_becomes_another_one_once,
     a_flood_is_ordered_by_quota_and_each_once,
+    what_a_session_used_becomes_another_one,
 );
 
 const NAME: &str = "operations.expired_password";
@@ -84,4 +86,30 @@ async fn a_flood_is_ordered_by_quota_and_each_once(database: &Database) {
     starts.sort_unstable();
     assert_eq!(starts, [0, 0, 30, 40, 60, 80, 90]);
     assert_eq!(rig.rows("events", "type = 'operation.requested'").await, 7);
+}
+
+async fn what_a_session_used_becomes_another_one(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "ssh", 22, json!(null)).await;
+    let id = credential(&rig, at, "u", OLD).await;
+    let policy = json!({"name": "p", "expires_after_use": "PT1H"});
+    let policy = make(&rig, Noun::CredentialPolicy, policy, None).await;
+    let with = format!("UPDATE credentials SET policy_id = {policy}");
+    database.sql(&with).await;
+    rig.pass(60);
+    let ended = json!({"type": "session.ended", "data": {"credential": id}});
+    for noted in [1, 0] {
+        let outcome = rig.run_with(NAME, json!({}), ended.clone()).await.unwrap();
+        assert_eq!(
+            count(&outcome, "uses_noted"),
+            noted,
+            "the same event is no news"
+        );
+    }
+    let early = rig.run(NAME, json!({})).await.unwrap();
+    assert_eq!(early.verdict, Verdict::Nothing);
+    rig.pass(3_600);
+    let due = rig.run(NAME, json!({})).await.unwrap();
+    assert_eq!(count(&due, "operations_ordered"), 1);
+    assert_eq!(rig.rows("operations", "cause = 4").await, 1);
 }

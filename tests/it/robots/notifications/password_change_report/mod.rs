@@ -28,6 +28,7 @@ const KEPT: Retention = Retention {
     tasks: Duration::from_hours(24),
     events: Duration::from_hours(24),
     ticks: Duration::from_hours(24),
+    views: Duration::from_hours(24),
 };
 const NAME: &str = "notifications.password_change_report";
 

@@ -119,6 +119,7 @@ async fn a_file_that_nobody_takes_is_removed_in_time(database: &Database) {
         tasks: day,
         events: day,
         ticks: day,
+        views: day,
     };
     send(&rig, b"hostname\na\n", ImportMode::Apply).await;
     for (passed, left) in [(86_000, 1), (800, 0)] {

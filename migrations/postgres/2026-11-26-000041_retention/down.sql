@@ -1,0 +1,2 @@
+DROP INDEX certificate_issues_by_end;
+DROP INDEX credential_views_by_time;
