@@ -214,6 +214,7 @@ impl Context {
             planned_at: None,
             event: None,
             requested_by: entry.name().to_owned(),
+            for_node: None,
         };
         let now = self.clock().now();
         self.store().task_add(Vec::from([task]), now).await?;
