@@ -82,6 +82,7 @@ pub(super) const fn alert(level: Level) -> Word {
 pub(super) const fn node(state: NodeState) -> Word {
     match state {
         NodeState::Alive => word("Alive", "good"),
+        NodeState::Draining => word("About to end", "calm"),
         NodeState::Stopped => word("Stopped", "calm"),
         NodeState::Dead => word("Dead", "bad"),
     }

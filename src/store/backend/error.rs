@@ -89,6 +89,9 @@ impl QueryError {
                 || text.starts_with("canceling statement due to")
                 || text.starts_with("remaining connection slots")
                 || text.starts_with("sorry, too many clients")
+                // Until somebody makes room.
+                || text.contains("database or disk is full")
+                || text.contains("No space left on device")
         };
         self.is_disconnect()
             || self.is_race()
@@ -105,5 +108,30 @@ impl From<QueryError> for StoreError {
             error if error.is_temporary() => Self::Unavailable(error.to_string()),
             error => Self::Other(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_the_databases_trouble_and_not_the_callers() {
+        let refused = |text: &str| {
+            let about = Box::new(text.to_owned());
+            let error = DieselError::DatabaseError(DatabaseErrorKind::Unknown, about);
+            StoreError::from(QueryError::Diesel(error))
+        };
+        for text in [
+            "database or disk is full",
+            "could not extend file \"base/5/16384\": No space left on device",
+        ] {
+            assert!(
+                matches!(refused(text), StoreError::Unavailable(_)),
+                "{text}"
+            );
+        }
+        let other = refused("no such table: robots");
+        assert!(matches!(other, StoreError::Other(_)), "{other}");
     }
 }
