@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::form::Posted;
-use super::list::{Address, Filters};
+use super::list::{Filters, List};
 use super::moment::{At, length};
 use super::shell::{Place, Shell, Visit, answer};
 use super::{plain, see, text as t};
@@ -79,11 +79,10 @@ impl FromRequest for PathThing {
 #[template(path = "inventory.html")]
 struct InventoryPage {
     shell: Shell,
+    list: List,
     spec: &'static NounSpec,
-    address: Address,
     columns: Vec<String>,
     rows: Vec<Row>,
-    older: Option<String>,
 }
 
 #[derive(Template)]
@@ -155,9 +154,14 @@ pub(super) async fn list(
     };
     answer(&InventoryPage {
         shell: visit.shell(Some(&caller), Place::Inventory, heading(spec), ""),
+        list: List {
+            sub: t::INVENTORY_SUB,
+            empty: t::NO_THINGS,
+            older: filters.address.older(found.next),
+            address: filters.address,
+            robots: Vec::new(),
+        },
         spec,
-        older: filters.address.older(found.next),
-        address: filters.address,
         rows: found.items.iter().map(row).collect(),
         columns: columns.iter().map(|column| label(column.field)).collect(),
     })
