@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod mail;
 pub mod node;
 pub mod operation;
+pub mod outbox;
 pub mod page;
 pub mod private_key;
 pub mod process;
@@ -97,6 +98,7 @@ struct Inner {
     floors: task::Floors,
     dispatch: task::Dispatch,
     exclusive: AtomicBool,
+    keeps_changes: AtomicBool,
 }
 
 impl Store {
@@ -134,6 +136,7 @@ impl Store {
             floors: task::Floors::default(),
             dispatch: task::Dispatch::default(),
             exclusive: AtomicBool::new(false),
+            keeps_changes: AtomicBool::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),

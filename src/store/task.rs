@@ -85,7 +85,8 @@ impl Store {
 
     /// Cancels a waiting task, or asks a running one to stop. `Conflict` when it is finished, `NotFound`.
     pub async fn task_cancel(&self, id: TaskId, now: Timestamp) -> StoreResult<CancelEffect> {
-        let (robot, effect) = write!(self, task_control::cancel(id, now))?;
+        let outbox = self.outbox();
+        let (robot, effect) = write!(self, task_control::cancel(id, now, outbox))?;
         self.tell_cancelled(id, robot, effect);
         Ok(effect)
     }
@@ -94,7 +95,8 @@ impl Store {
     /// attempts and deaths set back to 0; a deadline that has passed is dropped. The same id.
     /// `Conflict` when it runs, is queued or succeeded.
     pub async fn task_retry(&self, id: TaskId, now: Timestamp) -> StoreResult<Task> {
-        let task = write!(self, task_report::retry(id, now))?;
+        let outbox = self.outbox();
+        let task = write!(self, task_report::retry(id, now, outbox))?;
         self.tell(Signal::Task {
             id,
             robot: task.robot,
@@ -106,14 +108,16 @@ impl Store {
 
     /// Queues scheduled tasks that are due, at most `limit`; finishes tasks whose deadline passed as expired.
     pub async fn task_promote(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
-        let promotion = write!(self, task_control::promote(now, limit))?;
+        let outbox = self.outbox();
+        let promotion = write!(self, task_control::promote(now, limit, outbox))?;
         Ok(self.tell_promoted(promotion))
     }
 
     /// As [`Store::task_promote`]; answers all robots that have queued tasks, each found by one look into the queue's
     /// index, not by a count.
     pub async fn task_sweep(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
-        let promotion = write!(self, task_control::sweep(now, limit))?;
+        let outbox = self.outbox();
+        let promotion = write!(self, task_control::sweep(now, limit, outbox))?;
         Ok(self.tell_promoted(promotion))
     }
 
@@ -164,7 +168,8 @@ impl Store {
         let demands = self.floors().demands(&demands, began);
         let asked = demands.clone();
         let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
-        let claims = write!(self, task_claim::claim(node, &demands, first, now));
+        let outbox = self.outbox();
+        let claims = write!(self, task_claim::claim(node, &demands, first, now, outbox));
         let claims = claims.inspect_err(|_| self.dispatch().note_unheard(first..end))?;
         self.floors()
             .learn(&asked, &claims.reached, began, began.elapsed());
@@ -200,7 +205,8 @@ impl Store {
         }
         let completions = Arc::new(completions);
         let sent = Arc::clone(&completions);
-        let completed = write!(self, task_complete::complete(&sent))?;
+        let outbox = self.outbox();
+        let completed = write!(self, task_complete::complete(&sent, outbox))?;
         let (mut ready, mut due) = (Vec::new(), None);
         for (completion, accepted) in completions.iter().zip(&completed.accepted) {
             let Some((robot, status)) = *accepted else {
@@ -234,7 +240,11 @@ impl Store {
     /// that was asked to stop meanwhile is cancelled, as of the instant of its claim.
     pub async fn task_release(&self, claims: Vec<(TaskId, ProcessId)>) -> StoreResult<()> {
         bounded("claims", claims.len(), BATCH_TASKS_MAX)?;
-        let (robots, cancelled) = write!(self, task_claim::release(&claims))?;
+        let outbox = self.outbox();
+        let (waiting, cancelled) = write!(self, task_claim::release(&claims, outbox))?;
+        let mut robots: Vec<_> = waiting.into_iter().map(|(_, robot)| robot).collect();
+        robots.sort_unstable();
+        robots.dedup();
         for (id, robot) in cancelled {
             self.tell(Signal::Task {
                 id,

@@ -76,8 +76,11 @@ impl Store {
         let first = self.ids(Series::Task, runs, now).await?;
         let runs = ticks.iter().filter_map(|tick| tick.task.as_ref());
         let start = self.start_of(runs.map(|task| task.robot), now);
-        let (new, registered) =
-            write!(self, tick::record(node, &ticks, first, now, start.as_ref()))?;
+        let outbox = self.outbox();
+        let (new, registered) = write!(
+            self,
+            tick::record(node, &ticks, first, now, start.as_ref(), outbox)
+        )?;
         self.tell_registered(registered);
         Ok(new)
     }

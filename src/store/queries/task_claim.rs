@@ -9,11 +9,12 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, find, run};
 use super::task_finish::{expire, finish};
-use super::{Conn, claims, dialect};
+use super::{Conn, claims, dialect, outbox};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::outbox::{Outbox, claimed as outbox_claimed, tasks};
 use crate::store::task::{Claimed, Claims, Demand, Floor};
 
 /// Late tasks that one claim ends beside its work; the promoter ends the others.
@@ -113,6 +114,7 @@ pub(in crate::store) fn claim(
     demands: &[Demand],
     first: i64,
     now: Timestamp,
+    outbox: Outbox,
 ) -> QueryResult<Claims> {
     let (claimed, reached) = if dialect::CLAIMS_AT_ONCE {
         of_all(conn, node, demands, first, now)?
@@ -130,6 +132,9 @@ pub(in crate::store) fn claim(
     } else {
         Vec::new()
     };
+    outbox::append(conn, outbox, || {
+        outbox_claimed(&claimed).chain(tasks(&expired, TaskStatus::Expired, now))
+    })?;
     Ok(Claims {
         claimed,
         reached,
@@ -342,20 +347,21 @@ impl Statement for QueueAgain {
         WHERE id IN (SELECT x.task FROM {rows task int})";
 }
 
-/// What giving back came to: robots whose tasks wait again, and tasks that were cancelled meanwhile.
-type Released = (Vec<RobotId>, Vec<(TaskId, RobotId)>);
+/// What giving back came to: tasks that wait again, and tasks that were cancelled meanwhile.
+type Released = (Vec<(TaskId, RobotId)>, Vec<(TaskId, RobotId)>);
 
 /// Gives back claimed tasks that never started; one that was asked to stop meanwhile is cancelled.
 pub(in crate::store) fn release(
     conn: &mut Conn,
     claims: &[(TaskId, ProcessId)],
+    outbox: Outbox,
 ) -> QueryResult<Released> {
     let mut rows = Rows::default();
     for (task, process) in claims {
         rows.push([task.0.into(), process.0.into()]);
     }
-    let (mut robots, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
-    let (mut seen, mut at) = (HashSet::new(), 0);
+    let (mut waiting, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
+    let (mut seen, mut at, mut begun) = (HashSet::new(), 0, 0);
     let mut processes = Vec::new();
     let held: Vec<Held> = find(conn, LockHeld, &rows, &[])?;
     for (id, process, robot, started, cancel) in held {
@@ -363,11 +369,12 @@ pub(in crate::store) fn release(
             continue;
         }
         processes.extend(process);
+        begun = begun.max(started.unwrap_or_default());
         if cancel {
             at = at.max(started.unwrap_or_default());
             cancelled.push((TaskId(id), RobotId(robot)));
         } else {
-            robots.push(RobotId(robot));
+            waiting.push((TaskId(id), RobotId(robot)));
             queued.push([id.into()]);
         }
     }
@@ -375,7 +382,9 @@ pub(in crate::store) fn release(
     let ids: Vec<_> = cancelled.iter().map(|(id, _)| *id).collect();
     finish(conn, &ids, TaskStatus::Cancelled, from_micros(at))?;
     claims::settle(conn, &processes)?;
-    robots.sort_unstable();
-    robots.dedup();
-    Ok((robots, cancelled))
+    outbox::append(conn, outbox, || {
+        let at = from_micros(begun);
+        tasks(&waiting, TaskStatus::Queued, at).chain(tasks(&cancelled, TaskStatus::Cancelled, at))
+    })?;
+    Ok((waiting, cancelled))
 }

@@ -9,11 +9,12 @@ use diesel::sql_types::BigInt;
 use super::rows::{Cell, Rows};
 use super::statement::{Statement, find, run};
 use super::task_add::Numbered;
-use super::{Conn, task_add};
+use super::{Conn, outbox, task_add};
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::tick::Decision;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::outbox::Outbox;
 use crate::store::page::{Page, PageRequest};
 use crate::store::schema::ticks;
 use crate::store::task::{Registered, Start};
@@ -53,6 +54,7 @@ pub(in crate::store) fn record(
     first: i64,
     now: Timestamp,
     start: Option<&Arc<Start>>,
+    outbox: Outbox,
 ) -> QueryResult<(u32, Registered)> {
     // The first of an instant in the batch wins, as the first in the table does.
     let mut wanted: BTreeMap<(i64, i64), &NewTick> = BTreeMap::new();
@@ -77,6 +79,7 @@ pub(in crate::store) fn record(
     fresh.sort_unstable();
     let registered = start_runs(conn, &wanted, &numbers, &fresh, now, start)?;
     move_on(conn, &wanted)?;
+    outbox::append(conn, outbox, || outbox::registered(&registered, now))?;
     Ok((u32::try_from(fresh.len()).unwrap_or(u32::MAX), registered))
 }
 
