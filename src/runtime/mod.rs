@@ -6,9 +6,10 @@
 //!
 //! The services, each a loop that is restarted when it fails: [`feeder`] claims tasks, [`recorder`]
 //! records ends, [`scribe`] writes journals, [`scheduler`] decides ticks, [`rescuer`] keeps the node's
-//! lease and offers dead nodes' work again, [`pruner`] removes what is old, [`courier`] feeds syslog.
+//! lease and offers dead nodes' work again, [`pruner`] removes what is old, [`courier`] feeds syslog, [`announcer`] the broker.
 //! Each wakes on a signal of the store and, in case a signal was lost, by itself.
 
+mod announcer;
 pub mod bench;
 mod change;
 mod core;
@@ -32,5 +33,6 @@ mod worker;
 
 pub use handle::Handle;
 pub use rescuer::SILENCE_MAX;
+pub use service::kept;
 pub use start::{Runtime, RuntimeConfig, start};
 pub use supervisor::DRAIN_GRACE;

@@ -13,6 +13,8 @@ mod imports;
 mod kill;
 mod lost_answers;
 mod low_disk;
+mod nats;
+mod nats_changes;
 mod operations;
 mod secrets;
 mod shutdown;
