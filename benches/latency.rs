@@ -65,6 +65,7 @@ async fn start(
         node_name: "bench".to_owned(),
         data_dir: folder.to_owned(),
         mail: None,
+        broker: None,
         syslog: None,
         retention: Retention {
             tasks: day,

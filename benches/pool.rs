@@ -201,6 +201,7 @@ fn drain(tasks: u64) -> Duration {
             node_name: "bench".to_owned(),
             data_dir: folder.path().to_owned(),
             mail: None,
+            broker: None,
             syslog: None,
             retention: Retention {
                 tasks: day,

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, ServerClock, SharedClock, SystemClock};
 use crate::config::Config;
+use crate::connect::nats::{Broker, NatsSettings};
 use crate::domain::access::{Role, token_hash, token_text};
+use crate::intake::nats::Listener;
 use crate::panel::{self, Panel};
 use crate::robot::Robot;
 use crate::robot::safe::Safe;
@@ -82,6 +84,10 @@ pub async fn serve(
     let panel =
         Panel::new(&MasterKey::read(&config.data_dir).context("failed to read the master key")?);
     let admin_token = first_token(&config.data_dir, &store, &clock).await?;
+    let broker = match config.nats {
+        Some(nats) => Some(connect_broker(nats, &config.node_name).await?),
+        None => None,
+    };
     let runtime = runtime::start(RuntimeConfig {
         store: store.clone(),
         safe: safe.clone(),
@@ -91,6 +97,7 @@ pub async fn serve(
         data_dir: config.data_dir,
         mail: config.mail,
         syslog: config.syslog,
+        broker: broker.clone(),
         retention: config.retention,
         terms: Terms {
             timeout: config.node_timeout,
@@ -99,6 +106,20 @@ pub async fn serve(
         job_threads: config.job_threads,
     })
     .await?;
+    if let Some(broker) = broker {
+        let listener = Listener {
+            broker,
+            store: store.clone(),
+            registry: Arc::clone(runtime.handle().registry()),
+            clock: Arc::clone(&clock),
+        };
+        let draining = runtime.draining();
+        beside(runtime::kept(
+            draining.clone(),
+            "NATS listener",
+            move || listener.clone().listen(draining.clone()),
+        ));
+    }
     let streams_end = CancellationToken::new();
     let state = ApiState::new(
         store,
@@ -127,6 +148,13 @@ async fn clock_of(store: &Store) -> anyhow::Result<(SharedClock, Option<Arc<Serv
     };
     let clock = Arc::new(ServerClock::new(&reading));
     Ok((Arc::clone(&clock) as SharedClock, Some(clock)))
+}
+
+/// Begins to connect to the broker; one that is away keeps no node from starting.
+async fn connect_broker(settings: NatsSettings, node: &str) -> anyhow::Result<Broker> {
+    Broker::connect(settings, &format!("robotd {node}"))
+        .await
+        .map_err(|error| anyhow::anyhow!("failed to {error}"))
 }
 
 /// The catalogue and the operator's own robots.

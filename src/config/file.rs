@@ -32,6 +32,7 @@ pub(super) struct File {
     pub(super) log: Log,
     pub(super) retention: RetentionTable,
     pub(super) mail: Option<Mail>,
+    pub(super) nats: Option<Nats>,
     pub(super) robot: Vec<Robot>,
 }
 
@@ -66,6 +67,24 @@ pub(super) struct Mail {
     pub(super) reply_to: Option<String>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) timeout: Option<String>,
+}
+
+/// `[nats]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Nats {
+    pub(super) user: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) credentials_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) events_stream: Option<String>,
+    pub(super) consumer: Option<String>,
+    pub(super) changes_stream: Option<String>,
+    pub(super) dead_stream: Option<String>,
+    pub(super) stream_mib: Option<i64>,
+    pub(super) ack_wait: Option<String>,
+    pub(super) in_flight: Option<u32>,
+    pub(super) changes_kept: Option<u32>,
 }
 
 /// How the connection to the mail server is protected.

@@ -39,7 +39,7 @@ pub struct Flags {
     )]
     pub database_url: Option<String>,
 
-    /// Not in this version: a NATS server for many nodes
+    /// NATS servers that events come from and changes go to: nats://HOST:PORT or tls://HOST:PORT, with commas between them
     #[arg(
         long,
         value_name = "URL",

@@ -7,6 +7,7 @@ mod database;
 mod file;
 mod flags;
 mod mail;
+mod nats;
 mod problem;
 mod robot;
 mod show;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::connect::nats::NatsSettings;
 use crate::connect::smtp::SmtpAccount;
 use crate::connect::syslog::SyslogTarget;
 use crate::robots::custom::Declaration;
@@ -95,6 +97,8 @@ pub struct Config {
     pub syslog: Option<SyslogTarget>,
     /// The account mails go out by.
     pub mail: Option<SmtpAccount>,
+    /// The broker that events come from and changes go to.
+    pub nats: Option<NatsSettings>,
     /// Threads for robots' code.
     pub job_threads: usize,
     /// The operator's own robots.
@@ -129,13 +133,15 @@ impl Config {
         let base = path.as_deref().and_then(Path::parent).map(Path::to_owned);
         let base = base.unwrap_or_default();
         let data_dir = data_dir_of(flags, file.data_dir.as_deref(), &base);
-        if flags.nats_url.is_some() || file.nats_url.is_some() {
-            let place = place(found, flags.nats_url.is_some(), "nats_url");
-            found.wrong_at(
-                place,
-                "many nodes over NATS are not in this version; leave it out",
-            );
-        }
+        let url = flags.nats_url.as_ref().or(file.nats_url.as_ref());
+        let at = place(found, flags.nats_url.is_some(), "nats_url");
+        let nats = nats::settings(
+            url.map(String::as_str),
+            at,
+            file.nats.as_ref(),
+            &base,
+            found,
+        );
         let database = database_of(flags, &file, &base, &data_dir, found);
         let node_name = node_of(flags, file.node.as_deref(), found);
         let node_timeout = node_timeout_of(flags, file.node_timeout.as_deref(), found);
@@ -165,6 +171,7 @@ impl Config {
             retention,
             syslog,
             mail,
+            nats,
             job_threads,
             robots,
             warnings,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Config, database};
+use crate::connect::nats::{Login, NatsSettings};
 use crate::connect::smtp::SmtpAccount;
 use crate::domain::iso_duration;
 use crate::domain::schedule::Schedule;
@@ -53,6 +54,7 @@ pub(super) fn show(config: &Config) -> String {
     let syslog = config.syslog.as_ref();
     line("syslog", syslog.map_or_else(none, ToString::to_string));
     line("mail", config.mail.as_ref().map_or_else(none, mail));
+    line("nats", config.nats.as_ref().map_or_else(none, nats));
     for declaration in &config.robots {
         line(&declaration.name, robot(declaration));
     }
@@ -75,6 +77,15 @@ fn mail(account: &SmtpAccount) -> String {
         "{}:{} ({:?}) {who}, from {}",
         account.host, account.port, account.tls, account.from
     )
+}
+
+fn nats(settings: &NatsSettings) -> String {
+    let who = match &settings.login {
+        Login::None => "without a login".to_owned(),
+        Login::Password { user, .. } => format!("as {user}, password ***"),
+        Login::Credentials(_) => "by a credentials file".to_owned(),
+    };
+    format!("{} {who}", settings.shown())
 }
 
 /// Arguments and variables may hold secrets and are only counted; so may the path of an address.

@@ -11,6 +11,7 @@ pub mod host;
 pub mod issuer;
 pub mod ldap;
 pub mod local;
+pub mod nats;
 pub mod postgres;
 pub mod sheet;
 pub mod smtp;

@@ -13,6 +13,8 @@ pub const EVENT_BYTES_MAX: usize = 64 * 1024;
 pub const BATCH_EVENTS_MAX: usize = 1_000;
 /// Bound on `source`, `id`, `type` and `subject`, each.
 const ATTRIBUTE_CHARS_MAX: usize = 256;
+/// What the sources of robotd's own events begin with.
+const OWN_SOURCES: &str = "/robotd/";
 /// Bound on extension attributes of one event.
 const EXTENSIONS_MAX: usize = 32;
 
@@ -64,7 +66,7 @@ impl CloudEvent {
         Self {
             specversion: "1.0".to_owned(),
             id: id.into(),
-            source: format!("/robotd/{source}"),
+            source: format!("{OWN_SOURCES}{source}"),
             kind: kind.to_owned(),
             subject,
             time: None,
@@ -74,6 +76,12 @@ impl CloudEvent {
             data_base64: None,
             extensions: std::collections::BTreeMap::new(),
         }
+    }
+
+    /// Whether it is of robotd's own making, as far as its source says.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.source.starts_with(OWN_SOURCES)
     }
 
     /// What makes the event unacceptable; empty when it is fine.

@@ -3,6 +3,8 @@
 //! The same way for HTTP and for the broker. Nothing here calls the runtime: the store's signal wakes
 //! whoever runs the tasks, and a poll covers a lost signal.
 
+pub mod nats;
+
 use thiserror::Error;
 
 use crate::clock::Clock;
@@ -58,12 +60,11 @@ fn checked(mut events: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<CloudEvent
             max: BATCH_EVENTS_MAX,
         });
     }
-    let problems = |(index, event): (usize, &CloudEvent)| {
-        let mut problems = event.problems();
-        problems.extend(too_large(event));
-        problems.into_iter().map(move |problem| (index, problem))
+    let of_one = |(index, event): (usize, &CloudEvent)| {
+        let problems = problems(event).into_iter();
+        problems.map(move |problem| (index, problem))
     };
-    let errors: Vec<_> = events.iter().enumerate().flat_map(problems).collect();
+    let errors: Vec<_> = events.iter().enumerate().flat_map(of_one).collect();
     if !errors.is_empty() {
         return Err(IntakeError::Invalid(errors));
     }
@@ -71,6 +72,13 @@ fn checked(mut events: Vec<CloudEvent>, now: Timestamp) -> Result<Vec<CloudEvent
         event.time.get_or_insert(now);
     }
     Ok(events)
+}
+
+/// Everything that keeps an event from being accepted.
+fn problems(event: &CloudEvent) -> Vec<FieldError> {
+    let mut problems = event.problems();
+    problems.extend(too_large(event));
+    problems
 }
 
 fn too_large(event: &CloudEvent) -> Option<FieldError> {

@@ -79,6 +79,7 @@ pub async fn run_loop(tools: Tools, robot: Arc<dyn Robot>, runs: u32) -> anyhow:
         robots,
         jobs.handle().clone(),
         crossing,
+        None,
         ends,
         Terms::default(),
     );

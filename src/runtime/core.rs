@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::crossing::Crossing;
 use super::membership::{Membership, Terms};
 use super::sharer::is_shared;
+use crate::connect::nats::Broker;
 use crate::domain::id::{IdMap, RobotId};
 use crate::domain::time::Timestamp;
 use crate::robot::Robot;
@@ -192,6 +193,8 @@ pub(crate) struct Core {
     pub(crate) crossing: Crossing,
     /// What running processes have said.
     pub(crate) journals: Arc<Journals>,
+    /// The broker, where there is one.
+    pub(crate) broker: Option<Broker>,
     /// Ends on their way to the recorder. Unbounded, because what may be claimed bounds it.
     pub(crate) ends: mpsc::UnboundedSender<Ended>,
     /// Rings when a pool has room again.
@@ -225,6 +228,7 @@ impl Core {
         robots: HashMap<RobotId, Arc<dyn Robot>>,
         jobs: tokio::runtime::Handle,
         crossing: Crossing,
+        broker: Option<Broker>,
         ends: mpsc::UnboundedSender<Ended>,
         terms: Terms,
     ) -> Self {
@@ -244,6 +248,7 @@ impl Core {
             jobs,
             crossing,
             journals: Arc::default(),
+            broker,
             ends,
             room: Notify::new(),
             replan: Notify::new(),

@@ -320,6 +320,9 @@ impl Handle {
             reasons.push("the node is shutting down".to_owned());
         }
         let failing = !control_alive || !store_reachable;
+        if let Some(broker) = &self.core.broker {
+            reasons.extend(broker.reasons());
+        }
         for robot in &robots {
             if robot.quarantined {
                 reasons.push(format!(

@@ -7,9 +7,11 @@
 //! The services, each a loop that is restarted when it fails: [`feeder`] claims tasks, [`recorder`]
 //! records ends, [`scribe`] writes journals, [`scheduler`] decides ticks, [`rescuer`] keeps the node's
 //! lease and offers dead nodes' work again, [`sharer`] keeps its part of each robot's instances, [`follower`] does
-//! what other nodes changed, [`pruner`] removes what is old, [`resealer`] seals secrets anew, [`courier`] feeds syslog.
+//! what other nodes changed, [`pruner`] removes what is old, [`resealer`] seals secrets anew, [`courier`] feeds syslog,
+//! [`announcer`] the broker.
 //! Each wakes on a signal of the store and, in case a signal was lost, by itself.
 
+mod announcer;
 pub mod bench;
 mod change;
 mod configuration;
@@ -38,5 +40,6 @@ mod worker;
 
 pub use handle::Handle;
 pub use membership::{NODE_TIMEOUT_DEFAULT, Terms};
+pub use service::kept;
 pub use start::{Runtime, RuntimeConfig, start};
 pub use supervisor::DRAIN_GRACE;

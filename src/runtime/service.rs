@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::panic::{self, Label};
@@ -29,17 +30,25 @@ where
     W: Future<Output = ()> + 'static,
 {
     let core = Arc::clone(core);
-    spawn_control(async move {
-        while !core.stopping.is_cancelled() {
-            let life = panic::named(Label::Service(name), service(Arc::clone(&core)));
-            let panicked = AssertUnwindSafe(life).catch_unwind().await.is_err();
-            if !core.stopping.is_cancelled() {
-                let how = if panicked { "panicked" } else { "ended" };
-                log::error!("service {name} {how} and starts again");
-                tokio::time::sleep(RESTART_PAUSE).await;
-            }
+    let stopping = core.stopping.clone();
+    spawn_control(kept(stopping, name, move || service(Arc::clone(&core))));
+}
+
+/// A service that starts again whenever it fails, until `stopping` fires; whoever calls this runs it.
+pub async fn kept<F, W>(stopping: CancellationToken, name: &'static str, service: F)
+where
+    F: Fn() -> W,
+    W: Future<Output = ()>,
+{
+    while !stopping.is_cancelled() {
+        let life = panic::named(Label::Service(name), service());
+        let panicked = AssertUnwindSafe(life).catch_unwind().await.is_err();
+        if !stopping.is_cancelled() {
+            let how = if panicked { "panicked" } else { "ended" };
+            log::error!("service {name} {how} and starts again");
+            tokio::time::sleep(RESTART_PAUSE).await;
         }
-    });
+    }
 }
 
 /// Waits for `pause` or the end of the node; answers whether to go on.

@@ -20,11 +20,12 @@ use super::handle::Handle;
 use super::membership::Terms;
 use super::supervisor::{DrainAll, InterruptAll, Supervisor};
 use super::{
-    courier, feeder, follower, pruner, recorder, rescuer, resealer, scheduler, scribe, service,
-    sharer,
+    announcer, courier, feeder, follower, pruner, recorder, rescuer, resealer, scheduler, scribe,
+    service, sharer,
 };
 use crate::clock::SharedClock;
 use crate::connect::command::GuardProgram;
+use crate::connect::nats::Broker;
 use crate::connect::smtp::SmtpAccount;
 use crate::connect::syslog::SyslogTarget;
 use crate::domain::id::RobotId;
@@ -56,6 +57,8 @@ pub struct RuntimeConfig {
     pub mail: Option<SmtpAccount>,
     /// The collector, where there is one.
     pub syslog: Option<SyslogTarget>,
+    /// The broker that changes go to, where there is one.
+    pub broker: Option<Broker>,
     /// How long finished things are kept.
     pub retention: Retention,
     /// How it lives with other nodes.
@@ -107,6 +110,7 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
     let threads = jobs.handle().clone();
     let jobs = JobThreads(Some(jobs));
     let now = config.clock.now();
+    config.store.keep_changes(config.broker.is_some());
     let registry = Arc::new(Registry::default());
     let (robots, health) = enrol(&config, &registry, now).await?;
     let pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
@@ -128,7 +132,15 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
     });
     let (ends, inbox) = mpsc::unbounded_channel();
     let (crossing, piers) = Crossing::new();
-    let core = Core::new(tools, robots, threads, crossing, ends, config.terms);
+    let core = Core::new(
+        tools,
+        robots,
+        threads,
+        crossing,
+        config.broker,
+        ends,
+        config.terms,
+    );
     let core = Arc::new(core);
     let control = Arbiter::new();
     let supervisor = start_control(
@@ -247,6 +259,7 @@ async fn start_control(
         service::keep(&core, "pruner", move |core| pruner::run(core, retention));
         service::keep(&core, "resealer", resealer::run);
         service::keep(&core, "queue counter", pruner::count_queues);
+        announcer::keep(&core);
         if let Some(target) = syslog {
             service::keep(&core, "courier", move |core| {
                 courier::run(core, target.clone())
@@ -287,6 +300,12 @@ impl Runtime {
     #[must_use]
     pub fn fenced(&self) -> CancellationToken {
         self.core.fenced.clone()
+    }
+
+    /// Fires when no more work is to be taken in.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.core.draining.clone()
     }
 
     /// Claims nothing more, lets runs finish for `limit`, interrupts the rest, records everything.

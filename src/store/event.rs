@@ -8,6 +8,7 @@ use crate::domain::time::Timestamp;
 
 use super::backend::{read, write};
 use super::id::Series;
+use super::outbox::Outbox;
 use super::page::{Page, PageRequest};
 use super::signal::Signal;
 use super::task::{Registered, Start, bounded};
@@ -66,6 +67,8 @@ pub(super) struct Publication {
     pub(super) first_task: i64,
     /// What is started of them.
     pub(super) start: Option<Arc<Start>>,
+    /// Whether its changes are kept for the broker.
+    pub(super) outbox: Outbox,
 }
 
 /// What a publication came to, and what is to be told after the commit.
@@ -114,6 +117,7 @@ impl Store {
             first_event: self.ids(Series::Event, events.len(), now).await?,
             first_task: self.ids(Series::Task, tasks, now).await?,
             start: self.start_of(woken.map(|wake| wake.robot), now),
+            outbox: self.outbox(),
         })
     }
 

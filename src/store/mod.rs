@@ -24,6 +24,7 @@ pub mod mail;
 pub mod node;
 mod note;
 pub mod operation;
+pub mod outbox;
 pub mod page;
 pub mod private_key;
 pub mod process;
@@ -108,6 +109,8 @@ struct Inner {
     peers: AtomicBool,
     /// Whether the others are to be told that tasks and processes changed here.
     stirred: Arc<AtomicBool>,
+    exclusive: AtomicBool,
+    keeps_changes: AtomicBool,
 }
 
 impl Store {
@@ -148,6 +151,8 @@ impl Store {
             others: OnceLock::new(),
             peers: AtomicBool::new(false),
             stirred: Arc::default(),
+            exclusive: AtomicBool::new(false),
+            keeps_changes: AtomicBool::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -168,7 +168,8 @@ impl Store {
         id: ProcessId,
         now: Timestamp,
     ) -> StoreResult<CancelEffect> {
-        let (task, effect) = write!(self, task_control::cancel_process(id, now))?;
+        let outbox = self.outbox();
+        let (task, effect) = write!(self, task_control::cancel_process(id, now, outbox))?;
         if let CancelEffect::Requested { robot, .. } = effect {
             self.tell_cancelled(task, robot, effect);
         }

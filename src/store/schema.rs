@@ -8,6 +8,7 @@ pub(super) mod execution;
 pub(super) mod import;
 pub(super) mod inventory;
 pub(super) mod list;
+pub(super) mod outbox;
 
 diesel::table! {
     robots (id) {

@@ -86,7 +86,8 @@ impl Store {
 
     /// Cancels a waiting task, or asks a running one to stop. `Conflict` when it is finished, `NotFound`.
     pub async fn task_cancel(&self, id: TaskId, now: Timestamp) -> StoreResult<CancelEffect> {
-        let (robot, effect) = write!(self, task_control::cancel(id, now))?;
+        let outbox = self.outbox();
+        let (robot, effect) = write!(self, task_control::cancel(id, now, outbox))?;
         self.tell_cancelled(id, robot, effect);
         Ok(effect)
     }
@@ -95,7 +96,8 @@ impl Store {
     /// attempts and deaths set back to 0; a deadline that has passed is dropped. The same id.
     /// `Conflict` when it runs, is queued or succeeded.
     pub async fn task_retry(&self, id: TaskId, now: Timestamp) -> StoreResult<Task> {
-        let task = write!(self, task_report::retry(id, now))?;
+        let outbox = self.outbox();
+        let task = write!(self, task_report::retry(id, now, outbox))?;
         self.tell(Signal::Task {
             id,
             robot: task.robot,
@@ -107,14 +109,16 @@ impl Store {
 
     /// Queues scheduled tasks that are due, at most `limit`; finishes tasks whose deadline passed as expired.
     pub async fn task_promote(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
-        let promotion = write!(self, task_control::promote(now, limit))?;
+        let outbox = self.outbox();
+        let promotion = write!(self, task_control::promote(now, limit, outbox))?;
         Ok(self.tell_promoted(promotion))
     }
 
     /// As [`Store::task_promote`]; answers all robots that have queued tasks, each found by one look into the queue's
     /// index, not by a count.
     pub async fn task_sweep(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
-        let promotion = write!(self, task_control::sweep(now, limit))?;
+        let outbox = self.outbox();
+        let promotion = write!(self, task_control::sweep(now, limit, outbox))?;
         Ok(self.tell_promoted(promotion))
     }
 
@@ -165,8 +169,11 @@ impl Store {
         let demands = self.floors().demands(&demands, began);
         let asked = demands.clone();
         let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
-        let claimant = (node, self.has_peers());
-        let claims = write!(self, task_claim::claim(claimant, &demands, first, now));
+        let (claimant, outbox) = ((node, self.has_peers()), self.outbox());
+        let claims = write!(
+            self,
+            task_claim::claim(claimant, &demands, first, now, outbox)
+        );
         let claims = claims.inspect_err(|_| self.dispatch().note_unheard(first..end))?;
         self.floors()
             .learn(&asked, &claims.reached, began, began.elapsed());
@@ -202,7 +209,8 @@ impl Store {
         }
         let completions = Arc::new(completions);
         let sent = Arc::clone(&completions);
-        let completed = write!(self, task_complete::complete(&sent))?;
+        let outbox = self.outbox();
+        let completed = write!(self, task_complete::complete(&sent, outbox))?;
         let (mut ready, mut due) = (Vec::new(), None);
         for (completion, accepted) in completions.iter().zip(&completed.accepted) {
             let Some((robot, status)) = *accepted else {
@@ -236,7 +244,11 @@ impl Store {
     /// that was asked to stop meanwhile is cancelled, as of the instant of its claim.
     pub async fn task_release(&self, claims: Vec<(TaskId, ProcessId)>) -> StoreResult<()> {
         bounded("claims", claims.len(), BATCH_TASKS_MAX)?;
-        let (robots, cancelled) = write!(self, task_release::release(&claims))?;
+        let outbox = self.outbox();
+        let (waiting, cancelled) = write!(self, task_release::release(&claims, outbox))?;
+        let mut robots: Vec<_> = waiting.into_iter().map(|(_, robot)| robot).collect();
+        robots.sort_unstable();
+        robots.dedup();
         for (id, robot) in cancelled {
             self.tell(Signal::Task {
                 id,
@@ -277,7 +289,8 @@ impl Store {
 
     /// Cancels waiting tasks that only one node may run, where that node is gone, at most `limit`; answers how many.
     pub async fn task_strand(&self, now: Timestamp, limit: u32) -> StoreResult<u32> {
-        let stranded = write!(self, task_finish::strand(now, limit))?;
+        let outbox = self.outbox();
+        let stranded = write!(self, task_finish::strand(now, limit, outbox))?;
         for (id, robot) in &stranded {
             self.tell(Signal::Task {
                 id: *id,

@@ -83,9 +83,10 @@ impl Store {
         let first = self.ids(Series::Task, runs, now).await?;
         let runs = ticks.iter().filter_map(|tick| tick.task.as_ref());
         let start = self.start_of(runs.map(|task| task.robot), now);
+        let outbox = self.outbox();
         let recorded = write!(
             self,
-            tick::record(node, term, &ticks, first, now, start.as_ref())
+            tick::record(node, term, &ticks, first, now, start.as_ref(), outbox)
         )?;
         Ok(recorded.map(|(new, registered)| {
             self.tell_registered(registered);

@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::rows::{Rows, storable};
 use super::statement::{Bind, Statement, bind, find};
 use super::task_add::Numbered;
-use super::{Conn, task_add};
+use super::{Conn, outbox, task_add};
 use crate::domain::event::{CloudEvent, EventRecord};
 use crate::domain::id::{EventId, RobotId};
 use crate::domain::task::{PRIORITY_DEFAULT, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::{EventFilter, NewEvent, Publication, Published, Wake};
+use crate::store::outbox::{Change, Dated};
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::events;
 use crate::store::task::NewTask;
@@ -79,6 +80,10 @@ pub(in crate::store) fn insert_events(
         .map(|(id, task)| Numbered { id, task, now })
         .collect();
     published.registered = task_add::add(conn, &numbered, ids.start.as_ref())?;
+    outbox::append(conn, ids.outbox, || {
+        let own = own_events(new, ids.first_event, &accepted, now);
+        own.chain(outbox::registered(&published.registered, now))
+    })?;
     published.appended.tasks = published
         .registered
         .added
@@ -86,6 +91,21 @@ pub(in crate::store) fn insert_events(
         .map(|added| added.id)
         .collect();
     Ok(published)
+}
+
+/// The new events that robotd itself publishes.
+fn own_events<'a>(
+    new: &'a [NewEvent],
+    first: i64,
+    accepted: &'a HashSet<i64>,
+    now: Timestamp,
+) -> impl Iterator<Item = Dated> + 'a {
+    let own = new.iter().zip(first..);
+    own.filter(|(event, id)| event.event.is_own() && accepted.contains(id))
+        .map(move |(_, id)| {
+            let id = EventId(id);
+            (Change::Event { id, event: None }, now)
+        })
 }
 
 fn is_served(

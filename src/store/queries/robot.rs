@@ -5,12 +5,13 @@ use diesel::prelude::*;
 use super::event::insert_events;
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
-use super::{Conn, Db, audit};
+use super::{Conn, Db, audit, outbox};
 use crate::domain::id::RobotId;
 use crate::domain::robot::Overrides;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::Publication;
+use crate::store::outbox::Change as Changed;
 use crate::store::robot::{RobotChange, RobotRow};
 use crate::store::schema::robots;
 
@@ -133,6 +134,7 @@ pub(in crate::store) fn change(
     }
     audit::append(conn, &change.audit, now)?;
     let published = insert_events(conn, change.event.as_slice(), ids, now)?;
+    outbox::append(conn, ids.outbox, || [(Changed::Robot(change.id), now)])?;
     let row: Row = robots::table
         .find(id)
         .select(Row::as_select())

@@ -7,11 +7,12 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::rows::{Rows, storable};
 use super::statement::{Statement, count, find, run};
-use super::{Conn, claims, dialect};
+use super::{Conn, claims, dialect, outbox};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::outbox::Outbox;
 use crate::store::task::{Added, Claimed, NewTask, Order, Registered, Start};
 
 /// Takes keys that are free. In the order of the keys, so that two batches cannot wait for each other.
@@ -102,6 +103,7 @@ pub(in crate::store) fn add_orders(
     conn: &mut Conn,
     orders: &[Arc<Order>],
     start: Option<&Arc<Start>>,
+    outbox: Outbox,
 ) -> QueryResult<Registered> {
     let tasks: Vec<_> = orders
         .iter()
@@ -115,7 +117,11 @@ pub(in crate::store) fn add_orders(
                 })
         })
         .collect();
-    add(conn, &tasks, start)
+    let registered = add(conn, &tasks, start)?;
+    if let Some(now) = orders.iter().map(|order| order.now).max() {
+        outbox::append(conn, outbox, || outbox::registered(&registered, now))?;
+    }
+    Ok(registered)
 }
 
 /// Registers tasks, all or none, and starts what `start` has room for; answers in their order.
@@ -153,6 +159,9 @@ pub(in crate::store) fn add(
             }
         } else {
             registered.scheduled = registered.scheduled.into_iter().chain([run_at]).min();
+        }
+        if claimed.is_none() {
+            registered.waiting.push((TaskId(id), task.robot, status));
         }
         let claim = claimed.as_ref();
         rows.push([

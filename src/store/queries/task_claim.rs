@@ -9,11 +9,12 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, find};
 use super::task_finish::expire;
-use super::{Conn, claims, dialect};
+use super::{Conn, claims, dialect, outbox};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::Trigger;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::outbox::{Outbox, claimed as outbox_claimed, tasks};
 use crate::store::task::{Claimed, Claims, Demand, Floor};
 
 /// Late tasks that one claim ends beside its work; the promoter ends the others.
@@ -138,6 +139,7 @@ pub(in crate::store) fn claim(
     demands: &[Demand],
     first: i64,
     now: Timestamp,
+    outbox: Outbox,
 ) -> QueryResult<Claims> {
     let (claimed, reached) = if dialect::CLAIMS_AT_ONCE {
         of_all(conn, (node, beside_others), demands, first, now)?
@@ -155,6 +157,9 @@ pub(in crate::store) fn claim(
     } else {
         Vec::new()
     };
+    outbox::append(conn, outbox, || {
+        outbox_claimed(&claimed).chain(tasks(&expired, TaskStatus::Expired, now))
+    })?;
     Ok(Claims {
         claimed,
         reached,

@@ -6,11 +6,12 @@ use diesel::sql_types::{BigInt, Bool, Nullable};
 
 use super::rows::Rows;
 use super::statement::{Statement, find, run};
-use super::{Conn, claims, dialect};
+use super::{Conn, claims, dialect, outbox};
 use crate::domain::id::RobotId;
 use crate::domain::task::{AfterRun, ProcessOutcome, TaskStatus};
 use crate::domain::time::to_micros;
 use crate::store::backend::QueryResult;
+use crate::store::outbox::{Outbox, ended};
 use crate::store::task::{Completed, Completion, ERROR_CHARS_MAX};
 
 /// The fence: rows that are running under just this process, held until the commit.
@@ -184,6 +185,7 @@ impl Statement for LastOfRobots {
 pub(in crate::store) fn complete(
     conn: &mut Conn,
     completions: &[Completion],
+    outbox: Outbox,
 ) -> QueryResult<Completed> {
     // The same process twice in a batch is one end, its first.
     let mut seen = HashSet::new();
@@ -203,7 +205,7 @@ pub(in crate::store) fn complete(
     finals.sort_unstable_by_key(|(completion, _)| completion.task);
     finish(conn, &finals, &mut accepted)?;
 
-    let ended: Vec<i64> = accepted.keys().map(|(_, process)| *process).collect();
+    let settled: Vec<i64> = accepted.keys().map(|(_, process)| *process).collect();
     let mut done = Completed::default();
     let mut last: BTreeMap<RobotId, &Completion> = BTreeMap::new();
     for completion in completions {
@@ -216,7 +218,8 @@ pub(in crate::store) fn complete(
             }
         }
     }
-    claims::settle(conn, &ended)?;
+    claims::settle(conn, &settled)?;
+    outbox::append(conn, outbox, || ended(completions, &done))?;
     // At the end, so that others who record ends of the same robots wait for this one's commit only.
     record_last(conn, &last)?;
     Ok(done)

@@ -8,11 +8,12 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt};
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, find};
 use super::task_finish::{expire, finish};
-use super::{Conn, claims, process_report};
-use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
+use super::{Conn, claims, outbox, process_report};
+use crate::domain::id::{IdMap, NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::outbox::{Outbox, tasks};
 use crate::store::task::{CancelEffect, OpenRuns, Promotion, QUEUED_COUNT_MAX};
 
 struct Hold;
@@ -63,6 +64,7 @@ pub(in crate::store) fn cancel(
     conn: &mut Conn,
     id: TaskId,
     now: Timestamp,
+    outbox: Outbox,
 ) -> QueryResult<(RobotId, CancelEffect)> {
     match hold(conn, id)? {
         Some((robot, 2, Some(process), Some(node))) => {
@@ -79,7 +81,10 @@ pub(in crate::store) fn cancel(
         }
         Some((robot, ..)) => {
             finish(conn, &[id], TaskStatus::Cancelled, now)?;
-            Ok((RobotId(robot), CancelEffect::Cancelled))
+            let robot = RobotId(robot);
+            let one = [(id, robot)];
+            outbox::append(conn, outbox, || tasks(&one, TaskStatus::Cancelled, now))?;
+            Ok((robot, CancelEffect::Cancelled))
         }
         None => {
             let (_, status) = hold_done(conn, id)?;
@@ -95,12 +100,13 @@ pub(in crate::store) fn cancel_process(
     conn: &mut Conn,
     id: ProcessId,
     now: Timestamp,
+    outbox: Outbox,
 ) -> QueryResult<(TaskId, CancelEffect)> {
     if let Some(task) = claims::task_of(conn, id)?
         && let Some((_, 2, Some(process), _)) = hold(conn, task)?
         && process == id.0
     {
-        return Ok((task, cancel(conn, task, now)?.1));
+        return Ok((task, cancel(conn, task, now, outbox)?.1));
     }
     Err(match process_report::ended(conn, id)? {
         Some(_) => QueryError::conflict(format!("process `{id}` has ended")),
@@ -199,14 +205,19 @@ pub(in crate::store) fn promote(
     conn: &mut Conn,
     now: Timestamp,
     limit: u32,
+    outbox: Outbox,
 ) -> QueryResult<Promotion> {
     let expired = expire(conn, now, limit)?;
     let binds = [to_micros(now), i64::from(limit)].map(Bind::Int);
     let queued: Vec<(i64, i64)> = bind(Promote, &binds).load(conn)?;
-    let queued = queued
+    let queued: Vec<_> = queued
         .into_iter()
         .map(|(id, robot)| (TaskId(id), RobotId(robot)))
         .collect();
+    outbox::append(conn, outbox, || {
+        let due = tasks(&queued, TaskStatus::Queued, now);
+        due.chain(tasks(&expired, TaskStatus::Expired, now))
+    })?;
     let next: Option<(i64,)> = bind(NextDue, &[]).get_result(conn).optional()?;
     Ok(Promotion {
         queued,
@@ -230,8 +241,9 @@ pub(in crate::store) fn sweep(
     conn: &mut Conn,
     now: Timestamp,
     limit: u32,
+    outbox: Outbox,
 ) -> QueryResult<Promotion> {
-    let promotion = promote(conn, now, limit)?;
+    let promotion = promote(conn, now, limit, outbox)?;
     let rows: Vec<(i64,)> = bind(WaitingRobots, &[]).load(conn)?;
     Ok(Promotion {
         waiting: rows.into_iter().map(|(id,)| RobotId(id)).collect(),

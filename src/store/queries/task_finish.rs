@@ -3,13 +3,14 @@
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::Conn;
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
+use super::{Conn, outbox};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::QueryResult;
+use crate::store::outbox::{Outbox, tasks};
 
 /// Copies tasks to history. A running one (given back unstarted) has used no attempt.
 struct Archive;
@@ -86,6 +87,7 @@ pub(in crate::store) fn strand(
     conn: &mut Conn,
     now: Timestamp,
     limit: u32,
+    outbox: Outbox,
 ) -> QueryResult<Vec<(TaskId, RobotId)>> {
     const REASON: &str = "the node that it was for is gone";
     let gone: Vec<(i64, i64)> = bind(Stranded, &[Bind::Int(i64::from(limit))]).load(conn)?;
@@ -97,6 +99,7 @@ pub(in crate::store) fn strand(
     let gone: Vec<_> = gone.into_iter().map(of).collect();
     let ids: Vec<_> = gone.iter().map(|(id, _)| *id).collect();
     finish(conn, &ids, TaskStatus::Cancelled, now)?;
+    outbox::append(conn, outbox, || tasks(&gone, TaskStatus::Cancelled, now))?;
     Ok(gone)
 }
 

@@ -7,11 +7,12 @@ use diesel::sql_types::{BigInt, Bool, Nullable};
 use super::rows::Rows;
 use super::statement::{Statement, find, run};
 use super::task_finish::finish;
-use super::{Conn, claims};
+use super::{Conn, claims, outbox};
 use crate::domain::id::{ProcessId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::from_micros;
 use crate::store::backend::QueryResult;
+use crate::store::outbox::{Outbox, tasks};
 
 struct LockHeld;
 
@@ -36,20 +37,21 @@ impl Statement for QueueAgain {
         WHERE id IN (SELECT x.task FROM {rows task int})";
 }
 
-/// What giving back came to: robots whose tasks wait again, and tasks that were cancelled meanwhile.
-type Released = (Vec<RobotId>, Vec<(TaskId, RobotId)>);
+/// What giving back came to: tasks that wait again, and tasks that were cancelled meanwhile.
+type Released = (Vec<(TaskId, RobotId)>, Vec<(TaskId, RobotId)>);
 
 /// Gives back claimed tasks that never started; one that was asked to stop meanwhile is cancelled.
 pub(in crate::store) fn release(
     conn: &mut Conn,
     claims: &[(TaskId, ProcessId)],
+    outbox: Outbox,
 ) -> QueryResult<Released> {
     let mut rows = Rows::default();
     for (task, process) in claims {
         rows.push([task.0.into(), process.0.into()]);
     }
-    let (mut robots, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
-    let (mut seen, mut at) = (HashSet::new(), 0);
+    let (mut waiting, mut cancelled, mut queued) = (Vec::new(), Vec::new(), Rows::default());
+    let (mut seen, mut at, mut begun) = (HashSet::new(), 0, 0);
     let mut processes = Vec::new();
     let held: Vec<Held> = find(conn, LockHeld, &rows, &[])?;
     for (id, process, robot, started, cancel) in held {
@@ -57,11 +59,12 @@ pub(in crate::store) fn release(
             continue;
         }
         processes.extend(process);
+        begun = begun.max(started.unwrap_or_default());
         if cancel {
             at = at.max(started.unwrap_or_default());
             cancelled.push((TaskId(id), RobotId(robot)));
         } else {
-            robots.push(RobotId(robot));
+            waiting.push((TaskId(id), RobotId(robot)));
             queued.push([id.into()]);
         }
     }
@@ -69,7 +72,9 @@ pub(in crate::store) fn release(
     let ids: Vec<_> = cancelled.iter().map(|(id, _)| *id).collect();
     finish(conn, &ids, TaskStatus::Cancelled, from_micros(at))?;
     claims::settle(conn, &processes)?;
-    robots.sort_unstable();
-    robots.dedup();
-    Ok((robots, cancelled))
+    outbox::append(conn, outbox, || {
+        let at = from_micros(begun);
+        tasks(&waiting, TaskStatus::Queued, at).chain(tasks(&cancelled, TaskStatus::Cancelled, at))
+    })?;
+    Ok((waiting, cancelled))
 }

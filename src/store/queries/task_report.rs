@@ -5,12 +5,13 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::ids::Span;
-use super::{Conn, Db, dialect, ids, task_control};
+use super::{Conn, Db, dialect, ids, outbox, task_control};
 use crate::domain::id::{EventId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::id::Series;
+use crate::store::outbox::{Outbox, tasks};
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::{tasks, tasks_done};
 use crate::store::task::{Task, TaskFilter};
@@ -126,10 +127,18 @@ pub(in crate::store) fn get(conn: &mut Conn, id: TaskId) -> QueryResult<Option<T
 }
 
 /// Queues a finished or scheduled task at once; answers it as it is then.
-pub(in crate::store) fn retry(conn: &mut Conn, id: TaskId, now: Timestamp) -> QueryResult<Task> {
+pub(in crate::store) fn retry(
+    conn: &mut Conn,
+    id: TaskId,
+    now: Timestamp,
+    outbox: Outbox,
+) -> QueryResult<Task> {
     task_control::retry(conn, id, now)?;
-    get(conn, id)?
-        .ok_or_else(|| QueryError::Defect(format!("task `{id}` is gone after it was queued")))
+    let task = get(conn, id)?
+        .ok_or_else(|| QueryError::Defect(format!("task `{id}` is gone after it was queued")))?;
+    let one = [(id, task.robot)];
+    outbox::append(conn, outbox, || tasks(&one, task.status, now))?;
+    Ok(task)
 }
 
 /// A page of the report. Each robot asked for is looked up by itself, so that the index by

@@ -9,12 +9,13 @@ use diesel::sql_types::BigInt;
 use super::rows::{Cell, Rows};
 use super::statement::{Statement, find, run};
 use super::task_add::Numbered;
-use super::{Conn, node, task_add};
+use super::{Conn, node, outbox, task_add};
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::tick::Decision;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::node::Term;
+use crate::store::outbox::Outbox;
 use crate::store::page::{Page, PageRequest};
 use crate::store::schema::ticks;
 use crate::store::task::{Registered, Start};
@@ -65,6 +66,7 @@ pub(in crate::store) fn record(
     first: i64,
     now: Timestamp,
     start: Option<&Arc<Start>>,
+    outbox: Outbox,
 ) -> QueryResult<Option<(u32, Registered)>> {
     if !node::leads(conn, leader, term)? {
         return Ok(None);
@@ -90,6 +92,7 @@ pub(in crate::store) fn record(
     fresh.sort_unstable();
     let registered = start_runs(conn, &wanted, &numbers, &fresh, now, start)?;
     move_on(conn, &wanted)?;
+    outbox::append(conn, outbox, || outbox::registered(&registered, now))?;
     let new = u32::try_from(fresh.len()).unwrap_or(u32::MAX);
     Ok(Some((new, registered)))
 }

@@ -7,7 +7,9 @@ use diesel::sql_types::{
 use diesel::{Column, Expression, Table};
 
 use crate::store::datum::Kind;
-use crate::store::schema::{self, certificate, change_report, execution, import, inventory};
+use crate::store::schema::{
+    self, certificate, change_report, execution, import, inventory, outbox,
+};
 
 /// A table as its rows are read and written, whatever they mean.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ tables! {
     change_report: password_change_reports mail_files;
     execution: task_executions;
     import: batch_imports batch_import_files batch_import_rows;
+    outbox: change_outbox change_outbox_lease;
 }
 
 fn shape<T>(name: &'static str) -> TableShape

@@ -14,6 +14,8 @@ use super::{Added, Claimed, Floor, Start};
 pub(in crate::store) struct Registered {
     /// Per task, in the order given.
     pub(in crate::store) added: Vec<Added>,
+    /// The new ones that were not started, with the status they have.
+    pub(in crate::store) waiting: Vec<(TaskId, RobotId, TaskStatus)>,
     /// Robots that have newly queued tasks.
     pub(in crate::store) ready: Vec<RobotId>,
     /// When the first of those for later is due.

@@ -12,6 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::store::backend::call::Extent;
 use crate::store::backend::{Backend, postgres, sqlite, write};
 use crate::store::id::Series;
+use crate::store::outbox::Outbox;
 use crate::store::{Store, StoreError, StoreResult};
 
 /// Orders of more tasks than this are large enough to be worth a commit of their own.
@@ -131,7 +132,8 @@ impl Store {
 
     async fn register_alone(&self, order: Arc<Order>) -> StoreResult<Vec<Added>> {
         let orders = Vec::from([order]);
-        let registered = write!(self, task_add::add_orders(&orders, None))?;
+        let outbox = self.outbox();
+        let registered = write!(self, task_add::add_orders(&orders, None, outbox))?;
         self.tell_waiting(registered.ready, registered.scheduled);
         Ok(registered.added)
     }
@@ -152,7 +154,7 @@ impl Store {
 
     /// Calls the database to take what waits.
     fn call(&self) {
-        let (store, batch) = (self.clone(), Batch::default());
+        let (store, batch, outbox) = (self.clone(), Batch::default(), self.outbox());
         let turn = Turn {
             store: self.clone(),
             batch: batch.clone(),
@@ -165,17 +167,22 @@ impl Store {
                 || Extent::Transaction,
                 move |conn| {
                     let (orders, start) = batch.orders(&store);
-                    sqlite::queries::task_add::add_orders(conn, &orders, start.as_ref())
+                    sqlite::queries::task_add::add_orders(conn, &orders, start.as_ref(), outbox)
                 },
                 tell,
             ),
             Backend::Postgres(engine) => {
                 let (all, of) = (batch.clone(), self.clone());
                 engine.write_soon(
-                    move || extent(&all.orders(&of).0),
+                    move || extent(&all.orders(&of).0, outbox),
                     move |conn| {
                         let (orders, start) = batch.orders(&store);
-                        postgres::queries::task_add::add_orders(conn, &orders, start.as_ref())
+                        postgres::queries::task_add::add_orders(
+                            conn,
+                            &orders,
+                            start.as_ref(),
+                            outbox,
+                        )
                     },
                     tell,
                 )
@@ -242,8 +249,12 @@ impl Waiting {
     }
 }
 
-/// Whether registering `orders` takes one statement: no keys to be taken, and no more than goes into one piece.
-fn extent(orders: &[Arc<Order>]) -> Extent {
+/// Whether registering `orders` takes one statement: no keys to be taken, no changes to be kept, and no more than goes
+/// into one piece.
+fn extent(orders: &[Arc<Order>], outbox: Outbox) -> Extent {
+    if outbox == Outbox::On {
+        return Extent::Transaction;
+    }
     let mut tasks = orders.iter().flat_map(|order| &order.tasks);
     let bytes: usize = tasks.clone().map(row_bytes_max).sum();
     if bytes <= postgres::dialect::PIECE_BYTES_MAX && tasks.all(|task| task.unique_key.is_none()) {

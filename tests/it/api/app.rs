@@ -153,6 +153,7 @@ impl Api {
             node_name: "test".to_owned(),
             data_dir: dir.path().to_owned(),
             mail: None,
+            broker: None,
             syslog: None,
             retention: Retention {
                 tasks: day,

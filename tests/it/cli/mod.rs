@@ -80,7 +80,7 @@ fn misuse_and_bad_configuration_have_their_statuses() {
         (&["token", "create", "--name", "a", "--role", "god"], 64),
         (&["check-config"], 0),
         (&["check-config", "--config", "missing.toml"], 78),
-        (&["check-config", "--nats-url", "nats://h"], 78),
+        (&["check-config", "--nats-url", "nats://u:secret@h"], 78),
         (&["robots"], 0),
         (&["robot", "no.such"], 64),
         (&["openapi"], 0),

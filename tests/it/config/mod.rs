@@ -99,8 +99,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[log]\nformat = 'xml'", "log.format: unknown variant"),
     ("listen = 'nowhere'", "listen: "),
     (
-        "nats_url = 'nats://h'",
-        "robotd.toml: nats_url: many nodes over NATS are not in this version",
+        "nats_url = 'http://h'",
+        "robotd.toml: nats_url: each server is `nats://HOST:PORT`",
+    ),
+    (
+        "nats_url = 'nats://h'\n[nats]\nuser = 'u'",
+        "robotd.toml: nats: `user` goes with `password_file`",
     ),
     (
         "database_url = 'mysql://h/d'",

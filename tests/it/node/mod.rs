@@ -16,6 +16,8 @@ mod kill;
 mod known_secrets;
 mod lost_answers;
 mod low_disk;
+mod nats;
+mod nats_changes;
 mod operations;
 mod resealing;
 mod secrets;

@@ -91,6 +91,7 @@ pub async fn start(robots: Vec<Made>, folder: &TempDir) -> (Store, anyhow::Resul
         node_name: "test".to_owned(),
         data_dir: folder.path().to_owned(),
         mail: None,
+        broker: None,
         syslog: None,
         retention: Retention {
             tasks: Duration::from_secs(86_400),

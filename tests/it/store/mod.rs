@@ -15,6 +15,7 @@ pub(crate) mod make;
 mod node;
 mod operation;
 mod operation_report;
+mod outbox;
 mod process;
 mod report;
 mod retention;

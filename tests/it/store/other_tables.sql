@@ -60,3 +60,6 @@ INSERT INTO batch_imports VALUES (90, 'ä.csv', 9, 'f', NULL, 0, 2, NULL, 'ci', 
     (91, 'b.csv', 9, 'f', 90, 1, 1, 'e', 'ci', NULL, NULL, 0, 0, 0, 0, 0, 0, 3, TRUE, 4, 5, 6, 1, 2, NULL);
 INSERT INTO batch_import_files VALUES (91, 2, X'00ff00');
 INSERT INTO batch_import_rows VALUES (90, 2, 0, TRUE, '{}', '[]', 43, 45), (90, 10, 3, FALSE, '{"a":"ß"}', '["e"]', NULL, NULL);
+INSERT INTO change_outbox VALUES (11, 0, 7, 1, 2, 1), (12, 4, 3, NULL, 0, 2), (13, 0, 7, 1, 3, 3);
+DELETE FROM change_outbox WHERE id = 13;
+INSERT INTO change_outbox_lease VALUES (1, 1700000000000000, 1, 9);

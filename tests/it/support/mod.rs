@@ -8,6 +8,8 @@ pub mod cutting_proxy;
 pub mod database;
 pub mod form;
 pub mod gate;
+pub mod mute_proxy;
+pub mod nats_server;
 pub mod nginx;
 pub mod node;
 pub mod office;

@@ -1,0 +1,2 @@
+DROP TABLE change_outbox_lease;
+DROP TABLE change_outbox;
