@@ -31,4 +31,6 @@ pub mod config;
 
 pub mod bench;
 
+pub mod selftest;
+
 pub mod cli;

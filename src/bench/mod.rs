@@ -10,7 +10,7 @@ mod growth;
 mod idle;
 mod latency;
 mod node;
-mod place;
+pub(crate) mod place;
 mod queue;
 mod reports;
 pub mod robots;

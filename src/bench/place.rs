@@ -9,17 +9,19 @@ use crate::config::read_database_url;
 use crate::store::{Store, StoreConfig, StoreResult};
 
 /// A folder, and a database that was empty.
-pub(super) struct Place {
-    pub(super) folder: TempDir,
-    pub(super) url: String,
+pub(crate) struct Place {
+    /// Removed with it.
+    pub(crate) folder: TempDir,
+    /// Where the database is.
+    pub(crate) url: String,
     config: StoreConfig,
 }
 
 impl Place {
     /// Takes the database at `url`, or a file of its own; refuses one that has tables.
-    pub(super) async fn take(url: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn take(url: Option<&str>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
-            .prefix("robotd-bench-")
+            .prefix("robotd-place-")
             .tempdir()
             .context("failed to make a temporary folder")?;
         let url = url.map_or_else(
@@ -34,15 +36,14 @@ impl Place {
         };
         if !place.outside(StoreConfig::is_empty).await? {
             anyhow::bail!(
-                "the database is not empty; a benchmark removes every table when it is over, so give it a \
-                 database of its own"
+                "the database is not empty; every table is removed when it is over, so give it a database of its own"
             );
         }
         Ok(place)
     }
 
     /// `sqlite` or `postgres`.
-    pub(super) const fn database(&self) -> &'static str {
+    pub(crate) const fn database(&self) -> &'static str {
         match self.config {
             StoreConfig::Sqlite { .. } => "sqlite",
             StoreConfig::Postgres { .. } => "postgres",
@@ -77,7 +78,7 @@ impl Place {
     }
 
     /// Removes what was made.
-    pub(super) async fn leave(self) -> anyhow::Result<()> {
+    pub(crate) async fn leave(self) -> anyhow::Result<()> {
         self.outside(StoreConfig::clear).await
     }
 

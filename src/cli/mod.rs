@@ -10,6 +10,7 @@ mod logging;
 mod node;
 mod print;
 mod run;
+mod selftest;
 mod table;
 mod task;
 mod token;
@@ -113,6 +114,14 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Prove on this machine what is promised
+    Selftest {
+        #[command(subcommand)]
+        what: selftest::What,
+    },
+    /// Serve with the robots that `selftest` watches
+    #[command(hide = true)]
+    SelftestNode,
     /// Measure this program on an empty database
     #[command(hide = true)]
     Bench(bench::BenchFlags),
@@ -160,6 +169,8 @@ impl Cli {
             Command::Serve => node::serve(load(flags)?, Vec::new()),
             Command::Bench(bench) => bench.run(flags),
             Command::BenchNode(crowd) => node::serve(load(flags)?, robots(crowd)),
+            Command::Selftest { what } => selftest::selftest(what, flags),
+            Command::SelftestNode => node::serve(load(flags)?, crate::selftest::robots::robots()),
             Command::Robots { json } => catalogue::list(&load(flags)?, json),
             Command::Robot { name, json } => catalogue::show(&load(flags)?, &name, json),
             Command::Run { name, payload } => run::run(load(flags)?, &name, payload.as_deref()),
@@ -243,6 +254,7 @@ mod tests {
             "openapi",
             "completions bash",
             "bench drain --tasks 10 --runs 1 --json",
+            "selftest chaos --database-url postgres://d --nodes 3 --tasks 10 --for 5m --seed 1 --json",
         ] {
             let words = std::iter::once("robotd").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
