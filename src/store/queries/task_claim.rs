@@ -11,7 +11,7 @@ use super::statement::{Bind, Statement, bind, find};
 use super::task_finish::expire;
 use super::{Conn, claims, dialect, outbox};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
-use crate::domain::task::Trigger;
+use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::outbox::{Outbox, claimed as outbox_claimed, tasks};

@@ -9,7 +9,7 @@ use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, find};
 use super::task_finish::{expire, finish};
 use super::{Conn, claims, outbox, process_report};
-use crate::domain::id::{IdMap, NodeId, ProcessId, RobotId, TaskId};
+use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
