@@ -46,6 +46,8 @@ async fn every_page_is_for_everybody() {
     assert_eq!(findings(&browser).await, Vec::<Value>::new(), "/sign-in");
     browser.sign_in(&node, &node.token()).await;
     the_first_view_is_small(&browser, &node).await;
+    // A row that comes meanwhile moves the others, which is as it should be.
+    streams_blocked(&browser, &["*/live"]).await;
     let mut wrong = Vec::new();
     for (theme, width, height) in [("light", 1280, 860), ("dark", 360, 740)] {
         browser.size(width, height).await;
@@ -58,6 +60,7 @@ async fn every_page_is_for_everybody() {
             wrong.extend(found.map(|found| format!("{page} in {theme} at {width}: {found}")));
         }
     }
+    streams_blocked(&browser, &[]).await;
     pictures(&browser, &node, &pages).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -106,6 +109,13 @@ async fn pages(node: &Node) -> Vec<String> {
             .map(|id| format!("/processes/{}", id.as_str().unwrap())),
     );
     pages
+}
+
+async fn streams_blocked(browser: &Browser, urls: &[&str]) {
+    browser.devtools("Network.enable", json!({})).await;
+    browser
+        .devtools("Network.setBlockedURLs", json!({"urls": urls}))
+        .await;
 }
 
 async fn paint(browser: &Browser, theme: &str) {

@@ -157,7 +157,7 @@ async fn a_task_is_tried_again_by_those_who_may() {
     assert_eq!(
         Visitor::signed_in(&node, &node.token())
             .await
-            .get("/processes/1")
+            .get("/processes/999999999")
             .await
             .status(),
         404
