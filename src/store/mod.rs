@@ -109,7 +109,6 @@ struct Inner {
     peers: AtomicBool,
     /// Whether the others are to be told that tasks and processes changed here.
     stirred: Arc<AtomicBool>,
-    exclusive: AtomicBool,
     keeps_changes: AtomicBool,
 }
 
@@ -151,7 +150,6 @@ impl Store {
             others: OnceLock::new(),
             peers: AtomicBool::new(false),
             stirred: Arc::default(),
-            exclusive: AtomicBool::new(false),
             keeps_changes: AtomicBool::new(false),
         };
         Ok(Self {

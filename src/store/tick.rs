@@ -86,7 +86,7 @@ impl Store {
         let outbox = self.outbox();
         let recorded = write!(
             self,
-            tick::record(node, term, &ticks, first, now, start.as_ref(), outbox)
+            tick::record((node, term), &ticks, first, now, start.as_ref(), outbox)
         )?;
         Ok(recorded.map(|(new, registered)| {
             self.tell_registered(registered);

@@ -60,8 +60,7 @@ fn instant(tick: &NewTick) -> Instant {
 /// Answers how many were new; nothing where `leader` does not lead in `term` any more.
 pub(in crate::store) fn record(
     conn: &mut Conn,
-    leader: NodeId,
-    term: Term,
+    (leader, term): (NodeId, Term),
     new: &[NewTick],
     first: i64,
     now: Timestamp,
