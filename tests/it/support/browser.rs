@@ -17,6 +17,8 @@ use super::node::Node;
 
 /// How often a page is looked at again.
 const GLANCE: Duration = Duration::from_millis(25);
+/// Clicks on what is replaced each time.
+const CLICKS_MAX: u32 = 5;
 
 /// chromedriver; all browsers of this process share it, and it ends with the last of them.
 struct Driver {
@@ -181,16 +183,22 @@ impl Browser {
         element.text().await.unwrap()
     }
 
-    /// Clicks the first element that a selector finds, as a person would: it must be there and visible.
+    /// Clicks the first element that a selector finds, as a person would: it must be there and visible. One that a live
+    /// page replaces at this moment is looked for again.
     pub async fn click(&self, selector: &str) {
-        self.until(&format!(
-            "document.querySelector({}) !== null",
-            json!(selector)
-        ))
-        .await;
-        let element = self.client.find(Locator::Css(selector)).await.unwrap();
-        let clicked = element.click().await;
-        clicked.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        for tries in 1.. {
+            self.until(&format!(
+                "document.querySelector({}) !== null",
+                json!(selector)
+            ))
+            .await;
+            let element = self.client.find(Locator::Css(selector)).await.unwrap();
+            match element.click().await {
+                Ok(()) => return,
+                Err(error) if error.is_stale_element_reference() && tries < CLICKS_MAX => {}
+                Err(error) => panic!("{selector}: {error}"),
+            }
+        }
     }
 
     /// Replaces what stands in a field by typing.
