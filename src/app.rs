@@ -107,18 +107,7 @@ pub async fn serve(
     })
     .await?;
     if let Some(broker) = broker {
-        let listener = Listener {
-            broker,
-            store: store.clone(),
-            registry: Arc::clone(runtime.handle().registry()),
-            clock: Arc::clone(&clock),
-        };
-        let draining = runtime.draining();
-        beside(runtime::kept(
-            draining.clone(),
-            "NATS listener",
-            move || listener.clone().listen(draining.clone()),
-        ));
+        take_in(broker, &runtime, store.clone(), Arc::clone(&clock));
     }
     let streams_end = CancellationToken::new();
     let state = ApiState::new(
@@ -148,6 +137,22 @@ async fn clock_of(store: &Store) -> anyhow::Result<(SharedClock, Option<Arc<Serv
     };
     let clock = Arc::new(ServerClock::new(&reading));
     Ok((Arc::clone(&clock) as SharedClock, Some(clock)))
+}
+
+/// Takes events in from the broker until no more work is to be taken in.
+fn take_in(broker: Broker, runtime: &Runtime, store: Store, clock: SharedClock) {
+    let listener = Listener {
+        broker,
+        store,
+        registry: Arc::clone(runtime.handle().registry()),
+        clock,
+    };
+    let draining = runtime.draining();
+    beside(runtime::kept(
+        draining.clone(),
+        "NATS listener",
+        move || listener.clone().listen(draining.clone()),
+    ));
 }
 
 /// Begins to connect to the broker; one that is away keeps no node from starting.

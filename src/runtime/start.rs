@@ -352,15 +352,9 @@ impl Runtime {
             let capacities = self.core.capacity.values();
             capacities.map(|capacity| capacity.unrecorded()).sum()
         };
-        let running: u32 = self
-            .core
-            .tools
-            .registry
-            .all()
-            .iter()
-            .map(|entry| entry.health.borrow().running)
-            .sum();
-        running + unrecorded
+        let robots = self.core.tools.registry.all();
+        let running = robots.iter().map(|entry| entry.health.borrow().running);
+        running.sum::<u32>() + unrecorded
     }
 }
 

@@ -116,7 +116,7 @@ function isRead(shown) {
 function hold(shown, wanted) {
   const old = shown.querySelector("[data-rows]");
   const fresh = wanted.querySelector("[data-rows]");
-  if (!old || !fresh) return;
+  if (!old?.children.length || !fresh) return;
   const known = new Map([...fresh.children].map((row) => [row.dataset.key, row]));
   const kept = [...old.children].map((row) => {
     const row2 = known.get(row.dataset.key);

@@ -182,7 +182,11 @@ async fn passwords_past_their_time_are_changed_proven_and_told_of() {
 async fn each_was_changed_once(node: &Node, count: usize) {
     let operations = node.all("/operations").await;
     assert_eq!(operations.len(), count, "one each");
-    let ordered = |one: &Value| one["attempts"] == 1 && one["requested_by"] == EXPIRED;
+    // Several at once on one busy machine: it may ask to be tried again.
+    let ordered = |one: &Value| {
+        let attempts = one["attempts"].as_u64().unwrap();
+        (1..=3).contains(&attempts) && one["requested_by"] == EXPIRED
+    };
     assert!(operations.iter().all(ordered), "{operations:#?}");
 }
 

@@ -133,13 +133,14 @@ fn limit_of(declared: &str) -> Option<i64> {
     }
 }
 
-/// The last value that AUTOINCREMENT gave out.
+/// The last value that AUTOINCREMENT gave out; a table that was made anew may begin with 0, which is none.
 pub(in crate::store) fn last_given(conn: &mut Conn, table: &str) -> QueryResult<Option<i64>> {
     let rows: Vec<Value> =
         diesel::sql_query("SELECT seq AS value FROM sqlite_sequence WHERE name = $1")
             .bind::<Text, _>(table)
             .load(conn)?;
-    Ok(rows.into_iter().find_map(|row| row.value))
+    let last = rows.into_iter().find_map(|row| row.value);
+    Ok(last.filter(|last| *last > 0))
 }
 
 fn greatest(conn: &mut Conn, table: &str, column: &str) -> QueryResult<Option<i64>> {
