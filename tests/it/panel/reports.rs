@@ -63,7 +63,10 @@ async fn what_runs_is_seen_as_it_goes_and_can_be_stopped() {
 async fn without_a_stream_the_page_asks(browser: &Browser, node: &Node) {
     browser.devtools("Network.enable", json!({})).await;
     browser
-        .devtools("Network.setBlockedURLs", json!({"urls": ["*/live"]}))
+        .devtools(
+            "Network.setBlockedURLs",
+            json!({"urls": [format!("{}/live", node.url())]}),
+        )
         .await;
     browser.open(&format!("{}/executions", node.url())).await;
     browser
