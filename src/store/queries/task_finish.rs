@@ -79,7 +79,7 @@ struct SayStranded;
 
 impl Statement for SayStranded {
     type Row = ();
-    const SQL: &'static str = "UPDATE tasks SET error = ? WHERE id = ?";
+    const SQL: &'static str = "UPDATE tasks SET error = x.reason FROM {rows task int, reason text} WHERE tasks.id = x.task";
 }
 
 /// Cancels waiting tasks whose only node is gone, at most `limit`; answers which.
@@ -91,10 +91,11 @@ pub(in crate::store) fn strand(
 ) -> QueryResult<Vec<(TaskId, RobotId)>> {
     const REASON: &str = "the node that it was for is gone";
     let gone: Vec<(i64, i64)> = bind(Stranded, &[Bind::Int(i64::from(limit))]).load(conn)?;
+    let mut rows = Rows::default();
     for (id, _) in &gone {
-        let binds = [Bind::Text(REASON.to_owned()), Bind::Int(*id)];
-        bind(SayStranded, &binds).execute(conn)?;
+        rows.push([(*id).into(), REASON.to_owned().into()]);
     }
+    run(conn, SayStranded, &rows)?;
     let of = |(id, robot)| (TaskId(id), RobotId(robot));
     let gone: Vec<_> = gone.into_iter().map(of).collect();
     let ids: Vec<_> = gone.iter().map(|(id, _)| *id).collect();
