@@ -3,13 +3,12 @@
 //! It is recorded like any other: a task of its own, a process, its log. The database must be free,
 //! because a second program that holds leases would have to prove that it lives.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure, Ran};
@@ -178,7 +177,7 @@ async fn process(
     );
     let (journal, cancel) = (ctx.journal().clone(), ctx.cancelled().clone());
     let mut echo = Echo::new(tools.store.clone(), journal);
-    let work = execute(robot, &ctx, &entry, &cancel);
+    let work = execute(Arc::clone(robot), ctx, &entry, &cancel);
     let report = echo.until(work).await?;
     echo.flush().await?;
     complete(tools, &entry, &run, &report).await?;
@@ -223,20 +222,22 @@ async fn claim(tools: &Tools, entry: &Entry, payload: Value) -> Result<Claimed, 
     ))
 }
 
-/// Runs the robot until it ends, its time is over or a signal comes.
+/// Runs the robot until it ends, its time is over or a signal comes. It has a task of its own, as in a node: while it
+/// waits for its log to be kept, what it said is passed on, and its time runs.
 async fn execute(
-    robot: &Arc<dyn Robot>,
-    ctx: &Context,
+    robot: Arc<dyn Robot>,
+    ctx: Context,
     entry: &Entry,
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Software, error));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut work = AssertUnwindSafe(robot.run(ctx)).catch_unwind();
+    let mut work = JoinSet::new();
+    work.spawn(async move { robot.run(&ctx).await });
     let limit = entry.config.timeout;
     let ended = tokio::select! {
-        answer = &mut work => return Ok(answer.map_or_else(
+        Some(answer) = work.join_next() => return Ok(answer.map_or_else(
             |_| Report::of_runtime(RunEnd::Panicked, "panicked", "it panicked"),
             Report::from,
         )),
@@ -248,7 +249,7 @@ async fn execute(
     };
     cancel.cancel();
     // Whatever it answers now: it was told to end, and that is what counts.
-    let _late = tokio::time::timeout(entry.definition.cancel_grace, work).await;
+    let _late = tokio::time::timeout(entry.definition.cancel_grace, work.join_next()).await;
     Ok(ended)
 }
 

@@ -16,6 +16,10 @@ const ROBOTS: &str = r#"
     [[robot]]
     name = "custom.bad"
     command = ["/bin/sh", "-c", "exit 3"]
+    [[robot]]
+    name = "custom.flood"
+    command = ["/bin/sh", "-c", "yes 'a line' | head -n 50000; echo last; exec sleep 60"]
+    timeout = "PT4S"
 "#;
 
 fn place(toml: &str) -> TempDir {
@@ -66,6 +70,15 @@ fn a_run_in_the_foreground_answers_by_its_status() {
     }
     let (status, _, err) = robotd(&dir, &["run", "custom.hello", "--payload", "{"]);
     assert_eq!(status, 64, "{err}");
+}
+
+#[test]
+fn what_a_run_in_the_foreground_says_does_not_hold_it_up() {
+    let dir = place(ROBOTS);
+    let (status, out, err) = robotd(&dir, &["run", "custom.flood"]);
+    assert_eq!(out.lines().last(), Some("last"), "{err}");
+    assert_eq!(status, 1, "{err}");
+    assert!(err.contains("ran longer than its time limit"), "{err}");
 }
 
 #[test]
