@@ -81,6 +81,11 @@ pub struct LogView {
 pub struct LineView {
     /// Its position, from 1. A gap is what the bound on the log cut out.
     pub seq: i64,
+    /// Lines that were written between the one before and this one and are not kept: of a log that is longer than
+    /// 1 MiB its first and its last half are. Absent where none is missing, and from what a search found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>, minimum = 1, nullable = false)]
+    pub missing_before: Option<i64>,
     /// When it was written.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
@@ -129,13 +134,31 @@ pub async fn select(
     if let Some(text) = &params.contains {
         return search(state, id, after, text, limit).await;
     }
-    let lines = match params.before {
-        Some(before) => state.store.log_read_back(id, after, before, limit).await?,
-        None => state.store.log_read(id, after, limit).await?,
+    let (lines, follows) = match params.before {
+        Some(before) => {
+            let lines = state.store.log_read_back(id, after, before, limit).await?;
+            (lines, None)
+        }
+        None => (state.store.log_read(id, after, limit).await?, Some(after)),
     };
     let next_after = lines.last().map_or(after, |line| line.seq);
-    let items = lines.into_iter().map(LineView::from).collect();
+    let items = in_a_row(follows, lines);
     Ok(LogView { items, next_after })
+}
+
+/// Lines that stand one behind the other in what is kept of a log, the first of them behind position `follows` where
+/// that is known: each says how many are missing before it.
+fn in_a_row(mut follows: Option<i64>, lines: Vec<LogLine>) -> Vec<LineView> {
+    let mut items = Vec::with_capacity(lines.len());
+    for line in lines {
+        let missing = follows.map_or(0, |before| line.seq - before - 1);
+        follows = Some(line.seq);
+        items.push(LineView {
+            missing_before: (missing > 0).then_some(missing),
+            ..line.into()
+        });
+    }
+    items
 }
 
 /// Looks through a log piece by piece, for at most `limit` lines and through a bounded number of pieces.
@@ -185,6 +208,7 @@ impl From<LogLine> for LineView {
     fn from(line: LogLine) -> Self {
         Self {
             seq: line.seq,
+            missing_before: None,
             at: line.at,
             level: LogLevel::word(line.level),
             text: line.text,
@@ -205,7 +229,12 @@ fn download(
             let last = lines.last().map(|line| line.seq);
             Ok(last.map(|last| {
                 (
-                    Bytes::from(lines.iter().map(text).collect::<String>()),
+                    Bytes::from(
+                        in_a_row(Some(after), lines)
+                            .iter()
+                            .map(text)
+                            .collect::<String>(),
+                    ),
                     last,
                 )
             }))
@@ -213,7 +242,52 @@ fn download(
     })
 }
 
-fn text(line: &LogLine) -> String {
+fn text(line: &LineView) -> String {
     let at = line.at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    format!("{at} {:6} {}\n", LogLevel::word(line.level), line.text)
+    let gap = line.missing_before.map_or_else(String::new, |count| {
+        format!("[{count} lines are not kept: the log is longer than its bound]\n")
+    });
+    format!("{gap}{at} {:6} {}\n", line.level, line.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn what_the_bound_cut_out_is_told_of_where_it_was() {
+        let line = |seq| LogLine {
+            process: ProcessId(1),
+            seq,
+            at: DateTime::UNIX_EPOCH,
+            level: LogLevel::Stdout as i16,
+            text: format!("line {seq}"),
+        };
+        let missing = |follows, seqs: &[i64]| -> Vec<_> {
+            let lines = seqs.iter().copied().map(line).collect();
+            let items = in_a_row(follows, lines).into_iter();
+            items.map(|line| line.missing_before).collect()
+        };
+        assert_eq!(
+            missing(Some(0), &[1, 2, 9, 10]),
+            [None, None, Some(6), None]
+        );
+        assert_eq!(
+            missing(Some(4), &[9]),
+            [Some(4)],
+            "at the seam of two parts"
+        );
+        assert_eq!(
+            missing(None, &[9, 10]),
+            [None, None],
+            "nobody asked what was before"
+        );
+        let gap = in_a_row(Some(2), vec![line(6)]);
+        assert_eq!(
+            text(&gap[0]),
+            "[3 lines are not kept: the log is longer than its bound]\n1970-01-01T00:00:00.000000Z stdout line 6\n"
+        );
+    }
 }

@@ -10,6 +10,7 @@ use super::list::attachment;
 use super::moment::At;
 use super::plain;
 use super::shell::answer;
+use super::text;
 use crate::api::path::PathId;
 use crate::api::process_log::{self, LineView, LogParams, LogView};
 use crate::api::query::Query;
@@ -36,6 +37,8 @@ pub(super) struct Log {
 /// A line as it is shown.
 pub(super) struct Line {
     pub(super) seq: i64,
+    /// How many are not kept before it, in words.
+    pub(super) missing: Option<String>,
     pub(super) at: At,
     pub(super) level: &'static str,
     pub(super) text: String,
@@ -51,6 +54,9 @@ impl Line {
     fn of(line: LineView) -> Self {
         Self {
             seq: line.seq,
+            missing: line
+                .missing_before
+                .map(|count| format!("{count} {}", text::LOG_MISSING)),
             at: At(line.at),
             level: line.level,
             text: plain::shortened(&line.text, LINE_CHARS),
@@ -153,6 +159,7 @@ mod tests {
         let next_after = seqs.end - 1;
         let line = |seq| LineView {
             seq,
+            missing_before: None,
             at: DateTime::UNIX_EPOCH,
             level: "info",
             text: String::new(),

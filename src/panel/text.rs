@@ -245,6 +245,7 @@ texts! {
     LOG_EARLIER = "Earlier lines";
     LOG_LATER = "Further lines";
     LOG_TO_TAIL = "To its end";
+    LOG_MISSING = "lines are not kept here: the log is longer than its bound.";
     LOG_EMPTY = "Nothing is written.";
     LOG_NOT_FOUND = "No line has this text.";
     DOWNLOAD = "Download";

@@ -118,6 +118,17 @@ async fn log_is_bounded(node: &Node, process: &str) {
         lines[0]
     );
     assert!(text.lines().next_back().unwrap().ends_with("last"));
+    let (gaps, kept): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with('['));
+    let missing = gaps.iter().map(|gap| gap[1..].split(' ').next().unwrap());
+    let missing: usize = missing.map(|count| count.parse::<usize>().unwrap()).sum();
+    let end = node
+        .get(&format!("{path}?before={}&limit=1", i64::MAX))
+        .await;
+    assert_eq!(
+        end["items"][0]["seq"],
+        kept.len() + missing,
+        "what is missing is told of"
+    );
     let said: usize = text
         .lines()
         .map(|line| {
