@@ -21,6 +21,7 @@ pub mod imports;
 pub mod inventory;
 pub mod metrics;
 pub mod nodes;
+mod object;
 pub mod observe;
 pub mod openapi;
 pub mod operations;

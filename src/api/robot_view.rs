@@ -83,7 +83,7 @@ pub struct ChangedRobotView {
     #[serde(flatten)]
     pub robot: RobotView,
     /// What to be careful about.
-    pub warning: &'static str,
+    pub warning: String,
 }
 
 /// How a robot stands.

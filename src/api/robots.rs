@@ -12,6 +12,7 @@ use super::auth::{Admin, Operator, Viewer};
 use super::body::{Json, RequestBody};
 use super::error::{ApiError, Code};
 use super::etag::{IfMatch, IfMatchParam, etag};
+use super::object::UniqueObject;
 use super::paging::{ListView, PageParams, cursor_text};
 use super::path::PathRobot;
 use super::query::{FromParams, Params, Query};
@@ -29,6 +30,10 @@ use crate::store::task::NewTask;
 /// The caution of the product page, for people who change a robot.
 pub const WARNING: &str = "Changing an interval of execution, the number of instances or the status of a robot \
                        can make data unavailable.";
+
+/// Said before it, where a schedule and a window do not fit each other.
+const NEVER: &str =
+    "None of the planned instants lies inside the window: by its schedule the robot will not run.";
 
 /// What may be changed over HTTP.
 pub const CHANGEABLE: [&str; 10] = [
@@ -139,7 +144,7 @@ pub(super) async fn get(
 /// A merge patch; what it may hold is checked field by field, so that each bad one is named.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct PatchBody(Map<String, Value>);
+pub(super) struct PatchBody(UniqueObject);
 
 impl RequestBody for PatchBody {
     const MEDIA: &'static [&'static str] = &["application/merge-patch+json", "application/json"];
@@ -165,7 +170,7 @@ pub(super) async fn change(
     PathRobot(robot): PathRobot,
     _: Query<()>,
     condition: IfMatch,
-    Json(PatchBody(patch)): Json<PatchBody>,
+    Json(PatchBody(UniqueObject(patch))): Json<PatchBody>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let expected = condition.expected(robot.revision);
@@ -235,7 +240,11 @@ fn check_patch(patch: &Overrides) -> Result<(), ApiError> {
 async fn changed(state: &ApiState, entry: &Entry) -> Result<HttpResponse, ApiError> {
     let body = ChangedRobotView {
         robot: one(state, entry).await?,
-        warning: WARNING,
+        warning: if state.handle.can_fire(entry) {
+            WARNING.to_owned()
+        } else {
+            format!("{NEVER} {WARNING}")
+        },
     };
     Ok(HttpResponse::Ok()
         .insert_header(etag(entry.revision))

@@ -17,7 +17,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 pub use self::decision::{CatchUp, Decision, Overlap, UnknownDecision};
-pub use self::preview::{ClockNote, PREVIEW_MAX, Preview, preview};
+pub use self::preview::{ClockNote, PREVIEW_MAX, Preview, can_fire, preview};
 use crate::domain::schedule::{Schedule, TickRange};
 use crate::domain::time::Timestamp;
 use crate::domain::window::Window;

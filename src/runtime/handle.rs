@@ -13,7 +13,7 @@ use super::scheduler;
 use super::supervisor::{CancelRun, Supervisor};
 use crate::domain::event::CloudEvent;
 use crate::domain::robot::{FieldError, Overrides, RobotStanding, RobotStatus, merge};
-use crate::domain::tick::next_wake;
+use crate::domain::tick::{can_fire, next_wake};
 use crate::domain::time::Timestamp;
 use crate::robot::registry::{Entry, Registry, effective};
 use crate::store::StoreError;
@@ -216,6 +216,18 @@ impl Handle {
                 current: entry.revision,
             });
         }
+        if overrides == entry.overrides {
+            // Nothing to write, unless another node changed it a moment ago.
+            reload(&self.core, &self.supervisor).await?;
+            let current = self.entry(entry.name())?;
+            return if current.revision == entry.revision {
+                Ok(current)
+            } else {
+                Err(ChangeError::Stale {
+                    current: current.revision,
+                })
+            };
+        }
         let now = self.core.now();
         let rescheduled = config.schedule != entry.config.schedule;
         let anchor = rescheduled.then(|| first_instant(config.schedule.as_ref(), now));
@@ -289,6 +301,12 @@ impl Handle {
             next_tick_at: scheduler::plan(entry).and_then(|plan| next_wake(&plan, Some(now), now)),
             restarts: health.restarts,
         }
+    }
+
+    /// Whether any planned instant of a robot lies inside its window; true where it has no schedule.
+    #[must_use]
+    pub fn can_fire(&self, entry: &Entry) -> bool {
+        scheduler::plan(entry).is_none_or(|plan| can_fire(&plan, self.core.now()))
     }
 
     /// See [`Safe::seals_left`](crate::robot::safe::Safe::seals_left).

@@ -10,8 +10,9 @@ use secrecy::zeroize::Zeroizing;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::body::{BODY_BYTES_MAX, Head, ObjectOnly, parse, refusal};
+use super::super::body::{BODY_BYTES_MAX, Head, parse, refusal};
 use super::super::error::{ApiError, Code};
+use super::super::object::UniqueObject;
 use super::super::query::{FromParams, Params};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::check::NAME_CHARS_MAX;
@@ -147,7 +148,7 @@ impl FromRequest for Body {
                 return Err(ApiError::new(Code::Malformed, "the body is empty"));
             }
             media?;
-            let ObjectOnly(fields) = parse::<ObjectOnly<Fields>>(&bytes)?;
+            let UniqueObject(fields) = parse(&bytes)?;
             Ok(Self { fields })
         })
     }

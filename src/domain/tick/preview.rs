@@ -75,6 +75,30 @@ fn preview_of(plan: &TickPlan<'_>, zone: Tz, at: Timestamp) -> Preview {
     }
 }
 
+/// Openings of a window in which a planned instant is looked for: more than a year of nights.
+const OPENINGS_MAX: usize = 400;
+
+/// Whether a planned instant behind `from` lies inside the window, as far as its next 400 openings tell.
+#[must_use]
+pub fn can_fire(plan: &TickPlan<'_>, from: Timestamp) -> bool {
+    let next = |after| plan.schedule.next_after(plan.anchor, after);
+    let Some(window) = plan.window else {
+        return next(from).is_some();
+    };
+    let mut planned = next(from);
+    for _ in 0..OPENINGS_MAX {
+        let Some(at) = planned else { return false };
+        if window.is_open(at) {
+            return true;
+        }
+        // The instant of the opening itself may be planned.
+        planned = window
+            .next_open(at)
+            .and_then(|open| next(just_before(open)));
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use chrono_tz::Tz;
@@ -84,6 +108,7 @@ mod tests {
     use super::*;
     use crate::domain::schedule::Schedule;
     use crate::domain::schedule::brute_force::instant;
+    use crate::domain::window::Window;
 
     #[test]
     fn a_preview_marks_the_nights_of_change() {
@@ -120,6 +145,27 @@ mod tests {
         let row = &preview(&shut, instant("2026-05-01T00:00:00Z"), 1)[0];
         assert_eq!((row.decision, row.note), (Decision::SkippedWindow, None));
         assert_eq!(preview(&plan, plan.anchor, 10_000).len(), PREVIEW_MAX);
+    }
+
+    #[test]
+    fn a_schedule_that_always_misses_its_window_is_known() {
+        let monday = json!({"start": "22:00", "end": "02:00", "days": ["mon"]});
+        let monday: Window = serde_json::from_value(monday).unwrap();
+        let fires = |schedule: &Schedule| {
+            let plan = TickPlan {
+                window: Some(&monday),
+                ..plan(schedule)
+            };
+            can_fire(&plan, plan.anchor)
+        };
+        let cron = |text| Schedule::cron(text, None).unwrap();
+        assert!(!fires(&cron("0 12 * * *")) && !fires(&cron("0 3-21 * * *")));
+        assert!(fires(&cron("0 22 * * *")), "at the opening");
+        assert!(fires(&cron("59 1 * * *")), "just before the end");
+        assert!(fires(&cron("0 23 29 2 *")), "once in 28 years");
+        assert!(fires(&every(3600)) && fires(&every(1)));
+        let noon = cron("0 12 * * *");
+        assert!(can_fire(&plan(&noon), instant("2026-01-01T00:00:00Z")));
     }
 
     #[test]

@@ -101,6 +101,58 @@ async fn a_change_is_in_force_warned_of_and_in_the_trail() {
 }
 
 #[actix_web::test]
+async fn a_patch_that_changes_nothing_is_not_written() {
+    let api = Api::start().await;
+    let first = patch(&api, None, &json!({"instances": 4})).await;
+    let entries = || async {
+        let trail = api.get("/api/v1/audit").await.json();
+        trail["items"].as_array().unwrap().len()
+    };
+    let before = entries().await;
+    for nothing in [json!({}), json!({"instances": 4})] {
+        let again = patch(&api, None, &nothing).await;
+        assert_eq!(again.status, 200);
+        assert_eq!(again.header("etag"), first.header("etag"), "{nothing}");
+    }
+    assert_eq!(entries().await, before);
+}
+
+#[actix_web::test]
+async fn a_schedule_that_always_misses_its_window_is_warned_of() {
+    let api = Api::start().await;
+    let window = json!({"start": "22:00", "end": "02:00", "days": ["mon"], "timezone": "UTC"});
+    let warning = |hour: &str| {
+        let change = json!({"schedule": {"cron": format!("0 {hour} * * *")}, "window": window});
+        let api = &api;
+        async move {
+            let answer = patch(api, None, &change).await.json();
+            answer["warning"].as_str().unwrap().to_owned()
+        }
+    };
+    assert!(
+        warning("12")
+            .await
+            .starts_with("None of the planned instants")
+    );
+    assert!(warning("23").await.starts_with("Changing"));
+}
+
+#[actix_web::test]
+async fn a_name_that_is_given_twice_is_refused() {
+    let api = Api::start().await;
+    let twice = r#"{"instances": 2, "instances": 3}"#.to_owned();
+    let answer = api
+        .raw("PATCH", PATH, "application/merge-patch+json", twice)
+        .await;
+    assert!(
+        answer.text().contains("`instances` is given twice"),
+        "{}",
+        answer.text()
+    );
+    answer.problem(422, "invalid");
+}
+
+#[actix_web::test]
 async fn bad_changes_name_their_fields_and_change_nothing() {
     let api = Api::start().await;
     for (body, field) in [
