@@ -154,10 +154,11 @@ pub(super) fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> A
     let path = error.path().to_string();
     let inner = error.into_inner();
     if inner.is_data() {
-        ApiError::fields(
-            Code::Invalid,
-            vec![FieldError::at(&path, &inner.to_string())],
-        )
+        // The field is named: where it stands in the text helps nobody.
+        let text = inner.to_string();
+        let place = format!(" at line {} column {}", inner.line(), inner.column());
+        let text = text.strip_suffix(&place).unwrap_or(&text);
+        ApiError::fields(Code::Invalid, vec![FieldError::at(&path, text)])
     } else {
         ApiError::new(
             Code::Malformed,

@@ -13,7 +13,7 @@ use super::paging::{ListView, PageParams};
 use super::path::{Noun, PathId};
 use super::query::{FromParams, Params, Query};
 use super::state::ApiState;
-use super::time::check_time;
+use super::time::{check_time, instant};
 use crate::domain::id::{InventoryId, OperationId};
 use crate::domain::inventory::Noun as Inventory;
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
@@ -43,11 +43,11 @@ pub struct CreateOperationBody {
     #[schema(value_type = Option<String>)]
     template: Option<InventoryId>,
     /// Not before this; at once when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant")]
     #[schema(value_type = Option<String>, format = DateTime)]
     run_at: Option<Timestamp>,
     /// Not begun after this.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }

@@ -12,7 +12,7 @@ use super::path::PathRobot;
 use super::query::Query;
 use super::schema;
 use super::state::ApiState;
-use super::time::check_time;
+use super::time::{check_time, instant};
 use crate::domain::schedule::Schedule;
 use crate::domain::tick::{ClockNote, Decision, TickPlan, preview};
 use crate::domain::time::Timestamp;
@@ -37,7 +37,7 @@ pub struct PreviewBody {
     #[schema(value_type = Option<Object>)]
     pub window: Option<Option<ObjectOnly<Window>>>,
     /// First instant that may be shown; now when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub from: Option<Timestamp>,
     /// How many instants; 25 when absent.

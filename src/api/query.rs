@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::error::{ApiError, Code};
 use super::state::ApiState;
-use super::time::{TimeBoundsError, check_time};
+use super::time::{NO_INSTANT, TimeBoundsError, check_time};
 use crate::domain::category::Category;
 use crate::domain::id::RobotId;
 use crate::domain::robot::FieldError;
@@ -134,9 +134,8 @@ impl<'a> Params<'a> {
     /// Takes an instant.
     pub fn time(&mut self, name: &str) -> Option<Timestamp> {
         self.read(name, |text| {
-            let time = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| {
-                "must be RFC 3339, e.g. 2026-01-31T12:00:00Z (write + as %2B)".to_owned()
-            })?;
+            let time = chrono::DateTime::parse_from_rfc3339(text)
+                .map_err(|_| format!("{NO_INSTANT} (write + as %2B)"))?;
             check_time(time.to_utc()).map_err(|error: TimeBoundsError| error.to_string())
         })
     }

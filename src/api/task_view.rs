@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::csv::Row;
 use super::state::ApiState;
-use super::time::check_time;
+use super::time::{check_time, instant};
 use crate::domain::id::{EventId, ProcessId, TaskId};
 use crate::domain::retry::ATTEMPTS_MAX;
 use crate::domain::robot::FieldError;
@@ -143,11 +143,11 @@ pub struct CreateTaskBody {
     #[schema(minimum = 0, maximum = 9)]
     priority: Option<i16>,
     /// Not before this; at once when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant")]
     #[schema(value_type = Option<String>, format = DateTime)]
     run_at: Option<Timestamp>,
     /// No attempt starts after this.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant")]
     #[schema(value_type = Option<String>, format = DateTime)]
     deadline: Option<Timestamp>,
     /// The same (robot, key) is one task, until the finished one is pruned.

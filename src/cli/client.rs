@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::exit::{Exit, Failure};
 use super::node::runtime;
 use super::print::plain;
-use crate::config::{Flags, data_dir};
+use crate::config::{Flags, LISTEN_DEFAULT, data_dir};
 use crate::vault::{AdminToken, secret_file};
 
 /// A node on the same machine answers at once; over a slow line this is still long.
@@ -24,15 +24,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
     reason = "these texts are shown by --help as they are"
 )]
 pub(crate) struct NodeFlags {
-    /// Where the node listens
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ROBOTD_URL",
-        default_value = "http://127.0.0.1:7070",
-        global = true
-    )]
-    url: Url,
+    /// Where the node is [default: http:// and the address of --listen]
+    #[arg(long, value_name = "URL", env = "ROBOTD_URL", global = true, value_parser = url)]
+    url: Option<Url>,
 
     /// The token; give it by this variable or a file, not as an argument that others can see
     #[arg(
@@ -58,15 +52,26 @@ pub(super) struct Node {
     runtime: tokio::runtime::Runtime,
 }
 
+/// The address of a node as people give it.
+fn url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| {
+            "must begin with http:// or https://, as http://127.0.0.1:7070 does".to_owned()
+        })
+}
+
 impl NodeFlags {
     /// Finds the token and prepares to speak.
     pub(super) fn client(&self, flags: &Flags) -> Result<Node, Failure> {
-        if !matches!(self.url.scheme(), "http" | "https") {
-            return Err(Failure::text(
-                Exit::Usage,
-                "use --url: it must begin with `http://` or `https://`",
-            ));
-        }
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => url(&format!(
+                "http://{}",
+                flags.listen.unwrap_or(LISTEN_DEFAULT)
+            ))
+            .map_err(|error| Failure::text(Exit::Software, error))?,
+        };
         let token = match (&self.token_file, &self.token) {
             (Some(file), _) => secret_file::read(file),
             (None, Some(token)) => Ok(SecretString::from(token.as_str())),
@@ -84,7 +89,7 @@ impl NodeFlags {
             .map_err(|error| Failure::new(Exit::Software, error))?;
         Ok(Node {
             http,
-            url: self.url.clone(),
+            url,
             token,
             runtime: runtime()?,
         })

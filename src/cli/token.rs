@@ -42,7 +42,7 @@ pub(super) fn token(config: &Config, what: What) -> Ran {
         match what {
             What::Create { name, role } => create(&store, &name, role).await,
             What::List => list(&store).await,
-            What::Revoke { name } => Ok(store.token_revoke(&name, SystemClock.now()).await?),
+            What::Revoke { name } => revoke(&store, &name).await,
         }
     })
 }
@@ -60,6 +60,18 @@ async fn create(store: &Store, name: &str, role: Role) -> Ran {
             format!("create a token: `{name}` is taken by a living one; revoke it first"),
         )),
         Err(error) => Err(error.into()),
+    }
+}
+
+async fn revoke(store: &Store, name: &str) -> Ran {
+    match store.token_revoke(name, SystemClock.now()).await {
+        Err(StoreError::NotFound { .. }) => Err(Failure::text(
+            Exit::Usage,
+            format!(
+                "revoke a token: no living one is named `{name}`; `robotd token list` has them"
+            ),
+        )),
+        done => Ok(done?),
     }
 }
 

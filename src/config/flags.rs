@@ -26,7 +26,7 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
 
     /// Address and port of the API [default: 127.0.0.1:7070]
-    #[arg(long, value_name = "ADDR", env = "ROBOTD_LISTEN", global = true)]
+    #[arg(long, value_name = "ADDR", env = "ROBOTD_LISTEN", global = true, value_parser = address)]
     pub listen: Option<SocketAddr>,
 
     /// sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite://DATA_DIR/robotd.db]
@@ -64,7 +64,8 @@ pub struct Flags {
         value_name = "LEVEL",
         env = "ROBOTD_LOG_LEVEL",
         global = true,
-        hide_short_help = true
+        hide_short_help = true,
+        value_parser = level
     )]
     pub log_level: Option<log::LevelFilter>,
 
@@ -124,6 +125,16 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:7070".to_owned())
+}
+
+fn level(text: &str) -> Result<log::LevelFilter, String> {
+    text.parse()
+        .map_err(|_| "must be error, warn, info, debug or trace".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -37,7 +37,7 @@ use problem::Findings;
 /// Where everything is unless somebody says otherwise.
 const DATA_DIR_DEFAULT: &str = "./robotd-data";
 /// Only this machine: who opens robotd to others decides so.
-const LISTEN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7070));
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7070));
 /// The file's name in the working directory or the data directory.
 const FILE_NAME: &str = "robotd.toml";
 /// The database's name in the data directory.

@@ -99,6 +99,21 @@ impl fmt::Display for CronExpression {
     }
 }
 
+/// What the fields are called, when there are all six.
+const FIELDS: [&str; 6] = ["second", "minute", "hour", "day", "month", "weekday"];
+
+/// The field that cannot be read, where one alone is to blame.
+fn bad_field(parser: &CronParser, fields: &[&str]) -> Option<String> {
+    let names = &FIELDS[FIELDS.len() - fields.len()..];
+    let alone = |place: usize| {
+        let others =
+            (0..fields.len()).map(|other| if other == place { fields[place] } else { "*" });
+        others.collect::<Vec<_>>().join(" ")
+    };
+    let bad = (0..fields.len()).find(|place| parser.parse(&alone(*place)).is_err())?;
+    Some(format!("{} `{}`", names[bad], fields[bad]))
+}
+
 impl CronExpression {
     /// Reads an expression; surplus white space is dropped.
     ///
@@ -120,12 +135,17 @@ impl CronExpression {
             reason,
         };
         check_tokens(&fields).map_err(malformed)?;
-        let cron = CronParser::builder()
+        let parser = CronParser::builder()
             .seconds(Seconds::Optional)
             .year(Year::Disallowed)
-            .build()
-            .parse(&text)
-            .map_err(|error| malformed(error.to_string()))?;
+            .build();
+        let cron = parser.parse(&text).map_err(|error| {
+            let error = error.to_string();
+            malformed(match bad_field(&parser, &fields) {
+                Some(field) => format!("{field}: {error}"),
+                None => error,
+            })
+        })?;
         let (minute, hour) = (fields[fields.len() - 5], fields[fields.len() - 4]);
         let expression = Self::from_pattern(text.clone(), cron, minute, hour);
         let probe = PROBE_START..PROBE_START + PROBE_DAYS;
