@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::list::{List, Report};
 use super::moment::At;
@@ -79,16 +79,21 @@ fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
         object(after).unwrap_or_default(),
     );
     let fields: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let text = |value: Option<&Value>| {
-        value.map_or_else(String::new, |value| plain::value(value, VALUE_CHARS))
+    // What is null has no value: a field that a new object does not use was not removed.
+    let known = |fields: &Map<String, Value>, field: &String| {
+        fields.get(field).filter(|value| !value.is_null()).cloned()
+    };
+    let text = |value: Option<Value>| {
+        value.map_or_else(String::new, |value| plain::value(&value, VALUE_CHARS))
     };
     fields
         .into_iter()
-        .filter(|field| before.get(*field) != after.get(*field))
-        .map(|field| Change {
+        .map(|field| (field, known(&before, field), known(&after, field)))
+        .filter(|(_, before, after)| before != after)
+        .map(|(field, before, after)| Change {
             field: plain::visible(field),
-            before: text(before.get(field)),
-            after: text(after.get(field)),
+            before: text(before),
+            after: text(after),
         })
         .collect()
 }
@@ -144,5 +149,15 @@ mod tests {
             ]
         );
         assert_eq!(changes(None, None), []);
+        let made = json!({"hostname": "web-1", "site": null});
+        assert_eq!(
+            changes(None, Some(&made)),
+            [change("hostname", "", "web-1")]
+        );
+        let freed = json!({"hostname": null, "site": null});
+        assert_eq!(
+            changes(Some(&made), Some(&freed)),
+            [change("hostname", "web-1", "")]
+        );
     }
 }
