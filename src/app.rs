@@ -23,6 +23,7 @@ use crate::robot::safe::Safe;
 use crate::robots;
 use crate::runtime::{self, Runtime, RuntimeConfig, Terms};
 use crate::store::Store;
+use crate::store::node::NodeState;
 use crate::vault::key::{MasterKey, mismatch_text};
 use crate::vault::secret_file;
 
@@ -79,6 +80,7 @@ pub async fn serve(
         .join()
         .await
         .context("failed to become a node of the database")?;
+    look_for_namesakes(&store, &config.node_name).await?;
     let (clock, server_clock) = clock_of(&store).await?;
     let safe = open_safe(&config.data_dir, &store, clock.as_ref()).await?;
     let panel =
@@ -127,6 +129,26 @@ pub async fn serve(
     streams_end.cancel();
     server.stop(ending == Ending::Drained).await;
     Ok(ending)
+}
+
+/// Says so where another node seems to live under this node's name: people, alerts and figures, which are kept by the
+/// name, could not tell the two apart. A node that was killed seems to live until it is missed.
+async fn look_for_namesakes(store: &Store, name: &str) -> anyhow::Result<()> {
+    if store.is_alone() {
+        return Ok(());
+    }
+    let nodes = store.node_list().await;
+    for node in nodes.context("failed to read the nodes")? {
+        if node.name == name && node.state == NodeState::Alive {
+            log::warn!(
+                "node {} (process {}) has the name `{name}` too and was last heard of at {}: where it lives, give each its own by --node",
+                node.id,
+                node.pid,
+                node.heartbeat_at
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The clock that the database's nodes go by: the server's, where they may be on several machines.

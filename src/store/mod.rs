@@ -262,7 +262,7 @@ impl Store {
     }
 
     /// Whether nobody else worked on the database when this process began to.
-    fn is_alone(&self) -> bool {
+    pub fn is_alone(&self) -> bool {
         self.inner.alone.load(Ordering::SeqCst)
     }
 
