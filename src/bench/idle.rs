@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::figure::Sample;
-use super::place::Place;
+use super::node::Node;
 use super::queue::mebibytes;
+use crate::trial::place::Place;
 
 /// Until the first runs of all robots are over, which are spread over twenty seconds.
 const SETTLE: Duration = Duration::from_secs(25);
@@ -15,7 +16,7 @@ const WATCH: Duration = Duration::from_secs(30);
 
 /// Watches a node as it ships for half a minute.
 pub(super) async fn measure(place: &Place) -> anyhow::Result<Vec<Sample>> {
-    let node = place.plain_node().await?;
+    let node = Node::plain(place).await?;
     sleep(SETTLE).await;
     let transactions = place.transactions().await?;
     let (cpu_before, _) = node.usage()?;
