@@ -5,6 +5,7 @@
 //! by the functions of `domain` themselves. [`work`] is about tasks and instances, [`ticks`] about planned instants, and
 //! [`walk`] goes through [`work`] at random, for longer than can be searched.
 
+mod node_set;
 mod ticks;
 mod walk;
 mod work;
