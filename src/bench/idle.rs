@@ -10,18 +10,17 @@ use super::queue::mebibytes;
 use crate::trial::place::Place;
 
 /// Until the first runs of all robots are over, which are spread over twenty seconds.
-const SETTLE: Duration = Duration::from_secs(25);
-/// How long it is watched.
-const WATCH: Duration = Duration::from_secs(30);
+const SETTLE_MAX: Duration = Duration::from_secs(25);
 
-/// Watches a node as it ships for half a minute.
-pub(super) async fn measure(place: &Place) -> anyhow::Result<Vec<Sample>> {
+/// Watches a node as it ships for so many seconds. A short look may see the first runs of its robots.
+pub(super) async fn measure(place: &Place, seconds: u32) -> anyhow::Result<Vec<Sample>> {
+    let watch = Duration::from_secs(seconds.into());
     let node = Node::plain(place).await?;
-    sleep(SETTLE).await;
+    sleep(watch.min(SETTLE_MAX)).await;
     let transactions = place.transactions().await?;
     let (cpu_before, _) = node.usage()?;
     let started = Instant::now();
-    sleep(WATCH).await;
+    sleep(watch).await;
     let (cpu, resident) = node.usage()?;
     let took = started.elapsed().as_secs_f64();
     let mut sample = Sample {

@@ -84,6 +84,6 @@ async fn one_run(order: &Order, place: &Place) -> anyhow::Result<Vec<Sample>> {
         Workload::Growth => growth::measure(place, size(10_000_000)).await,
         Workload::Reports => reports::measure(place, size(10_000_000)).await,
         Workload::Ticks => ticks::measure(place, size(10_000)).await,
-        Workload::Idle => idle::measure(place).await,
+        Workload::Idle => idle::measure(place, size(30)).await,
     }
 }

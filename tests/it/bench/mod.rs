@@ -111,7 +111,7 @@ fn a_crowd_ticks_and_none_of_its_ticks_is_lost() {
 
 #[test]
 fn an_idle_node_is_measured() {
-    let idle = figures(&["idle"], None);
+    let idle = figures(&["idle", "--tasks", "5"], None);
     assert!(idle[0]["rss_mib"].as_f64().unwrap() > 1.0);
     assert!(idle[0]["cpu_percent"].as_f64().unwrap() < 50.0);
 }
