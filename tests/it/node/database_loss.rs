@@ -61,7 +61,7 @@ impl Posted {
                 .filter(|at| (from..from + second).contains(at))
                 .count()
         };
-        let before = within(gone - second);
+        let before = within(gone.checked_sub(second).unwrap());
         let steps = (0..200).map(|step| Duration::from_millis(50) * step);
         let again = steps
             .into_iter()

@@ -88,8 +88,8 @@ impl Member {
                 return true;
             }
             match part {
-                0 if self.next_beat <= world.now => {
-                    if !self.beat(world).await {
+                0 => {
+                    if self.next_beat <= world.now && !self.beat(world).await {
                         world.told.fenced += 1;
                         return false;
                     }
