@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 
 /// Tells the time of day.
@@ -22,13 +24,26 @@ pub type SharedClock = Arc<dyn Clock>;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+/// By how much the machine's clock is taken to be off, in microseconds; nothing, unless the self-test says so.
+static OFF: AtomicI64 = AtomicI64::new(0);
+
+impl SystemClock {
+    /// Lets this process see the machine's clock `by` off, as it would after a step. Instants of `tokio::time` and of the
+    /// standard library go on as before, as they do then.
+    pub(crate) fn set_off(self, by: TimeDelta) {
+        let micros = by.num_microseconds().unwrap_or_default();
+        OFF.store(micros, Ordering::Relaxed);
+    }
+}
+
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the machine's clock"
     )]
     fn now(&self) -> Timestamp {
-        from_micros(to_micros(chrono::Utc::now()))
+        let off = OFF.load(Ordering::Relaxed);
+        from_micros(to_micros(chrono::Utc::now()).saturating_add(off))
     }
 }
 
@@ -154,7 +169,7 @@ fn micros(span: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta};
+    use chrono::DateTime;
 
     use super::*;
 

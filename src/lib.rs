@@ -29,6 +29,8 @@ pub mod app;
 
 pub mod config;
 
+mod trial;
+
 pub mod bench;
 
 pub mod selftest;

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use super::client::Client;
 use super::figure::Sample;
 use super::node::Node;
-use super::place::Place;
 use super::queue::{batch, task};
 use super::robots::{Crowd, NOOP};
+use crate::trial::place::Place;
 
 /// Callers at once.
 const MANY: u32 = 32;
@@ -23,7 +23,7 @@ const WARM_UP: u32 = 20;
 
 /// One task a request: `count` by [`MANY`] callers, and an eighth of that by one.
 pub(super) async fn single(place: &Place, count: u32) -> anyhow::Result<Vec<Sample>> {
-    let node = place.node(Crowd::default()).await?;
+    let node = Node::with_robots(place, Crowd::default()).await?;
     Client::connect(&node).await?.enable(NOOP, false).await?;
     let mut samples = Vec::new();
     for (callers, requests) in [(1, count / 8), (MANY, count)] {
@@ -43,7 +43,7 @@ pub(super) async fn single(place: &Place, count: u32) -> anyhow::Result<Vec<Samp
 
 /// A thousand tasks a request: `count` tasks by one caller, and as many by [`FEW`].
 pub(super) async fn bulk(place: &Place, count: u32) -> anyhow::Result<Vec<Sample>> {
-    let node = place.node(Crowd::default()).await?;
+    let node = Node::with_robots(place, Crowd::default()).await?;
     Client::connect(&node).await?.enable(NOOP, false).await?;
     let mut samples = Vec::new();
     for callers in [1, FEW] {

@@ -6,11 +6,12 @@ use chrono::TimeDelta;
 use tokio::task::JoinSet;
 
 use super::figure::Sample;
-use super::place::Place;
+use super::node::Node;
 use super::queue::{drain_on, id_of};
 use super::robots::{Crowd, NOOP};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::id::NodeId;
+use crate::trial::place::Place;
 
 /// Tasks drained in each case.
 const DRAINED: u32 = 200_000;
@@ -23,7 +24,7 @@ const AGE: TimeDelta = TimeDelta::days(20);
 /// as many scheduled ones; then on a fresh node with ten thousand robots.
 pub(super) async fn measure(place: &Place, finished: u32) -> anyhow::Result<Vec<Sample>> {
     let drained = DRAINED.min(finished.max(1));
-    let node = place.node(Crowd::default()).await?;
+    let node = Node::with_robots(place, Crowd::default()).await?;
     let store = place.store().await?;
     let mut samples = Vec::new();
     // Twice: the first only brings the node to its size.
@@ -59,12 +60,11 @@ pub(super) async fn measure(place: &Place, finished: u32) -> anyhow::Result<Vec<
     node.stop().await?;
 
     let robots = ROBOTS.min(finished);
-    let node = place
-        .node(Crowd {
-            robots,
-            ticking: false,
-        })
-        .await?;
+    let crowd = Crowd {
+        robots,
+        ticking: false,
+    };
+    let node = Node::with_robots(place, crowd).await?;
     let name = format!("growth, {robots} robots too");
     samples.push(drain_on(place, &node, &store, drained, &name).await?);
     node.stop().await?;

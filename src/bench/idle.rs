@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::figure::Sample;
-use super::place::Place;
+use super::node::Node;
 use super::queue::mebibytes;
+use crate::trial::place::Place;
 
 /// Until the first runs of all robots are over, which are spread over twenty seconds.
 const SETTLE_MAX: Duration = Duration::from_secs(25);
@@ -14,7 +15,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(25);
 /// Watches a node as it ships for so many seconds. A short look may see the first runs of its robots.
 pub(super) async fn measure(place: &Place, seconds: u32) -> anyhow::Result<Vec<Sample>> {
     let watch = Duration::from_secs(seconds.into());
-    let node = place.plain_node().await?;
+    let node = Node::plain(place).await?;
     sleep(watch.min(SETTLE_MAX)).await;
     let transactions = place.transactions().await?;
     let (cpu_before, _) = node.usage()?;

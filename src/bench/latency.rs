@@ -7,7 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::client::Client;
 use super::figure::Sample;
-use super::place::Place;
+use super::node::Node;
 use super::queue::id_of;
 use super::robots::{Crowd, STAMP, STAMP_COUNTER, STAMP_EVENT};
 use crate::clock::{Clock as _, SystemClock};
@@ -16,6 +16,7 @@ use crate::domain::time::to_micros;
 use crate::store::Store;
 use crate::store::page::{PAGE_ROWS_MAX, PageRequest};
 use crate::store::process::ProcessFilter;
+use crate::trial::place::Place;
 
 /// Media type of an event.
 const EVENT: &str = "application/cloudevents+json";
@@ -28,7 +29,7 @@ const RECORDED_MAX: Duration = Duration::from_secs(10);
 
 /// `count` tasks, then `count` events, one every 20 ms. Sender and robot read the same clock of the same machine.
 pub(super) async fn measure(place: &Place, count: u32) -> anyhow::Result<Vec<Sample>> {
-    let node = place.node(Crowd::default()).await?;
+    let node = Node::with_robots(place, Crowd::default()).await?;
     let store = place.store().await?;
     let robot = id_of(&store, STAMP).await?;
     let mut client = Client::connect(&node).await?;

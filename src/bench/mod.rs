@@ -10,7 +10,6 @@ mod growth;
 mod idle;
 mod latency;
 mod node;
-pub(crate) mod place;
 mod queue;
 mod reports;
 pub mod robots;
@@ -19,9 +18,9 @@ mod ticks;
 use anyhow::Context as _;
 use clap::ValueEnum;
 
+use crate::trial::place::Place;
 use figure::Sample;
 pub use figure::{Figure, table};
-use place::Place;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

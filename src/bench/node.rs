@@ -1,30 +1,28 @@
-//! A node as a process of its own.
+//! A node that is measured.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use procfs::process::Process;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use secrecy::SecretString;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::robots::Crowd;
+use crate::trial::place::Place;
+use crate::trial::process::{NodeProcess, command};
 use crate::vault::AdminToken;
 
 /// The command, hidden from people, that is `serve` with the robots of [`super::robots`].
 pub(crate) const NODE_COMMAND: &str = "bench-node";
 /// How long a node may take to start; ten thousand robots take a second or two.
 const START_MAX: Duration = Duration::from_secs(60);
-/// How long a node may take to end.
-const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// A running node; it is killed when this is dropped.
 pub(super) struct Node {
-    child: Child,
+    process: NodeProcess,
     /// `HOST:PORT` it listens on.
     pub(super) listen: String,
     /// Its administrator's token.
@@ -32,43 +30,29 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts this program in `folder` on the database at `url`: with the robots to be measured and a crowd, or
-    /// as it ships.
-    pub(super) async fn start(
-        folder: &Path,
-        url: &str,
-        crowd: Option<Crowd>,
-    ) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("failed to find this program")?;
+    /// Starts a node that has, beside the catalogue, the robots to be measured and a crowd.
+    pub(super) async fn with_robots(place: &Place, crowd: Crowd) -> anyhow::Result<Self> {
+        let number = crowd.robots.to_string();
+        let mut words = Vec::from([NODE_COMMAND, "--robots", &number]);
+        words.extend(crowd.ticking.then_some("--ticking"));
+        Self::start(place, &words).await
+    }
+
+    /// Starts a node as it ships.
+    pub(super) async fn plain(place: &Place) -> anyhow::Result<Self> {
+        Self::start(place, &["serve"]).await
+    }
+
+    async fn start(place: &Place, words: &[&str]) -> anyhow::Result<Self> {
+        let folder = place.folder.path();
         let data_dir = folder.join("data");
-        let mut command = Command::new(program);
-        match crowd {
-            Some(crowd) => {
-                command.args([NODE_COMMAND, "--robots", &crowd.robots.to_string()]);
-                command.args(crowd.ticking.then_some("--ticking"))
-            }
-            None => command.arg("serve"),
-        };
-        let mut child = command
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--log-level",
-                "warn",
-                "--data-dir",
-            ])
-            .arg(&data_dir)
-            .current_dir(folder)
-            // The address may hold a password: not where others can read it, and nothing else goes along.
-            .env_clear()
-            .env("ROBOTD_DATABASE_URL", url)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("failed to start a node")?;
-        let out = child.stdout.take().context("a node has no output")?;
-        let mut lines = BufReader::new(out).lines();
+        let mut command = command(folder, &data_dir, &place.url)?;
+        command
+            .args(words)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped());
+        let mut process = NodeProcess::start(&mut command)?;
+        let mut lines = BufReader::new(process.output()?).lines();
         let first = timeout(START_MAX, lines.next_line())
             .await
             .context("a node did not start in time")?
@@ -81,7 +65,7 @@ impl Node {
             .to_owned();
         let token = AdminToken::read(&data_dir)?;
         Ok(Self {
-            child,
+            process,
             listen,
             token,
         })
@@ -89,8 +73,7 @@ impl Node {
 
     /// Processor time used so far, and resident memory in bytes.
     pub(super) fn usage(&self) -> anyhow::Result<(Duration, u64)> {
-        let pid = self.child.id().context("the node has ended")?;
-        let process = Process::new(i32::try_from(pid)?)?;
+        let process = Process::new(i32::try_from(self.process.pid()?)?)?;
         let stat = process.stat()?;
         let ticks = stat.utime + stat.stime;
         let cpu = Duration::from_millis(ticks * 1_000 / procfs::ticks_per_second());
@@ -99,12 +82,7 @@ impl Node {
 
     /// Ends it in order.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(Pid::from_raw).context("the node has ended")?;
-        kill_process(pid, Signal::TERM).context("failed to end a node")?;
-        timeout(STOP_MAX, self.child.wait())
-            .await
-            .context("a node did not end in time")??;
-        Ok(())
+        self.process.signal(Signal::TERM)?;
+        self.process.wait().await.map(drop)
     }
 }

@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use super::client::Client;
 use super::figure::Sample;
 use super::node::Node;
-use super::place::Place;
 use super::robots::{Crowd, NOOP};
 use crate::domain::id::{RobotId, TaskId};
 use crate::domain::task::BATCH_TASKS_MAX;
 use crate::store::Store;
+use crate::trial::place::Place;
 
 /// How often it is looked whether the queue is empty.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -20,7 +20,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(600);
 
 /// Drains `count` tasks on an otherwise empty database.
 pub(super) async fn drain(place: &Place, count: u32) -> anyhow::Result<Vec<Sample>> {
-    let node = place.node(Crowd::default()).await?;
+    let node = Node::with_robots(place, Crowd::default()).await?;
     let store = place.store().await?;
     let sample = drain_on(place, &node, &store, count, "drain").await?;
     node.stop().await?;

@@ -7,9 +7,10 @@ use chrono::TimeDelta;
 
 use super::client::Client;
 use super::figure::Sample;
-use super::place::Place;
+use super::node::Node;
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::id::NodeId;
+use crate::trial::place::Place;
 
 /// Old tasks were registered over this time.
 const AGE: TimeDelta = TimeDelta::days(20);
@@ -20,7 +21,7 @@ const ROBOT: &str = "mail.email_sender";
 
 /// Asks for pages of 100 rows of each report by each filter, over `finished` finished tasks with a process each.
 pub(super) async fn measure(place: &Place, finished: u32) -> anyhow::Result<Vec<Sample>> {
-    let node = place.plain_node().await?;
+    let node = Node::plain(place).await?;
     let store = place.store().await?;
     let now = SystemClock.now();
     let step = AGE.num_microseconds().unwrap_or_default() / i64::from(finished.max(1));

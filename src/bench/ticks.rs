@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::figure::Sample;
-use super::place::Place;
+use super::node::Node;
 use super::queue::mebibytes;
 use super::robots::Crowd;
 use crate::clock::{Clock as _, SystemClock};
+use crate::trial::place::Place;
 
 /// Until all robots have had their first tick.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -20,12 +21,11 @@ const LATE_MAX: Duration = Duration::from_secs(5);
 
 /// Counts the ticks of `robots` robots for 20 s, and how late each was decided. Every tick fires a run.
 pub(super) async fn measure(place: &Place, robots: u32) -> anyhow::Result<Vec<Sample>> {
-    let node = place
-        .node(Crowd {
-            robots,
-            ticking: true,
-        })
-        .await?;
+    let crowd = Crowd {
+        robots,
+        ticking: true,
+    };
+    let node = Node::with_robots(place, crowd).await?;
     let store = place.store().await?;
     sleep(SETTLE).await;
     let from = SystemClock.now();

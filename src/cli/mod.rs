@@ -170,7 +170,7 @@ impl Cli {
             Command::Bench(bench) => bench.run(flags),
             Command::BenchNode(crowd) => node::serve(load(flags)?, robots(crowd)),
             Command::Selftest { what } => selftest::selftest(what, flags),
-            Command::SelftestNode => node::serve(load(flags)?, crate::selftest::robots::robots()),
+            Command::SelftestNode => selftest::node(flags),
             Command::Robots { json } => catalogue::list(&load(flags)?, json),
             Command::Robot { name, json } => catalogue::show(&load(flags)?, &name, json),
             Command::Run { name, payload } => run::run(load(flags)?, &name, payload.as_deref()),

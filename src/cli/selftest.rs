@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::exit::{Exit, Failure, Ran};
-use super::node::runtime;
+use super::node::{self, runtime};
 use super::print;
 use crate::config::Flags;
 use crate::selftest::{self, Order};
@@ -15,7 +15,8 @@ use crate::selftest::{self, Order};
 pub(super) enum What {
     /// Break nodes at random while they work, on an empty PostgreSQL database; fails where a promise broke
     ///
-    /// Give the database by --database-url. Everything in it is removed in the end.
+    /// They are killed and stopped, their network is cut or falls silent, their clocks are stepped. Give the database by
+    /// --database-url. Everything in it is removed in the end.
     Chaos {
         /// Nodes that work as one
         #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=20))]
@@ -84,6 +85,13 @@ pub(super) fn selftest(what: What, flags: &Flags) -> Ran {
     } else {
         Err(Failure::quiet(Exit::Failed))
     }
+}
+
+/// Serves with the robots that are watched, and with a clock that can be stepped.
+pub(super) fn node(flags: &Flags) -> Ran {
+    let config = super::load(flags)?;
+    selftest::clock::follow_input().map_err(|error| Failure::new(Exit::Software, error))?;
+    node::serve(config, selftest::robots::robots())
 }
 
 #[cfg(test)]

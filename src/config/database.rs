@@ -49,9 +49,13 @@ pub(super) fn parse(
     {
         return Err("it must begin with `sqlite://` or `postgres://`".to_owned());
     }
-    let parsed = Url::parse(url).map_err(|error| error.to_string())?;
-    if parsed.path().trim_matches('/').is_empty() {
-        return Err("it names no database: `postgres://user@host:5432/robotd`".to_owned());
+    let (before, hosts, after) = split(url);
+    for host in hosts.split(',') {
+        let one = format!("{before}{host}{after}");
+        let parsed = Url::parse(&one).map_err(|error| error.to_string())?;
+        if parsed.path().trim_matches('/').is_empty() {
+            return Err("it names no database: `postgres://user@host:5432/robotd`".to_owned());
+        }
     }
     let connections = connections.unwrap_or(CONNECTIONS_DEFAULT);
     if !CONNECTIONS_RANGE.contains(&connections) {
@@ -74,8 +78,30 @@ pub(super) fn masked(config: &StoreConfig) -> String {
     }
 }
 
+/// An address in three parts, of which the middle one names hosts and ports, with commas between them.
+fn split(url: &str) -> (&str, &str, &str) {
+    let from = url.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = url.split_at(from);
+    let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let user = authority.rfind('@').map_or(0, |at| at + 1);
+    let (before, hosts) = url.split_at(scheme.len() + user);
+    let (hosts, _) = hosts.split_at(authority.len() - user);
+    (before, hosts, after)
+}
+
 /// `None` for what cannot be read; it might be a password from end to end.
 fn mask(url: &str) -> Option<String> {
+    let (before, hosts, after) = split(url);
+    let (first, others) = match hosts.split_once(',') {
+        Some((first, others)) => (first, format!(",{others}")),
+        None => (hosts, String::new()),
+    };
+    let masked = mask_one(&format!("{before}{first}{after}"))?;
+    let (before, host, after) = split(&masked);
+    Some(format!("{before}{host}{others}{after}"))
+}
+
+fn mask_one(url: &str) -> Option<String> {
     let mut url = Url::parse(url).ok()?;
     if url.password().is_some() {
         url.set_password(Some("***")).ok()?;
@@ -110,6 +136,7 @@ mod tests {
         };
         for url in [
             "postgres://u:p@h:5433/d?sslmode=require",
+            "postgres://u:p@h:1,[::1]:2,c/d?target_session_attrs=read-write",
             "postgresql://h/d",
         ] {
             assert_eq!(parse(url, None, base), postgres(url, CONNECTIONS_DEFAULT));
@@ -128,6 +155,7 @@ mod tests {
             ("sqlite://a.db", Some(5)),
             ("postgres://u:secret@h", None),
             ("postgres://u:secret@h:port/d", None),
+            ("postgres://u:secret@h,h:port/d", None),
             ("postgres://u:secret@h/d", Some(1)),
             ("postgres://u:secret@h/d", Some(101)),
         ] {
@@ -143,6 +171,10 @@ mod tests {
             (
                 "postgres://u@h/d?sslmode=require",
                 "postgres://u@h/d?sslmode=require",
+            ),
+            (
+                "postgres://u:secret@h:1,g:2/d?password=secret",
+                "postgres://u:***@h:1,g:2/d?password=***",
             ),
             (
                 "postgres://u@h/d?password=secret",

@@ -12,6 +12,7 @@ pub mod id;
 pub mod import;
 pub mod inventory;
 pub mod iso_duration;
+pub mod lease;
 pub mod mail;
 pub mod operation;
 pub mod password;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::clock::ServerClock;
 use crate::domain::id::NodeId;
+use crate::domain::lease;
 use crate::store::node::{Heard, Term};
 
 /// Within how long a dead node is missed, unless somebody sets another time (promise 5).
@@ -24,15 +25,14 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Silence after which a node is dead. The rest of the timeout is for a survivor's next heartbeat and what follows
-    /// from it.
+    /// Silence after which a node is dead.
     pub(crate) fn lease(&self) -> Duration {
-        self.timeout * 2 / 3
+        lease::lease(self.timeout)
     }
 
-    /// From one heartbeat to the next: three within a lease may get lost.
+    /// From one heartbeat to the next.
     pub(crate) fn period(&self) -> Duration {
-        self.timeout / 6
+        lease::period(self.timeout)
     }
 }
 

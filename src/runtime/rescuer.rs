@@ -8,15 +8,13 @@ use tokio::time::Instant;
 
 use super::core::{Core, Ended};
 use super::recorder;
+use crate::domain::lease::Witness;
 use crate::domain::task::RunEnd;
-use crate::domain::time::Timestamp;
 use crate::robot::outcome::Report;
 use crate::store::StoreResult;
 use crate::store::node::Beat;
 use crate::store::task::Claimed;
 
-/// A node may take as long to find a database again that was away: the store's pause before it connects, and a heartbeat.
-const RETURN_MAX: Duration = Duration::from_secs(5);
 /// Pause after a heartbeat that the database did not take.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Rounds after which orphans are looked for although no node was found dead: another node may have found it and
@@ -31,10 +29,9 @@ struct Rescuer {
     core: Arc<Core>,
     /// Rounds since orphans were looked for.
     since_look: u32,
-    /// When the last heartbeat was sent that was answered.
-    heard: Option<Instant>,
-    /// Nobody is declared dead before this: others may not have been able to make themselves heard.
-    spare_until: Instant,
+    /// The witness's times are those since then.
+    began: Instant,
+    witness: Witness,
     /// Whether the machine's clock was off at the last round.
     off: bool,
 }
@@ -45,8 +42,8 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut rescuer = Rescuer {
         core: Arc::clone(&core),
         since_look: ROUNDS_WITHOUT_LOOK_MAX,
-        heard: None,
-        spare_until: Instant::now(),
+        began: Instant::now(),
+        witness: Witness::new(core.membership.terms.timeout),
         off: false,
     };
     loop {
@@ -76,7 +73,11 @@ impl Rescuer {
         let (sent, now) = (Instant::now(), core.now());
         let beat = Beat {
             at: now,
-            silent_since: self.silent_since(sent, now),
+            silent_since: if self.witness.may_accuse(sent - self.began) {
+                now - core.membership.terms.lease()
+            } else {
+                DateTime::UNIX_EPOCH
+            },
             clock_offset,
         };
         let Some(heard) = core.store().node_beat(core.tools.node, beat).await? else {
@@ -85,7 +86,7 @@ impl Rescuer {
             return Ok(());
         };
         core.heard(sent, &heard);
-        self.heard = Some(sent);
+        self.witness.heard(sent - self.began);
         for node in &heard.dead {
             let lease = core.membership.terms.lease();
             log::warn!("node {node} has been silent for {lease:?} and is declared dead");
@@ -95,25 +96,6 @@ impl Rescuer {
             self.since_look = 0;
         }
         Ok(())
-    }
-
-    /// Since when those were silent whom the heartbeat that is sent now declares dead. A node that was late itself, or has
-    /// just started, cannot tell their silence from a database that was away: it spares them until they can have been
-    /// heard again.
-    fn silent_since(&mut self, sent: Instant, now: Timestamp) -> Timestamp {
-        let late = 2 * self.core.membership.terms.period();
-        if self.heard.is_none_or(|heard| sent > heard + late) {
-            self.spare(sent);
-        }
-        if sent < self.spare_until {
-            return DateTime::UNIX_EPOCH;
-        }
-        now - self.core.membership.terms.lease()
-    }
-
-    fn spare(&mut self, from: Instant) {
-        let time = self.core.membership.terms.lease().max(RETURN_MAX);
-        self.spare_until = self.spare_until.max(from + time);
     }
 
     /// Corrects the clock by the database's; answers how far the machine's is ahead of it, in microseconds.
@@ -129,7 +111,7 @@ impl Rescuer {
             log::warn!(
                 "the database's clock was stepped; nobody is declared dead until all have followed"
             );
-            self.spare(Instant::now());
+            self.witness.spare(self.began.elapsed());
         }
         let offset = reading.offset();
         let off = TimeDelta::microseconds(offset).abs() > OFFSET_MAX;

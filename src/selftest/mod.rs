@@ -1,29 +1,34 @@
 //! `robotd selftest chaos`: breaks nodes at random, and proves that what is promised holds.
 //!
 //! Several nodes, each a process of its own, work as one on a PostgreSQL database that was empty. By a plan that a seed
-//! decides they are killed, stopped, continued and started again, while tasks are registered over HTTP. When all is over,
-//! the product's own reports are held against what was accepted.
+//! decides they are killed and started again, stopped and continued, cut off from the database and their callers, left
+//! with a silent database, and their clocks are stepped, while tasks are registered over HTTP. When all is over, the
+//! product's own reports are held against what was accepted.
 
+mod address;
 mod client;
+pub mod clock;
+mod crew;
 mod node;
 mod plan;
 mod proof;
+mod relay;
 pub mod robots;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bench::place::Place;
-use client::{Client, http};
-use node::Node;
-use plan::{Blow, Strike, plan};
-pub use proof::Proof;
-use proof::{Blows, Found};
+use crate::trial::place::Place;
+use client::Client;
+use crew::Crew;
+pub use plan::Blow;
+use plan::plan;
+use proof::Found;
+pub use proof::{Proof, Suffered};
 use robots::{BEAT, WORK, WORK_INSTANCES};
 
 /// The command, hidden from people, that is `serve` with [`robots`].
@@ -102,137 +107,6 @@ async fn on(order: &Order, place: &Place) -> anyhow::Result<Proof> {
     };
     crew.stop().await?;
     Proof::of(order, &accepted, &blows, &found)
-}
-
-/// The nodes, and who asks them.
-struct Crew {
-    nodes: Vec<Node>,
-    url: String,
-    http: reqwest::Client,
-    client: Client,
-}
-
-impl Crew {
-    async fn start(order: &Order, place: &Place) -> anyhow::Result<Self> {
-        let (http, url) = (http()?, place.url.clone());
-        let mut nodes = Vec::new();
-        for number in 0..order.nodes {
-            let mut node = Node::new(place.folder.path(), number)?;
-            if let Some(first) = nodes.first() {
-                node.key_of(first)?;
-            }
-            node.start(&url)?;
-            node.ready(&http).await?;
-            nodes.push(node);
-        }
-        let first = nodes.first().context("there must be nodes")?;
-        let listen = nodes.iter().map(Node::listen).collect();
-        let client = Client::new(listen, &first.data_dir())?;
-        Ok(Self {
-            nodes,
-            url,
-            http,
-            client,
-        })
-    }
-
-    /// Carries out a plan; answers what it showed.
-    async fn suffer(&mut self, strikes: &[Strike]) -> anyhow::Result<Blows> {
-        let mut blows = Blows::default();
-        for strike in strikes {
-            tokio::time::sleep(strike.after).await;
-            self.strike(*strike, &mut blows).await?;
-        }
-        Ok(blows)
-    }
-
-    async fn strike(&mut self, strike: Strike, blows: &mut Blows) -> anyhow::Result<()> {
-        let node = self.nodes.get_mut(strike.node).context("no such node")?;
-        let (pid, struck) = (node.pid()?, Instant::now());
-        match strike.blow {
-            Blow::Kill => {
-                blows.kills += 1;
-                node.signal(Signal::KILL)?;
-                node.wait().await?;
-            }
-            Blow::Pause => {
-                blows.pauses += 1;
-                node.signal(Signal::STOP)?;
-            }
-        }
-        let witness = strike.node + 1;
-        let missed = until_missed(&self.client, witness, pid, struck);
-        if let Ok(missed) = tokio::time::timeout(strike.lasts, missed).await {
-            blows.missed_after.push(missed?);
-            let over = struck + strike.lasts;
-            tokio::time::sleep_until(over).await;
-        }
-        let back = Instant::now();
-        if strike.blow == Blow::Pause {
-            node.signal(Signal::CONT)?;
-            if !self.goes_on(strike.node).await? {
-                blows.declared_dead += 1;
-            }
-        }
-        let node = self.nodes.get_mut(strike.node).context("no such node")?;
-        if node.is_gone()? {
-            node.start(&self.url)?;
-        }
-        node.ready(&self.http).await?;
-        blows.back_after.push(back.elapsed());
-        Ok(())
-    }
-
-    /// Whether a node that was stopped goes on. One that was declared dead finds that out at its next heartbeat.
-    async fn goes_on(&mut self, at: usize) -> anyhow::Result<bool> {
-        let node = self.nodes.get_mut(at).context("no such node")?;
-        let pid = node.pid()?;
-        let dead = |row: &Value| {
-            !lives(row) && row.get("pid").and_then(Value::as_u64) == Some(u64::from(pid))
-        };
-        let page = self.client.get(at + 1, "/nodes?limit=500").await?;
-        let rows = page.get("items").and_then(Value::as_array);
-        if !rows.is_some_and(|rows| rows.iter().any(dead)) {
-            return Ok(true);
-        }
-        node.wait().await?;
-        Ok(false)
-    }
-
-    async fn stop(&mut self) -> anyhow::Result<()> {
-        for node in &mut self.nodes {
-            node.signal(Signal::TERM)?;
-        }
-        for node in &mut self.nodes {
-            node.wait().await?;
-        }
-        Ok(())
-    }
-}
-
-fn lives(row: &Value) -> bool {
-    matches!(
-        row.get("state").and_then(Value::as_str),
-        Some("alive" | "draining")
-    )
-}
-
-/// Waits until a process that was struck is not among the living nodes any more; answers how long that took.
-async fn until_missed(
-    client: &Client,
-    witness: usize,
-    pid: u32,
-    struck: Instant,
-) -> anyhow::Result<Duration> {
-    loop {
-        let page = client.get(witness, "/nodes?limit=500").await?;
-        let rows = page.get("items").and_then(Value::as_array);
-        let of = |row: &&Value| row.get("pid").and_then(Value::as_u64) == Some(u64::from(pid));
-        if rows.is_some_and(|rows| !rows.iter().filter(of).any(lives)) {
-            return Ok(struck.elapsed());
-        }
-        tokio::time::sleep(POLL).await;
-    }
 }
 
 /// Registers all tasks, evenly over the time that nodes are broken; answers their ids. A request whose answer was lost is

@@ -1,50 +1,65 @@
-//! A node as a process that is broken and started again.
+//! A node that is broken and started again.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, timeout};
+use rustix::process::Signal;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
 
+use super::address::Address;
 use super::client::is_ready;
-use super::{NODE_COMMAND, TIMEOUT};
+use super::plan::{Blow, Strike};
+use super::relay::{Passage, Relay};
+use super::{NODE_COMMAND, POLL, TIMEOUT};
+use crate::trial::place::Place;
+use crate::trial::process::{NodeProcess, command};
 
-/// How long a node may take to start, and to end.
-const START_MAX: Duration = Duration::from_secs(60);
-/// Pause between looks.
-const POLL: Duration = Duration::from_millis(50);
+/// How long a node may take to start.
+pub(super) const START_MAX: Duration = Duration::from_secs(60);
 
 /// One of the nodes; its process is killed when this is dropped.
 pub(super) struct Node {
     name: String,
     folder: PathBuf,
     listen: SocketAddr,
-    child: Option<Child>,
+    /// Its way to the database.
+    database: Relay,
+    /// The way to it.
+    callers: Relay,
+    /// The database, by that way.
+    url: String,
+    process: Option<NodeProcess>,
 }
 
 impl Node {
     /// A node with its own folder in `place`; not started yet. It keeps its address over all its starts.
-    pub(super) fn new(place: &Path, number: usize) -> anyhow::Result<Self> {
+    pub(super) async fn new(place: &Place, number: usize) -> anyhow::Result<Self> {
         let name = format!("node-{}", number + 1);
-        let folder = place.join(&name);
+        let folder = place.folder.path().join(&name);
         fs::create_dir_all(&folder).context("failed to make a node's folder")?;
+        let address = Address::read(&place.url)?;
+        let database = Relay::to(address.server()).await?;
         let free = TcpListener::bind("127.0.0.1:0").context("failed to find a free port")?;
+        let listen = free.local_addr()?;
         Ok(Self {
             name,
             folder,
-            listen: free.local_addr()?,
-            child: None,
+            listen,
+            callers: Relay::to(listen.to_string()).await?,
+            url: address.through(database.address())?,
+            database,
+            process: None,
         })
     }
 
-    /// Where it listens.
-    pub(super) const fn listen(&self) -> SocketAddr {
-        self.listen
+    /// Where callers reach it.
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.callers.address()
     }
 
     /// Where its keys are.
@@ -61,38 +76,38 @@ impl Node {
         Ok(())
     }
 
-    /// Starts its process on the database at `url`.
-    pub(super) fn start(&mut self, url: &str) -> anyhow::Result<()> {
-        let program = std::env::current_exe().context("failed to find this program")?;
-        let log = File::options()
+    /// Starts its process.
+    pub(super) fn start(&mut self) -> anyhow::Result<()> {
+        let mut log = File::options();
+        let log = log
             .create(true)
             .append(true)
             .open(self.folder.join("log"))?;
-        let child = Command::new(program)
+        let mut command = command(&self.folder, &self.data_dir(), &self.url)?;
+        command
             .args([NODE_COMMAND, "--node", &self.name])
             .args(["--listen", &self.listen.to_string()])
-            .args(["--node-timeout", TIMEOUT, "--log-level", "warn"])
-            .arg("--data-dir")
-            .arg(self.data_dir())
-            .current_dir(&self.folder)
-            // The address may hold a password: not where others can read it, and nothing else goes along.
-            .env_clear()
-            .env("ROBOTD_DATABASE_URL", url)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .context("failed to start a node")?;
-        self.child = Some(child);
+            .args(["--node-timeout", TIMEOUT])
+            .stdin(Stdio::piped())
+            .stderr(log);
+        self.process = Some(NodeProcess::start(&mut command)?);
         Ok(())
+    }
+
+    fn process(&mut self) -> anyhow::Result<&mut NodeProcess> {
+        self.process.as_mut().context("a node was not started")
+    }
+
+    /// The number of its process.
+    pub(super) fn pid(&mut self) -> anyhow::Result<u32> {
+        self.process()?.pid()
     }
 
     /// Waits until it takes work.
     pub(super) async fn ready(&mut self, http: &reqwest::Client) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_MAX;
-        while !is_ready(http, self.listen).await {
-            if let Some(status) = self.ended()? {
+        while !is_ready(http, self.address()).await {
+            if let Some(status) = self.process()?.ended()? {
                 anyhow::bail!("{} ended with {status}: {}", self.name, self.last_words());
             }
             anyhow::ensure!(
@@ -106,41 +121,72 @@ impl Node {
         Ok(())
     }
 
-    /// How it ended, if it did.
-    pub(super) fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
-        let child = self.child.as_mut().context("a node was not started")?;
-        Ok(child.try_wait()?)
+    /// Does to it what a strike says.
+    pub(super) async fn suffer(&mut self, strike: Strike) -> anyhow::Result<()> {
+        match strike.blow {
+            Blow::Killed => {
+                self.process()?.signal(Signal::KILL)?;
+                self.process()?.wait().await.map(drop)
+            }
+            Blow::Stopped => self.process()?.signal(Signal::STOP),
+            Blow::Cut => {
+                self.database.set(Passage::Cut);
+                self.callers.set(Passage::Cut);
+                Ok(())
+            }
+            Blow::Silent => {
+                self.database.set(Passage::Silent);
+                Ok(())
+            }
+            Blow::Stepped => self.set_clock(strike.step).await,
+        }
     }
 
-    /// Whether its process has ended, or was not started.
-    pub(super) fn is_gone(&mut self) -> anyhow::Result<bool> {
-        Ok(self.child.is_none() || self.ended()?.is_some())
+    /// Takes it back.
+    pub(super) async fn heal(&mut self, blow: Blow) -> anyhow::Result<()> {
+        match blow {
+            Blow::Killed => self.start(),
+            Blow::Stopped => self.process()?.signal(Signal::CONT),
+            Blow::Cut | Blow::Silent => {
+                self.database.set(Passage::Open);
+                self.callers.set(Passage::Open);
+                Ok(())
+            }
+            Blow::Stepped => self.set_clock(0).await,
+        }
     }
 
-    /// The number of its process.
-    pub(super) fn pid(&self) -> anyhow::Result<u32> {
-        let child = self.child.as_ref().and_then(Child::id);
-        child.context("a node has ended")
+    async fn set_clock(&mut self, seconds: i64) -> anyhow::Result<()> {
+        let input = self.process()?.input()?;
+        let line = format!("{seconds}\n");
+        let told = input.write_all(line.as_bytes()).await;
+        told.context("failed to step a node's clock")
     }
 
-    /// Sends it a signal.
-    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw);
-        let pid = pid.context("a node has ended")?;
-        kill_process(pid, signal).context("failed to send a node a signal")
+    /// Whether it ended by itself, as one does that was declared dead.
+    pub(super) fn ended_as_dead(&mut self) -> anyhow::Result<bool> {
+        let ended: Option<ExitStatus> = self.process()?.ended()?;
+        let Some(status) = ended else {
+            return Ok(false);
+        };
+        anyhow::ensure!(
+            status.code() == Some(75),
+            "{} ended with {status}: {}",
+            self.name,
+            self.last_words()
+        );
+        Ok(true)
     }
 
-    /// Waits for its end.
-    pub(super) async fn wait(&mut self) -> anyhow::Result<()> {
-        let mut child = self.child.take().context("a node was not started")?;
-        timeout(START_MAX, child.wait())
-            .await
-            .with_context(|| format!("{} did not end in time", self.name))??;
-        Ok(())
+    /// Ends it in order.
+    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        let process = self.process()?;
+        process.signal(Signal::TERM)?;
+        process.wait().await.map(drop)
     }
 
     /// The end of its log.
-    fn last_words(&self) -> String {
+    pub(super) fn last_words(&self) -> String {
         let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().rev().take(3).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join(" | ")

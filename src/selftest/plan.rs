@@ -3,15 +3,35 @@
 use std::time::Duration;
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
+use serde::Serialize;
 
 /// What is done to a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blow {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blow {
     /// SIGKILL; it is started again afterwards.
-    Kill,
+    Killed,
     /// SIGSTOP; it is continued afterwards, and started again where it finds that it was declared dead.
-    Pause,
+    Stopped,
+    /// Its ways to the database and from its callers are cut: connections break, new ones too.
+    Cut,
+    /// Its way to the database falls silent: what is sent is taken and lost, and connections of that time never speak again.
+    Silent,
+    /// Its machine's clock is stepped, and afterwards stepped back.
+    Stepped,
+}
+
+impl Blow {
+    /// All of them.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Killed,
+        Self::Stopped,
+        Self::Cut,
+        Self::Silent,
+        Self::Stepped,
+    ];
 }
 
 /// One blow.
@@ -25,12 +45,16 @@ pub(super) struct Strike {
     pub(super) blow: Blow,
     /// How long it is left like this.
     pub(super) lasts: Duration,
+    /// How far a clock is stepped, in seconds.
+    pub(super) step: i64,
 }
 
 /// Between two blows, in milliseconds: a node has time to become the leader.
 const AFTER: std::ops::RangeInclusive<u64> = 300..=3_000;
 /// Shorter and longer than the silence that a node is declared dead for, in milliseconds.
 const LASTS: std::ops::RangeInclusive<u64> = 200..=6_000;
+/// A clock is stepped by up to ten minutes, forth or back.
+const STEP: std::ops::RangeInclusive<i64> = 30..=600;
 
 /// The blows of one run, one after the other, so that somebody always works; each of the `nodes` may be met. The last one
 /// is over before `length`; there is one at least.
@@ -38,15 +62,13 @@ pub(super) fn plan(seed: u64, nodes: usize, length: Duration) -> Vec<Strike> {
     let mut random = StdRng::seed_from_u64(seed);
     let (mut strikes, mut over) = (Vec::new(), Duration::ZERO);
     loop {
+        let size = random.random_range(STEP);
         let strike = Strike {
             after: Duration::from_millis(random.random_range(AFTER)),
             node: random.random_range(0..nodes),
-            blow: if random.random_bool(0.5) {
-                Blow::Kill
-            } else {
-                Blow::Pause
-            },
+            blow: *Blow::ALL.choose(&mut random).unwrap_or(&Blow::Killed),
             lasts: Duration::from_millis(random.random_range(LASTS)),
+            step: if random.random() { size } else { -size },
         };
         over += strike.after + strike.lasts;
         if over > length && !strikes.is_empty() {

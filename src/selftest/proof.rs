@@ -1,26 +1,91 @@
 //! What was found, held against what was promised.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Order;
+use super::{Blow, Order};
 use crate::domain::time::{Timestamp, to_micros};
 
 /// What was done to nodes, and what it showed.
 #[derive(Debug, Default)]
-pub(super) struct Blows {
-    pub(super) kills: u32,
-    pub(super) pauses: u32,
-    /// Stopped nodes that ended when they were continued, because they had been declared dead.
+pub(super) struct Blows(BTreeMap<Blow, Told>);
+
+impl Blows {
+    /// One more of a kind.
+    pub(super) fn of(&mut self, blow: Blow) -> &mut Told {
+        let told = self.0.entry(blow).or_default();
+        told.count += 1;
+        told
+    }
+
+    fn suffered(&self) -> Vec<Suffered> {
+        let told = self.0.iter();
+        told.map(|(blow, told)| Suffered {
+            blow: *blow,
+            count: told.count,
+            declared_dead: told.declared_dead,
+            missed_after_ms: spread(&told.missed_after),
+            back_after_ms: spread(&told.back_after),
+        })
+        .collect()
+    }
+}
+
+/// What blows of one kind showed.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    count: u32,
+    /// Nodes that ended afterwards, because they had been declared dead.
     pub(super) declared_dead: u32,
     /// From the blow until another node said so.
     pub(super) missed_after: Vec<Duration>,
-    /// From the end of the blow until the node took work.
+    /// From the end of the blow until the node worked as before.
     pub(super) back_after: Vec<Duration>,
+}
+
+/// Blows of one kind, and how long it took to get over them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Suffered {
+    /// What was done.
+    pub blow: Blow,
+    /// How often.
+    pub count: u32,
+    /// Nodes that were declared dead for it, and ended when they could know; those that were killed could not.
+    pub declared_dead: u32,
+    /// Until another node said that the node is dead, or that its clock is off, in milliseconds: median and longest.
+    pub missed_after_ms: Option<(u64, u64)>,
+    /// Until the node worked as before, in milliseconds: median and longest.
+    pub back_after_ms: Option<(u64, u64)>,
+}
+
+impl Suffered {
+    fn line(&self) -> (String, String) {
+        let spread = |of: Option<(u64, u64)>| {
+            of.map_or_else(
+                || "-".to_owned(),
+                |(median, most)| format!("{median} ms, {most} ms at most"),
+            )
+        };
+        let what = match self.blow {
+            Blow::Killed => "nodes killed",
+            Blow::Stopped => "nodes stopped",
+            Blow::Cut => "nodes cut off",
+            Blow::Silent => "nodes with a silent database",
+            Blow::Stepped => "clocks stepped",
+        };
+        let figures = format!(
+            "{}, of these ended as dead {}; seen after {}; well again after {}",
+            self.count,
+            self.declared_dead,
+            spread(self.missed_after_ms),
+            spread(self.back_after_ms)
+        );
+        (what.to_owned(), figures)
+    }
 }
 
 /// What the reports say when all is over.
@@ -41,12 +106,8 @@ pub struct Proof {
     pub seed: u64,
     /// Nodes that worked as one.
     pub nodes: usize,
-    /// Nodes killed.
-    pub kills: u32,
-    /// Nodes stopped and continued.
-    pub pauses: u32,
-    /// Of those, the ones that had been declared dead and ended.
-    pub declared_dead: u32,
+    /// What was done to them, and how long it took to get over it.
+    pub blows: Vec<Suffered>,
     /// Tasks that were answered with 2xx.
     pub accepted: usize,
     /// Of those, the ones that ended.
@@ -69,10 +130,6 @@ pub struct Proof {
     pub ticks_lost: u64,
     /// Instants that are there more than once: must be 0.
     pub ticks_doubled: u64,
-    /// Until another node said that a node is dead, in milliseconds: median and longest.
-    pub missed_after_ms: Option<(u64, u64)>,
-    /// Until a node took work again, in milliseconds: median and longest.
-    pub back_after_ms: Option<(u64, u64)>,
 }
 
 impl Proof {
@@ -108,9 +165,7 @@ impl Proof {
         Ok(Self {
             seed: order.seed,
             nodes: order.nodes,
-            kills: blows.kills,
-            pauses: blows.pauses,
-            declared_dead: blows.declared_dead,
+            blows: blows.suffered(),
             accepted: accepted.len(),
             ended,
             lost: accepted.len().saturating_sub(ended),
@@ -122,8 +177,6 @@ impl Proof {
             ticks: found.ticks.len(),
             ticks_lost,
             ticks_doubled,
-            missed_after_ms: spread(&blows.missed_after),
-            back_after_ms: spread(&blows.back_after),
         })
     }
 
@@ -141,44 +194,36 @@ impl Proof {
     /// For people.
     #[must_use]
     pub fn table(&self) -> String {
-        let spread = |of: Option<(u64, u64)>| {
-            of.map_or_else(
-                || "-".to_owned(),
-                |(median, most)| format!("{median} ms, {most} ms at most"),
-            )
-        };
-        let lines = [
-            ("seed", self.seed.to_string()),
-            ("nodes", self.nodes.to_string()),
-            (
-                "blows",
-                format!(
-                    "{} killed, {} stopped, {} of these ended as dead",
-                    self.kills, self.pauses, self.declared_dead
-                ),
-            ),
-            ("tasks accepted", self.accepted.to_string()),
-            ("tasks ended", self.ended.to_string()),
-            ("tasks lost", self.lost.to_string()),
-            ("tasks nobody was told of", self.strays.to_string()),
-            ("tasks recorded as done twice", self.ran_twice.to_string()),
-            ("runs lost and offered again", self.runs_lost.to_string()),
-            (
+        let text = |what: &str, figure: String| (what.to_owned(), figure);
+        let number = |what: &str, figure: usize| text(what, figure.to_string());
+        let mut lines = Vec::from([
+            text("seed", self.seed.to_string()),
+            number("nodes", self.nodes),
+        ]);
+        lines.extend(self.blows.iter().map(Suffered::line));
+        lines.extend([
+            number("tasks accepted", self.accepted),
+            number("tasks ended", self.ended),
+            number("tasks lost", self.lost),
+            number("tasks nobody was told of", self.strays),
+            number("tasks recorded as done twice", self.ran_twice),
+            number("runs lost and offered again", self.runs_lost),
+            text(
                 "runs at once",
                 format!("{} of {}", self.at_once, self.at_once_max),
             ),
-            ("ticks", self.ticks.to_string()),
-            ("ticks lost", self.ticks_lost.to_string()),
-            ("ticks doubled", self.ticks_doubled.to_string()),
-            ("a dead node was missed after", spread(self.missed_after_ms)),
-            ("a node was back after", spread(self.back_after_ms)),
-            (
+            number("ticks", self.ticks),
+            text("ticks lost", self.ticks_lost.to_string()),
+            text("ticks doubled", self.ticks_doubled.to_string()),
+            text(
                 "the promises",
                 if self.holds() { "held" } else { "BROKE" }.to_owned(),
             ),
-        ];
-        let lines = lines.map(|(what, figure)| format!("{what:<30}{figure}"));
-        lines.join("\n")
+        ]);
+        let lines = lines
+            .iter()
+            .map(|(what, figure)| format!("{what:<30}{figure}"));
+        lines.collect::<Vec<_>>().join("\n")
     }
 }
 

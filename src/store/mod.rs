@@ -65,8 +65,9 @@ pub enum StoreConfig {
     },
     /// A server.
     Postgres {
-        /// `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`; `sslmode` is one of
-        /// disable, prefer, require, verify-full (libpq's words); an unknown one is refused.
+        /// `postgres://user:password@host:port,host:port/database?sslmode=…&sslrootcert=…&target_session_attrs=read-write`;
+        /// `sslmode` is one of disable, prefer, require, verify-full (libpq's words); an unknown one is refused. The first
+        /// of the hosts that takes changes is used.
         url: String,
         /// Connections, 2..=100.
         connections: u32,

@@ -11,7 +11,9 @@ pub(super) mod migrate;
 pub(super) mod postgres;
 pub(super) mod sqlite;
 
+use super::{StoreError, StoreResult};
 pub(super) use error::{QueryError, QueryResult};
+use migrate::Schema;
 
 /// The engine in use.
 #[derive(Debug)]
@@ -20,6 +22,22 @@ pub(super) enum Backend {
     Sqlite(sqlite::Engine),
     /// A server.
     Postgres(postgres::Engine),
+}
+
+impl Backend {
+    /// Refuses a schema that a newer program has added to, for work that must see all of it.
+    pub(super) fn knows_all(&self) -> StoreResult<()> {
+        let schema = match self {
+            Self::Sqlite(engine) => engine.schema(),
+            Self::Postgres(engine) => engine.schema(),
+        };
+        match schema {
+            Schema::Known => Ok(()),
+            Schema::Newer => Err(StoreError::Conflict {
+                what: "a newer robotd has added to this database: use that one".to_owned(),
+            }),
+        }
+    }
 }
 
 /// Runs `queries::$noun::$query(conn, $args…)` of the engine in use, in one read-only snapshot.

@@ -3,8 +3,10 @@
 pub(in crate::store) mod connect;
 pub(in crate::store) mod dialect;
 mod key_survey;
+mod line;
 pub(in crate::store) mod membership;
 pub(in crate::store) mod outside;
+mod thread_runtime;
 mod threads;
 mod time;
 mod tls;
@@ -28,12 +30,14 @@ use tokio::sync::mpsc;
 use super::QueryResult;
 use super::call::{CALLS_MAX, Extent, Job, job, submit};
 use super::health::Health;
+use super::migrate::Schema;
 use crate::clock::ClockReading;
 use crate::store::StoreResult;
 use crate::store::upkeep::Reachability;
 
 /// The connection the queries speak to.
-pub(in crate::store) type Conn = AsyncConnectionWrapper<AsyncPgConnection, threads::ThreadRuntime>;
+pub(in crate::store) type Conn =
+    AsyncConnectionWrapper<AsyncPgConnection, thread_runtime::ThreadRuntime>;
 
 /// Every step of the schema, in order.
 pub(in crate::store) const MIGRATIONS: EmbeddedMigrations =
@@ -51,13 +55,14 @@ pub(in crate::store) struct Engine {
     looks: mpsc::Sender<Job<Conn>>,
     health: Arc<Health>,
     membership: tokio::sync::Mutex<Option<membership::Held>>,
+    schema: Schema,
 }
 
 impl Engine {
     /// Connects, migrates and starts the threads. Blocks; must not run on a thread of a runtime.
     pub(in crate::store) fn open(url: &str, connections: u32) -> StoreResult<Self> {
         let target = Arc::new(connect::Target::new(url)?);
-        connect::migrate(&target)?;
+        let schema = connect::migrate(&target)?;
         let health = Arc::new(Health::default());
         let count = connections.clamp(*CONNECTIONS.start(), *CONNECTIONS.end());
         // Reports and look-ups keep a third of the connections, so that neither kind waits for the other.
@@ -65,7 +70,6 @@ impl Engine {
         let shared = threads::Shared {
             target: Arc::clone(&target),
             health: Arc::clone(&health),
-            outage: Arc::default(),
         };
         let (calls, writes) = mpsc::channel(CALLS_MAX);
         let (looks, reads) = mpsc::channel(CALLS_MAX);
@@ -83,7 +87,13 @@ impl Engine {
             looks,
             health,
             membership: tokio::sync::Mutex::default(),
+            schema,
         })
+    }
+
+    /// How the schema compares with the one this program knows.
+    pub(in crate::store) const fn schema(&self) -> Schema {
+        self.schema
     }
 
     /// Runs `work` in a transaction; repeats it after a deadlock.

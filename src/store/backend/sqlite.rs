@@ -41,6 +41,7 @@ pub(in crate::store) struct Engine {
     readers: mpsc::Sender<Job<Conn>>,
     health: Arc<Health>,
     lock: Mutex<Option<File>>,
+    schema: migrate::Schema,
 }
 
 impl Engine {
@@ -49,7 +50,17 @@ impl Engine {
         let path = connect::absolute(path)?;
         connect::create_private(&path)?;
         let mut conn = connect::writer(&path)?;
-        migrate::bring_up_to_date(&mut conn, MIGRATIONS)?;
+        // For as long as steps are applied that no other process may see half done.
+        let mut alone = None;
+        let schema = migrate::bring_up_to_date(&mut conn, MIGRATIONS, |_| match lock(&path) {
+            Ok(file) => {
+                alone = Some(file);
+                Ok(true)
+            }
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        })?;
+        drop(alone);
         let health = Arc::new(Health::default());
         let (writer, writes) = mpsc::channel(CALLS_MAX);
         let (readers, reads) = mpsc::channel(CALLS_MAX);
@@ -61,7 +72,13 @@ impl Engine {
             readers,
             health,
             lock: Mutex::default(),
+            schema,
         })
+    }
+
+    /// How the schema compares with the one this program knows.
+    pub(in crate::store) const fn schema(&self) -> migrate::Schema {
+        self.schema
     }
 
     /// Runs `work` in the next group of writes; answers after its commit.
@@ -97,30 +114,32 @@ impl Engine {
     /// Locks the file beside the database until this engine is dropped or the process ends.
     pub(in crate::store) fn hold_exclusively(&self) -> StoreResult<()> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_some() {
-            return Ok(());
+        if held.is_none() {
+            *held = Some(lock(&self.path)?);
         }
-        let mut name = self.path.clone().into_os_string();
-        name.push(".lock");
-        let file = connect::private_file(&PathBuf::from(name))?;
-        match file.try_lock() {
-            Ok(()) => {
-                *held = Some(file);
-                Ok(())
-            }
-            Err(TryLockError::WouldBlock) => Err(StoreError::Conflict {
-                what: format!("another robotd works on `{}`", self.path.display()),
-            }),
-            Err(TryLockError::Error(error)) => Err(StoreError::Other(format!(
-                "lock of `{}`: {error}",
-                self.path.display()
-            ))),
-        }
+        Ok(())
     }
 
     /// What the last statements met.
     pub(in crate::store) fn reachability(&self) -> Reachability {
         self.health.reachability()
+    }
+}
+
+/// The lock beside a database; `Conflict` while another process has it.
+fn lock(path: &std::path::Path) -> StoreResult<File> {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".lock");
+    let file = connect::private_file(&PathBuf::from(name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Conflict {
+            what: format!("another robotd works on `{}`", path.display()),
+        }),
+        Err(TryLockError::Error(error)) => Err(StoreError::Other(format!(
+            "lock of `{}`: {error}",
+            path.display()
+        ))),
     }
 }
 

@@ -169,13 +169,16 @@ impl Store {
     /// Writes everything to `out` as it stands at one instant, and flushes it. Nodes may work meanwhile.
     ///
     /// # Errors
-    /// The database's, and those of `out`; what was written by then is of no use.
+    /// [`StoreError::Conflict`] where a newer program has tables there; the database's, and those of `out`; what was written by then is of no use.
     pub async fn export(
         &self,
         out: Box<dyn Write + Send>,
         now: Timestamp,
     ) -> Result<Moved, TransferError> {
-        let migrations = migrations().map_err(TransferError::Store)?;
+        let known = self.backend_ref().knows_all();
+        let migrations = known
+            .and_then(|()| migrations())
+            .map_err(TransferError::Store)?;
         let out = Outgoing::new(out, self.backend(), migrations, now);
         let out = Arc::new(Mutex::new(out));
         let file = Arc::clone(&out);
@@ -189,9 +192,11 @@ impl Store {
     /// proved it whole. The caller makes sure that no node works on the database, and that the master key is the file's.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the database is not empty; [`TransferError::File`] for a damaged file. Nothing has
+    /// [`StoreError::Conflict`] where the database is not empty, or a newer program has tables there; [`TransferError::File`] for a damaged file. Nothing has
     /// changed then.
     pub async fn import(&self, from: Incoming) -> Result<Moved, TransferError> {
+        let known = self.backend_ref().knows_all();
+        known.map_err(TransferError::Store)?;
         let from = Arc::new(Mutex::new(from));
         let file = Arc::clone(&from);
         let result = write!(self, transfer::import(&file));

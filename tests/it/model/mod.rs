@@ -3,8 +3,10 @@
 //!
 //! The models say what a step reads and writes, as the statements of `store` do; who gets how many instances is decided
 //! by the functions of `domain` themselves. [`work`] is about tasks and instances, [`ticks`] about planned instants, and
-//! [`walk`] goes through [`work`] at random, for longer than can be searched.
+//! [`walk`] goes through [`work`] at random, for longer than can be searched. [`node_set`] is no model: there the product's
+//! own statements run on a database.
 
+mod node_set;
 mod ticks;
 mod walk;
 mod work;

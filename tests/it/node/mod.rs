@@ -21,6 +21,7 @@ mod nats;
 mod nats_changes;
 mod operations;
 mod resealing;
+mod rolling_upgrade;
 mod secrets;
 mod shutdown;
 mod task_cancel;

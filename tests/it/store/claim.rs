@@ -10,9 +10,9 @@ use robotd::store::process::{Process, ProcessFilter};
 use robotd::store::task::{NewTask, Task, TaskFilter};
 
 use super::make::{at, end, first, ground, success, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     a_claim_goes_when_the_last_of_its_runs_has_ended,
     each_run_is_found_by_its_process_whatever_became_of_it,
     a_repeated_task_keeps_the_process_that_had_ended_it,

@@ -11,9 +11,9 @@ use robotd::store::task::{Claimed, NewTask, Starter};
 use robotd::store::{Store, StoreError};
 
 use super::make::{at, beat, event, ground, open_runs, success, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     what_has_an_instance_runs_and_the_rest_waits,
     a_started_task_is_claimed_like_any_other,
     what_is_for_later_or_too_late_or_known_is_not_started,

@@ -7,6 +7,7 @@ use robotd::store::{Store, StoreConfig};
 
 use super::make::{at, first, ground, task};
 use crate::support::database::{Database, on_both};
+use crate::support::mute_proxy::MuteProxy;
 
 on_both!(one_failing_write_of_many_undoes_only_itself);
 
@@ -63,6 +64,58 @@ async fn a_lost_session_is_replaced() {
                 .unwrap();
         }
     }
+}
+
+/// Makes a statement take longer than anybody waits without asking.
+const SLOW: &str = "
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(4.5); RETURN NULL; END $$;
+    CREATE TRIGGER slow AFTER INSERT ON tasks FOR EACH STATEMENT EXECUTE FUNCTION slow()";
+
+/// The same database by way of `proxy`.
+fn through(config: &StoreConfig, proxy: &MuteProxy) -> StoreConfig {
+    let StoreConfig::Postgres { url, connections } = config else {
+        panic!("PostgreSQL only")
+    };
+    let mut url = reqwest::Url::parse(url).unwrap();
+    url.set_port(Some(proxy.address.port())).unwrap();
+    StoreConfig::Postgres {
+        url: url.into(),
+        connections: *connections,
+    }
+}
+
+/// What lies in between may take what is sent and lose it: no end of the connection ever says so.
+#[tokio::test]
+async fn an_answer_is_waited_for_while_the_server_works_and_no_longer() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let StoreConfig::Postgres { url, .. } = &database.config else {
+        panic!("PostgreSQL only")
+    };
+    let server = reqwest::Url::parse(url).unwrap().port().unwrap();
+    let proxy = MuteProxy::start(([127, 0, 0, 1], server).into()).await;
+    let store = Store::open(through(&database.config, &proxy))
+        .await
+        .unwrap();
+    let (robots, _) = ground(&store).await;
+    let add = || store.task_add(vec![task(robots[0])], at(1));
+    database.sql(SLOW).await;
+    add().await.unwrap();
+    database.sql("DROP TRIGGER slow ON tasks").await;
+    let all = database.number("SELECT count(*) FROM tasks").await;
+    assert_eq!(all, 1, "the server was asked, and said that it works on it");
+
+    proxy.set_mute(true);
+    let mut lost = std::pin::pin!(add());
+    let a_moment = Duration::from_millis(500);
+    assert!(tokio::time::timeout(a_moment, &mut lost).await.is_err());
+    proxy.set_mute(false);
+    let made_again = tokio::time::timeout(Duration::from_secs(10), lost).await;
+    let made_again = made_again.expect("it waits for ever");
+    // It was the first word on its connection, and was said again on another one.
+    made_again.unwrap();
 }
 
 #[tokio::test]

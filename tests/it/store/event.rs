@@ -4,9 +4,9 @@ use robotd::domain::id::RobotId;
 use robotd::store::event::{EventFilter, NewEvent, Wake};
 
 use super::make::{at, event, first, ground};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     the_same_event_twice_is_one,
     a_robot_that_only_looks_has_one_waiting_task
 );

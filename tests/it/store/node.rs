@@ -4,9 +4,9 @@ use robotd::store::StoreError;
 use robotd::store::node::NodeState;
 
 use super::make::{at, beat, ground, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     the_only_node_declares_the_others_dead,
     the_key_check_is_kept_once,
     who_lives_no_more_claims_nothing,

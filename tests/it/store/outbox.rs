@@ -7,9 +7,9 @@ use robotd::store::event::NewEvent;
 use robotd::store::outbox::Change;
 
 use super::make::{at, end, event, ground, success, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     nothing_is_kept_without_a_broker,
     changes_are_kept_in_their_order,
     one_node_at_a_time_has_the_lease,

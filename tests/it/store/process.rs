@@ -8,9 +8,9 @@ use robotd::store::page::PageRequest;
 use robotd::store::process::{LogLine, ProcessFilter, Progress};
 
 use super::make::{at, end, first, ground, success, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     running_and_ended_are_one_list,
     ended_runs_are_counted_by_time,
     a_log_is_cut_in_the_middle

@@ -123,11 +123,20 @@ async fn every_step_is_undone_and_done_again() {
 }
 
 #[tokio::test]
-async fn a_newer_database_is_refused() {
+async fn a_newer_database_is_worked_on_unless_more_than_an_addition_was_made() {
     for database in databases().await {
-        database
-            .sql("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")
-            .await;
+        let applied = async |version: &str| {
+            let insert = "INSERT INTO __diesel_schema_migrations (version) VALUES";
+            database.sql(&format!("{insert} ('{version}')")).await;
+        };
+        applied("99991231000000").await;
+        let store = database.open_again().await;
+        super::make::ground(&store).await;
+        let moved = store.export(Box::new(std::io::sink()), super::make::at(1));
+        let error = moved.await.unwrap_err().to_string();
+        assert!(error.contains("a newer robotd has added"), "{error}");
+
+        applied("99991231900000").await;
         let error = Store::open(database.config.clone()).await.unwrap_err();
         assert!(
             matches!(&error, StoreError::Other(text) if text.contains("written by a newer robotd")),

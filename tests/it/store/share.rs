@@ -6,9 +6,9 @@ use robotd::store::signal::Signal;
 use robotd::store::{Store, StoreError};
 
 use super::make::{at, ground, success, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(slots_wander_and_are_never_more_than_the_instances);
+on_all!(slots_wander_and_are_never_more_than_the_instances);
 
 fn claim(robot: RobotId, instances: u32, busy: u32) -> ShareClaim {
     ShareClaim {

@@ -11,9 +11,9 @@ use robotd::store::upkeep::Retention;
 use robotd::store::{Store, StoreError};
 
 use super::make::{at, first, ground, success, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     a_task_is_what_was_registered,
     a_key_is_one_task_until_it_is_pruned,
     a_batch_is_all_or_none,

@@ -7,9 +7,9 @@ use robotd::store::signal::Signal;
 use robotd::store::task::{CancelEffect, Completion, NewTask};
 
 use super::make::{at, beat, end, first, ground, open_runs, success, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     a_stale_end_is_refused,
     an_end_counts_once_in_a_batch_too,
     a_failed_run_comes_again_in_its_time,

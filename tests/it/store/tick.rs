@@ -9,9 +9,9 @@ use robotd::store::task::{NewTask, TaskFilter};
 use robotd::store::tick::{NewTick, TickFilter};
 
 use super::make::{at, beat, first, ground, lead, task};
-use crate::support::database::{Database, on_both};
+use crate::support::database::{Database, on_all};
 
-on_both!(
+on_all!(
     two_recorders_decide_an_instant_once,
     ticks_are_listed_by_their_instant,
     only_who_leads_decides,

@@ -1,13 +1,17 @@
 //! A fresh database of each kind for one test. A file goes with its test; what is on the PostgreSQL server goes with the
 //! server, because there a `DROP DATABASE` flushes what all other tests wrote.
 
+use std::io::BufReader;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
+use robotd::store::transfer::Incoming;
 use robotd::store::{Store, StoreConfig};
 use tokio::sync::OnceCell;
+
+use crate::store::make::{at, ground, success, task};
 
 /// Where the administrator of a PostgreSQL server is reached, e.g. `postgres://postgres@127.0.0.1:5432/postgres`.
 const POSTGRES_URL: &str = "ROBOTD_TEST_POSTGRES_URL";
@@ -57,29 +61,39 @@ impl Database {
 
     /// A fresh database on the server; `None`, said loudly, where there is no server.
     pub async fn postgres() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let admin = admin_url()?;
-        let template = template(&admin).await;
+        Some(Self::copy_of(&admin, template(&admin).await).await)
+    }
+
+    /// A database on the server that was an SQLite file: exported from there and imported. Nothing is in it but what was
+    /// given out and is gone.
+    pub async fn moved() -> Option<Self> {
+        let admin = admin_url()?;
+        Some(Self::copy_of(&admin, moved_template(&admin).await).await)
+    }
+
+    async fn copy_of(admin: &str, template: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{template}_{count}");
         run(
-            &admin,
+            admin,
             &format!("CREATE DATABASE {name} TEMPLATE {template}"),
         )
         .await;
-        let url = with_database(&admin, &name);
+        let url = with_database(admin, &name);
         let place = Place::Postgres { url: url.clone() };
         let config = StoreConfig::Postgres {
             url,
             connections: CONNECTIONS,
         };
         let store = Store::open(config.clone()).await.unwrap();
-        Some(Self {
+        Self {
             name: "postgres",
             store,
             config,
             place,
-        })
+        }
     }
 
     /// Another process's view of the same database.
@@ -154,22 +168,78 @@ async fn template(admin: &str) -> &'static str {
     let make = || async {
         let name = format!("robotd_test_{}", std::process::id());
         run(admin, &format!("CREATE DATABASE {name}")).await;
-        let config = StoreConfig::Postgres {
-            url: with_database(admin, &name),
-            connections: 2,
-        };
-        drop(Store::open(config).await.unwrap());
-        // A database that somebody is connected to is not copied.
-        run(
-            admin,
-            &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
-        )
-        .await;
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
-        run(admin, &format!("{end} = '{name}'")).await;
+        drop(open_to_fill(admin, &name).await);
+        close(admin, &name).await;
         name
     };
     MADE.get_or_init(make).await
+}
+
+/// The same of those that came from SQLite.
+async fn moved_template(admin: &str) -> &'static str {
+    static MADE: OnceCell<String> = OnceCell::const_new();
+    let make = || async {
+        let template = template(admin).await;
+        let name = format!("{template}_moved");
+        run(
+            admin,
+            &format!("CREATE DATABASE {name} TEMPLATE {template}"),
+        )
+        .await;
+        let from = Database::sqlite().await;
+        used_and_empty(&from).await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let out = Box::new(file.reopen().unwrap());
+        from.store.export(out, at(0)).await.unwrap();
+        let incoming = Box::new(BufReader::new(file.reopen().unwrap()));
+        let to = open_to_fill(admin, &name).await;
+        to.import(Incoming::open(incoming).unwrap()).await.unwrap();
+        drop(to);
+        close(admin, &name).await;
+        name
+    };
+    MADE.get_or_init(make).await
+}
+
+/// Work is done and removed, long before the tests' own time: ids and numbers go on from there.
+async fn used_and_empty(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    let added = store.task_add(vec![task(robots[0]); 3], at(-100_000)).await;
+    added.unwrap();
+    let claims = vec![(robots[0], 2)];
+    let claimed = store.task_claim(node, claims, at(-99_999)).await.unwrap();
+    let ends = claimed.iter().map(|run| success(run, -99_998)).collect();
+    store.task_complete(ends).await.unwrap();
+    for table in [
+        "tasks",
+        "tasks_done",
+        "processes",
+        "claims",
+        "leadership",
+        "nodes",
+        "robots",
+    ] {
+        database.sql(&format!("DELETE FROM {table}")).await;
+    }
+}
+
+async fn open_to_fill(admin: &str, name: &str) -> Store {
+    let config = StoreConfig::Postgres {
+        url: with_database(admin, name),
+        connections: 2,
+    };
+    Store::open(config).await.unwrap()
+}
+
+/// A database that somebody is connected to is not copied.
+async fn close(admin: &str, name: &str) {
+    run(
+        admin,
+        &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"),
+    )
+    .await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
+    run(admin, &format!("{end} = '{name}'")).await;
 }
 
 /// `url` with another database in it.
@@ -215,3 +285,19 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// The same, and once more on a database that was moved from one to the other.
+macro_rules! on_all {
+    ($($case:ident),* $(,)?) => {
+        crate::support::database::on_both!($($case),*);
+        mod moved {
+            $(#[tokio::test]
+            async fn $case() {
+                if let Some(database) = crate::support::database::Database::moved().await {
+                    super::$case(&database).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_all;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -18,18 +19,7 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// Makes and starts one; `None` where it cannot run, which was said loudly.
     pub fn start() -> Option<Self> {
-        let Some(programs) = programs() else {
-            skipped("`initdb` is missing: apt-get install -y postgresql");
-            return None;
-        };
-        let folder = TempDir::new().unwrap();
-        // The server's user must be able to pass through.
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
-        let server = Self {
-            port: free_port(),
-            programs,
-            folder,
-        };
+        let server = Self::in_new_folder()?;
         let made = [
             "--username=postgres",
             "--auth=trust",
@@ -38,16 +28,69 @@ impl PostgresServer {
             "--no-sync",
         ];
         server.must("initdb", &made);
+        server.begin();
+        Some(server)
+    }
+
+    /// A standby of this one, to which everything is written before it counts as written at all.
+    pub async fn with_standby(&self) -> Self {
+        let standby = Self::in_new_folder().unwrap();
+        let from = self.url();
+        let copied = ["--write-recovery-conf", "--checkpoint=fast", "--dbname"];
+        let copied: Vec<_> = copied.into_iter().chain([from.as_str()]).collect();
+        standby.must("pg_basebackup", &copied);
+        standby.begin();
+        let (client, connection) = tokio_postgres::connect(&from, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::runtime::Handle::current().spawn(connection);
+        // Not in the file that the standby has a copy of: it is to need no standby of its own.
+        let wait_for_it = "ALTER SYSTEM SET synchronous_standby_names = '*'";
+        client.batch_execute(wait_for_it).await.unwrap();
+        client
+            .batch_execute("SELECT pg_reload_conf()")
+            .await
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let waited_for = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while client.query(waited_for, &[]).await.unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "{}", standby.log());
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        standby
+    }
+
+    /// A standby takes its primary's place.
+    pub fn promote(&self) {
+        self.must("pg_ctl", &["promote", "--wait"]);
+    }
+
+    fn in_new_folder() -> Option<Self> {
+        let Some(programs) = programs() else {
+            skipped("`initdb` is missing: apt-get install -y postgresql");
+            return None;
+        };
+        let folder = TempDir::new().unwrap();
+        // The server's user must be able to pass through.
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        Some(Self {
+            port: free_port(),
+            programs,
+            folder,
+        })
+    }
+
+    /// Gives it its place and starts it.
+    fn begin(&self) {
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n",
-            server.port,
-            server.data().display(),
+            self.port,
+            self.data().display(),
         );
-        let path = server.data().join("postgresql.conf");
+        let path = self.data().join("postgresql.conf");
         let defaults = std::fs::read_to_string(&path).unwrap();
         std::fs::write(path, defaults + &settings).unwrap();
-        server.resume();
-        Some(server)
+        self.resume();
     }
 
     /// Starts one that asks everybody but its administrator for a password, with these roles and their password.
@@ -69,7 +112,14 @@ impl PostgresServer {
 
     /// What a client connects to; the server asks for no password.
     pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        self.url_with(&[])
+    }
+
+    /// What a client connects to that goes to whichever of these servers takes changes.
+    pub fn url_with(&self, others: &[&Self]) -> String {
+        let all = std::iter::once(self).chain(others.iter().copied());
+        let places: Vec<_> = all.map(|one| format!("127.0.0.1:{}", one.port)).collect();
+        format!("postgres://postgres@{}/postgres", places.join(","))
     }
 
     /// Ends it at once, as a crash would.
@@ -112,14 +162,7 @@ impl PostgresServer {
 
     /// Whether PostgreSQL's own client signs in by a password.
     pub fn lets_in(&self, role: &str, password: &str) -> bool {
-        // A version's own programs may have no client among them.
-        let beside = self.programs.join("psql");
-        let program = if beside.is_file() {
-            beside
-        } else {
-            "psql".into()
-        };
-        let ran = Command::new(program)
+        let ran = Command::new(self.program("psql"))
             .args(["-X", "-h", "127.0.0.1", "-p", &self.port.to_string()])
             .args(["-d", "postgres", "-c", "SELECT 1", "-w", "-U", role])
             .env("PGPASSWORD", password)
@@ -135,6 +178,16 @@ impl PostgresServer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// One of its programs. A version's own folder may lack those that clients have too.
+    fn program(&self, name: &str) -> PathBuf {
+        let beside = self.programs.join(name);
+        if beside.is_file() {
+            beside
+        } else {
+            name.into()
+        }
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -143,7 +196,7 @@ impl PostgresServer {
         // To a file: the server itself inherits the output and would keep a pipe open.
         let told = self.folder.path().join("told");
         let output = std::fs::File::create(&told).unwrap();
-        let status = as_server_user(&self.programs.join(program))
+        let status = as_server_user(&self.program(program))
             .arg("--pgdata")
             .arg(self.data())
             .args(arguments)

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["robots", "intake", "runtime"],
     &["api"],
     &["panel"],
-    &["main", "cli", "app", "config", "bench", "selftest"],
+    &["main", "cli", "app", "config", "trial", "bench", "selftest"],
 ];
 
 /// Crates that may be named in some modules only.

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use tokio_postgres::{AsyncMessage, Notification};
 
 use super::super::health::Health;
-use super::connect::Target;
-use super::threads::ThreadRuntime;
+use super::connect::{CONNECT_TIMEOUT, Target};
+use super::thread_runtime::ThreadRuntime;
 use crate::store::note::Note;
 use crate::store::signal::Signal;
 use crate::store::{StoreError, StoreResult};
 
 /// The key of the lock: "robotd" and 2, in ASCII.
-const LOCK: i64 = 0x0072_6f62_6f74_6402;
+pub(super) const LOCK: i64 = 0x0072_6f62_6f74_6402;
 /// Where nodes listen.
 const CHANNEL: &str = "robotd";
 
@@ -238,8 +238,10 @@ impl Session {
     async fn lock(&self, function: &str, tries: u32) -> StoreResult<bool> {
         let take = format!("SELECT {function}($1)");
         for attempt in 1..=tries {
-            let row = self.client.query_one(&take, &[&LOCK]);
-            if row.await.map_err(lost)?.get::<_, bool>(0) {
+            if answered(self.client.query_one(&take, &[&LOCK]))
+                .await?
+                .get::<_, bool>(0)
+            {
                 return Ok(true);
             }
             if attempt < tries {
@@ -254,11 +256,11 @@ impl Session {
             return Err(conflict("another robotd has this database for itself"));
         }
         let listen = format!("LISTEN {CHANNEL}");
-        self.client.batch_execute(&listen).await.map_err(lost)
+        answered(self.client.batch_execute(&listen)).await
     }
 
     async fn check(&self) -> StoreResult<()> {
-        self.client.batch_execute("SELECT 1").await.map_err(lost)
+        answered(self.client.batch_execute("SELECT 1")).await
     }
 
     /// Returns when the session is gone.
@@ -272,12 +274,17 @@ impl Session {
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "made to be handed to map_err"
-)]
-fn lost(error: tokio_postgres::Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+/// What a statement came to. None of this session takes a moment: where no answer comes, none ever will.
+async fn answered<T>(
+    statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> StoreResult<T> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, statement).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
+        Err(_elapsed) => Err(StoreError::Unavailable(
+            "the server does not answer".to_owned(),
+        )),
+    }
 }
 
 /// One of several nodes.
@@ -299,7 +306,7 @@ impl Member {
 
     async fn converse(&mut self, mut session: Session) -> StoreResult<()> {
         let row = session.client.query_one("SELECT pg_backend_pid()", &[]);
-        let own: i32 = row.await.map_err(lost)?.get(0);
+        let own: i32 = answered(row).await?.get(0);
         loop {
             tokio::select! {
                 note = session.notes.recv() => match note {
@@ -315,7 +322,7 @@ impl Member {
                 () = at(self.next_digest) => self.digest(&session).await?,
                 () = self.registered.notified(), if session.alone => {
                     let unlock = session.client.query_one("SELECT pg_advisory_unlock($1)", &[&LOCK]);
-                    unlock.await.map_err(lost)?;
+                    answered(unlock).await?;
                     session.alone = false;
                 }
                 () = tokio::time::sleep(CHECK) => session.check().await?,
@@ -353,11 +360,7 @@ impl Member {
     async fn send(&mut self, session: &Session, note: &Note) -> StoreResult<()> {
         let text = note.text();
         let notify = "SELECT pg_notify($1, $2)";
-        session
-            .client
-            .execute(notify, &[&CHANNEL, &text])
-            .await
-            .map_err(lost)?;
+        answered(session.client.execute(notify, &[&CHANNEL, &text])).await?;
         self.next_note = Instant::now() + NOTE_EVERY;
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! The database as a whole, in a session beside the engine's. See `store::bench`.
 
+use std::sync::Arc;
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::Conn;
 use super::connect::Target;
-use super::threads::ThreadRuntime;
+use super::thread_runtime::ThreadRuntime;
 use crate::store::StoreResult;
 use crate::store::backend::error::QueryError;
 
@@ -66,9 +68,9 @@ fn execute(url: &str, sql: &str) -> StoreResult<()> {
 }
 
 fn in_session<T>(url: &str, work: impl FnOnce(&mut Conn) -> QueryResult<T>) -> StoreResult<T> {
-    let target = Target::new(url)?;
+    let target = Arc::new(Target::new(url)?);
     let runtime = ThreadRuntime::start()?;
-    let mut conn = target.connect(&runtime)?;
+    let mut conn = Target::connect(&target, &runtime)?;
     let run = || {
         conn.batch_execute("SET statement_timeout = 0")?;
         work(&mut conn)

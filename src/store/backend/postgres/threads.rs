@@ -1,12 +1,9 @@
 //! The threads that own PostgreSQL's connections.
 
-use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel_async::async_connection_wrapper::BlockOn;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::super::call::{Extent, Job, Ran};
@@ -14,6 +11,7 @@ use super::super::error::QueryError;
 use super::super::health::Health;
 use super::Conn;
 use super::connect::Target;
+use super::thread_runtime::ThreadRuntime;
 use crate::store::{StoreError, StoreResult};
 
 /// Runs of one call that loses races. Five in a row need a livelock of five transactions.
@@ -24,48 +22,6 @@ const RUNS_MAX: u32 = 5;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// See [`PAUSE_MIN`]; a database that is back is found again within this.
 const PAUSE_MAX: Duration = Duration::from_secs(3);
-
-thread_local! {
-    static RUNTIME: RefCell<Option<ThreadRuntime>> = const { RefCell::new(None) };
-}
-
-/// The runtime of one database thread, on which its connection lives.
-#[derive(Debug, Clone)]
-pub(in crate::store) struct ThreadRuntime(Arc<Runtime>);
-
-impl ThreadRuntime {
-    /// Makes the calling thread's runtime.
-    pub(super) fn start() -> StoreResult<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| StoreError::Unavailable(format!("no runtime: {error}")))?;
-        let runtime = Self(Arc::new(runtime));
-        RUNTIME.set(Some(runtime.clone()));
-        Ok(runtime)
-    }
-
-    /// Runs `future` to its end.
-    pub(super) fn run<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
-    }
-}
-
-impl BlockOn for ThreadRuntime {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
-    }
-
-    #[expect(
-        clippy::expect_used,
-        reason = "the trait leaves no other way; every caller has started the runtime"
-    )]
-    fn get_runtime() -> Self {
-        RUNTIME
-            .with_borrow(Clone::clone)
-            .expect("a connection is only made on a thread that has its runtime")
-    }
-}
 
 /// What a thread's transactions are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +62,7 @@ pub(super) struct Outage(Mutex<Option<(Instant, Duration)>>);
 
 impl Outage {
     /// Refuses while the last failed attempt is too young.
-    fn check(&self) -> StoreResult<()> {
+    pub(super) fn check(&self) -> StoreResult<()> {
         match *self.state() {
             Some((retry_at, _)) if Instant::now() < retry_at => Err(StoreError::Unavailable(
                 "it could not be reached a moment ago".to_owned(),
@@ -115,7 +71,8 @@ impl Outage {
         }
     }
 
-    fn note(&self, connected: bool) {
+    /// Takes note of an attempt.
+    pub(super) fn note(&self, connected: bool) {
         let mut state = self.state();
         *state = if connected {
             None
@@ -137,8 +94,6 @@ pub(super) struct Shared {
     pub(super) target: Arc<Target>,
     /// What the last statements met.
     pub(super) health: Arc<Health>,
-    /// Whether connecting is worth it now.
-    pub(super) outage: Arc<Outage>,
 }
 
 /// Starts `count` threads that take calls from `calls`.
@@ -259,9 +214,10 @@ impl Session {
     }
 
     fn connect(&self) -> StoreResult<Conn> {
-        self.shared.outage.check()?;
-        let connected = self.shared.target.connect(&self.runtime);
-        self.shared.outage.note(connected.is_ok());
+        let target = &self.shared.target;
+        target.outage.check()?;
+        let connected = Target::connect(target, &self.runtime);
+        target.outage.note(connected.is_ok());
         let mut conn = connected?;
         conn.batch_execute(self.kind.settings())
             .map_err(QueryError::from)?;

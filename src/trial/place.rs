@@ -1,10 +1,8 @@
-//! Where one run is measured: a folder and a database, both as they were before when it is over.
+//! Where one run happens: a folder and a database, both as they were before when it is over.
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use super::node::Node;
-use super::robots::Crowd;
 use crate::config::read_database_url;
 use crate::store::{Store, StoreConfig, StoreResult};
 
@@ -25,7 +23,7 @@ impl Place {
             .tempdir()
             .context("failed to make a temporary folder")?;
         let url = url.map_or_else(
-            || format!("sqlite://{}", folder.path().join("bench.db").display()),
+            || format!("sqlite://{}", folder.path().join("robotd.db").display()),
             str::to_owned,
         );
         let config = read_database_url(&url)?;
@@ -50,30 +48,20 @@ impl Place {
         }
     }
 
-    /// Starts a node here that has, beside the catalogue, the robots to be measured.
-    pub(super) async fn node(&self, crowd: Crowd) -> anyhow::Result<Node> {
-        Node::start(self.folder.path(), &self.url, Some(crowd)).await
-    }
-
-    /// Starts a node here as it ships.
-    pub(super) async fn plain_node(&self) -> anyhow::Result<Node> {
-        Node::start(self.folder.path(), &self.url, None).await
-    }
-
     /// The database, beside the node that works on it.
-    pub(super) async fn store(&self) -> anyhow::Result<Store> {
+    pub(crate) async fn store(&self) -> anyhow::Result<Store> {
         Store::open(self.config.clone())
             .await
             .context("failed to open the database")
     }
 
     /// Brings the database to the state in which every measurement begins.
-    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
         self.outside(StoreConfig::settle).await
     }
 
     /// See [`StoreConfig::transactions`].
-    pub(super) async fn transactions(&self) -> anyhow::Result<Option<i64>> {
+    pub(crate) async fn transactions(&self) -> anyhow::Result<Option<i64>> {
         self.outside(StoreConfig::transactions).await
     }
 
