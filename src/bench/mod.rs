@@ -10,6 +10,7 @@ mod growth;
 mod idle;
 mod latency;
 mod node;
+mod pages;
 pub(crate) mod place;
 mod queue;
 mod reports;
@@ -38,6 +39,8 @@ pub enum Workload {
     Growth,
     /// Pages of the reports over old rows
     Reports,
+    /// First pages of the panel over a day of old rows
+    Pages,
     /// Many robots with a tick each second
     Ticks,
     /// What a node costs that has nothing to do
@@ -84,6 +87,7 @@ async fn one_run(order: &Order, place: &Place) -> anyhow::Result<Vec<Sample>> {
         Workload::Latency => latency::measure(place, size(500)).await,
         Workload::Growth => growth::measure(place, size(10_000_000)).await,
         Workload::Reports => reports::measure(place, size(10_000_000)).await,
+        Workload::Pages => pages::measure(place, size(1_000_000)).await,
         Workload::Ticks => ticks::measure(place, size(10_000)).await,
         Workload::Idle => idle::measure(place).await,
     }

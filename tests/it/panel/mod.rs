@@ -2,6 +2,7 @@
 
 mod change;
 mod frame;
+mod growth;
 mod inventory;
 mod overview;
 mod pages;
