@@ -10,3 +10,4 @@ mod process;
 mod reports;
 pub mod rig;
 mod robots;
+mod tls;
