@@ -12,7 +12,7 @@ use super::auth::{Admin, Operator, Viewer};
 use super::body::{Json, RequestBody};
 use super::error::{ApiError, Code};
 use super::etag::{IfMatch, IfMatchParam, etag};
-use super::paging::{ListView, PageParams, cursor_text};
+use super::paging::{ListView, PageParams};
 use super::path::PathRobot;
 use super::query::{FromParams, Params, Query};
 use super::robot_view::{ChangedRobotView, RobotView, last_runs, view};
@@ -111,11 +111,7 @@ pub(super) async fn list(
     state: web::Data<ApiState>,
 ) -> Result<web::Json<ListView<RobotView>>, ApiError> {
     let part = page.slice(select(&state, &only).await?);
-    let next_cursor = part.next.map(|key| cursor_text(request.path(), key));
-    Ok(web::Json(ListView {
-        items: part.items,
-        next_cursor,
-    }))
+    Ok(web::Json(ListView::of(request.path(), part)))
 }
 
 /// One robot.

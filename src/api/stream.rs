@@ -182,6 +182,7 @@ impl Listener {
             Signal::Robot(robot) => Some(("robot", json!({"robot": self.name(*robot)}))),
             Signal::TasksReady(_)
             | Signal::Scheduled(_)
+            | Signal::Inventory
             | Signal::Syslog
             | Signal::Configured(_)
             | Signal::Cancel { .. }
@@ -207,6 +208,7 @@ impl Heard {
             Self::Change(Signal::Task { .. }) => &["task"],
             Self::Change(Signal::Process { .. }) => &["process"],
             Self::Change(Signal::Robot(_)) => &["robot"],
+            Self::Change(Signal::Inventory) => &["inventory"],
             Self::Change(
                 Signal::TasksReady(_)
                 | Signal::Scheduled(_)
@@ -218,7 +220,7 @@ impl Heard {
                 | Signal::Anything,
             ) => &[],
             Self::Change(Signal::Elsewhere) => &["process", "task"],
-            Self::Missed(_) => &["process", "robot", "task"],
+            Self::Missed(_) => &["inventory", "process", "robot", "task"],
         }
     }
 }
