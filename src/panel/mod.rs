@@ -19,7 +19,7 @@ mod executions;
 mod form;
 mod guard;
 mod inventory;
-mod lengths;
+mod latency;
 mod list;
 mod log;
 mod moment;
@@ -38,6 +38,7 @@ mod task;
 mod tasks;
 mod text;
 mod ticks;
+mod waiting;
 mod when;
 mod words;
 

@@ -4,6 +4,7 @@ mod change;
 mod frame;
 mod growth;
 mod inventory;
+mod many;
 mod overview;
 mod pages;
 mod process;
