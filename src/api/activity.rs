@@ -1,8 +1,9 @@
 //! `/stats/activity`: how many runs ended how within the last day and how long they took, by robot and half hour.
 //!
-//! Counting reads every process of its time, so that the counts are kept: those of the half hours that may still
-//! change for some seconds, the others for some minutes. [`keep`] counts what is over before somebody asks, and anew what
-//! somebody was shown, so that who asks waits for the last hour only. Callers who come meanwhile wait for the one who counts.
+//! Counting reads every process of its time, so that the counts are kept, by slices of five minutes: those of the slices
+//! that fill for some seconds, the others for some minutes. [`keep`] counts what is over before somebody asks, and anew
+//! what somebody was shown, so that who asks waits for the last minutes only. Callers who come meanwhile wait for the one
+//! who counts.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,11 +30,15 @@ pub const PART: Duration = Duration::from_secs(30 * 60);
 pub const PARTS: usize = 48;
 /// [`PART`] as the database counts.
 pub(super) const PART_MICROS: i64 = 30 * 60 * 1_000_000;
-/// How long the counts of the last parts are shown: people look at them as they grow.
+/// Slices of a part, each of which is counted by itself.
+const SLICES: i64 = 6;
+/// The width of a slice as the database counts.
+const SLICE_MICROS: i64 = PART_MICROS / SLICES;
+/// How long the counts of the last slices are shown: people look at them as they grow.
 const YOUNG_TTL: Duration = Duration::from_secs(10);
-/// How long those of older parts are: a long run may still end and be counted where it started.
+/// How long those of older slices are: a long run may still end and be counted where it started.
 const OLD_TTL: Duration = Duration::from_secs(600);
-/// The last parts, whose counts grow.
+/// The last slices, whose counts grow.
 const YOUNG: i64 = 2;
 
 /// The runs of the last day.
@@ -73,17 +78,17 @@ pub struct PartView {
     pub longest_wait: Duration,
 }
 
-/// The counts of one part.
+/// The counts of one slice.
 #[derive(Debug)]
 struct Counted {
     /// When they were read.
     at: Instant,
-    /// Whether runs could still begin in the part then, or had hardly had time to end.
+    /// Whether runs could still begin in the slice then, or had hardly had time to end.
     young: bool,
     counts: Vec<Activity>,
 }
 
-/// Counts that were read, by part since 1970.
+/// Counts that were read, by slice since 1970.
 #[derive(Debug, Default)]
 pub struct ActivityCache {
     counted: Mutex<BTreeMap<i64, Counted>>,
@@ -91,7 +96,7 @@ pub struct ActivityCache {
     shown: Notify,
 }
 
-/// When a part is to be counted.
+/// When a slice is to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     /// Before anybody is shown it.
@@ -115,36 +120,30 @@ fn due(counted: Option<&Counted>, is_young: bool, now: Instant) -> Due {
     }
 }
 
-/// The parts of the last day.
+/// The slices of the last day's parts, those that are to come left out.
 fn wanted(now: Timestamp) -> Range<i64> {
     let current = to_micros(now).div_euclid(PART_MICROS);
     let span = i64::try_from(PARTS).unwrap_or(i64::MAX);
-    current - span + 1..current + 1
+    (current - span + 1) * SLICES..to_micros(now).div_euclid(SLICE_MICROS) + 1
 }
 
-const fn is_young(part: i64, wanted: &Range<i64>) -> bool {
-    part >= wanted.end - YOUNG
+const fn is_young(slice: i64, wanted: &Range<i64>) -> bool {
+    slice >= wanted.end - YOUNG
 }
 
-/// Reads the runs of the last day: those that began in the last hour at most some seconds old, the others some minutes,
-/// or as they were when somebody looked last.
+/// Reads the runs of the last day: those that began within the last minutes at most some seconds old, the others some
+/// minutes, or as they were when somebody looked last.
 ///
 /// # Errors
 /// A database that does not answer.
 pub async fn read(state: &ApiState) -> Result<ActivityView, ApiError> {
     let wanted = wanted(state.now());
     let mut known = state.activity.counted.lock().await;
-    let now = Instant::now();
-    let dues = |part: i64| due(known.get(&part), is_young(part, &wanted), now);
-    let mut missing = wanted.clone().filter(|part| dues(*part) == Due::Now);
-    let missing = missing
-        .next()
-        .map(|first| first..missing.next_back().unwrap_or(first) + 1);
-    if wanted.clone().any(|part| dues(part) == Due::Soon) {
+    if stretch(&known, &wanted, &wanted, &[Due::Soon]).is_some() {
         state.activity.shown.notify_one();
     }
-    if let Some(parts) = missing {
-        count(state, &mut known, &parts, &wanted).await?;
+    if let Some(missing) = stretch(&known, &wanted, &wanted, &[Due::Now]) {
+        count(state, &mut known, &missing, &wanted).await?;
     }
     let counts: Vec<_> = known
         .range(wanted.clone())
@@ -152,37 +151,53 @@ pub async fn read(state: &ApiState) -> Result<ActivityView, ApiError> {
         .cloned()
         .collect();
     drop(known);
-    view(state, wanted.start, &counts).await
+    view(state, wanted.start.div_euclid(SLICES), &counts).await
 }
 
-/// Counts parts anew, and forgets those that nobody wants any more.
+/// The slices among `some` that are to be counted, as one stretch: from the first of them to the last.
+fn stretch(
+    known: &BTreeMap<i64, Counted>,
+    wanted: &Range<i64>,
+    some: &Range<i64>,
+    dues: &[Due],
+) -> Option<Range<i64>> {
+    let now = Instant::now();
+    let due = |slice: &i64| due(known.get(slice), is_young(*slice, wanted), now);
+    let mut slices = some.clone().filter(|slice| dues.contains(&due(slice)));
+    let first = slices.next()?;
+    let last = slices.next_back().unwrap_or(first);
+    Some(first..last + 1)
+}
+
+/// Counts slices anew, and forgets those that nobody wants any more.
 async fn count(
     state: &ApiState,
     known: &mut BTreeMap<i64, Counted>,
-    parts: &Range<i64>,
+    slices: &Range<i64>,
     wanted: &Range<i64>,
 ) -> Result<(), ApiError> {
     let at = Instant::now();
-    let bounds = [parts.start, parts.end].map(|part| from_micros(part * PART_MICROS));
+    let bounds = [slices.start, slices.end].map(|slice| from_micros(slice * SLICE_MICROS));
+    let width = TimeDelta::microseconds(SLICE_MICROS);
     let counts = state
         .store
-        .process_activity(bounds[0], bounds[1], TimeDelta::microseconds(PART_MICROS))
+        .process_activity(bounds[0], bounds[1], width)
         .await?;
-    for part in parts.clone() {
+    for slice in slices.clone() {
         let counted = Counted {
             at,
-            young: is_young(part, wanted),
+            young: is_young(slice, wanted),
             counts: Vec::new(),
         };
-        known.insert(part, counted);
+        known.insert(slice, counted);
     }
     for count in counts {
-        let part = to_micros(count.at).div_euclid(PART_MICROS);
-        if let Some(counted) = known.get_mut(&part) {
+        let slice = to_micros(count.at).div_euclid(SLICE_MICROS);
+        if let Some(counted) = known.get_mut(&slice) {
             counted.counts.push(count);
         }
     }
-    known.retain(|part, _| wanted.contains(part));
+    known.retain(|slice, _| wanted.contains(slice));
     Ok(())
 }
 
@@ -202,15 +217,21 @@ pub async fn keep(state: ApiState) {
     }
 }
 
-/// Counts each part that is due, the newest first; `shown` says whether those that are due soon are, too.
+/// Counts what is due, the newest first; `shown` says whether what is due soon is, too.
 async fn round(state: &ApiState, shown: bool) -> Result<(), ApiError> {
     let wanted = wanted(state.now());
-    for part in wanted.clone().rev() {
-        // For each part by itself, so that nobody waits for more than one.
+    let dues: &[Due] = if shown {
+        &[Due::Now, Due::Soon]
+    } else {
+        &[Due::Now]
+    };
+    let parts = wanted.start.div_euclid(SLICES)..(wanted.end - 1).div_euclid(SLICES) + 1;
+    for part in parts.rev() {
+        // Each part by itself, so that nobody waits for more than one.
         let mut known = state.activity.counted.lock().await;
-        let due = due(known.get(&part), is_young(part, &wanted), Instant::now());
-        if due == Due::Now || shown && due == Due::Soon {
-            count(state, &mut known, &(part..part + 1), &wanted).await?;
+        let slices = part * SLICES..wanted.end.min((part + 1) * SLICES);
+        if let Some(slices) = stretch(&known, &wanted, &slices, dues) {
+            count(state, &mut known, &slices, &wanted).await?;
         }
     }
     Ok(())
@@ -246,7 +267,7 @@ async fn view(state: &ApiState, first: i64, counts: &[Activity]) -> Result<Activ
     })
 }
 
-/// Runs of the last 24 hours that have ended and how long they took, by robot, half hour and outcome. The last hour is at most some
+/// Runs of the last 24 hours that have ended and how long they took, by robot, half hour and outcome. The last minutes are at most some
 /// seconds old, the rest some minutes or as it was when somebody asked last; of a half hour the newest million are counted.
 #[utoipa::path(
     get, path = "/api/v1/stats/activity", tag = "stats", operation_id = "stats_activity",
@@ -267,11 +288,6 @@ mod tests {
     #[test]
     fn only_what_may_have_changed_is_counted_again() {
         let now = Instant::now() + OLD_TTL * 2;
-        let counted = |seconds: u64, young| Counted {
-            at: now - Duration::from_secs(seconds),
-            young,
-            counts: Vec::new(),
-        };
         for (seconds, was_young, is_young, wanted) in [
             (3, true, true, Due::Later),
             (11, true, true, Due::Now),
@@ -280,17 +296,35 @@ mod tests {
             (300, false, false, Due::Later),
             (601, false, false, Due::Soon),
         ] {
-            let counted = counted(seconds, was_young);
+            let counted = counted(now - Duration::from_secs(seconds), was_young);
             assert_eq!(due(Some(&counted), is_young, now), wanted, "{seconds}");
         }
         assert_eq!(due(None, false, now), Due::Now);
     }
 
+    fn counted(at: Instant, young: bool) -> Counted {
+        Counted {
+            at,
+            young,
+            counts: Vec::new(),
+        }
+    }
+
     #[test]
-    fn the_last_two_parts_of_forty_eight_are_young() {
-        let wanted = wanted(from_micros(200 * PART_MICROS + 1));
-        assert_eq!(wanted, 153..201);
-        let young = wanted.clone().filter(|part| is_young(*part, &wanted));
-        assert_eq!(young.collect::<Vec<_>>(), [199, 200]);
+    fn who_asks_waits_for_the_last_minutes_only() {
+        let wanted = wanted(from_micros(200 * PART_MICROS + SLICE_MICROS + 1));
+        assert_eq!(wanted, 153 * SLICES..200 * SLICES + 2);
+        let now = Instant::now();
+        let stretch = |known: &_, dues: &[Due]| stretch(known, &wanted, &wanted, dues);
+        let mut known = BTreeMap::new();
+        assert_eq!(stretch(&known, &[Due::Now]), Some(wanted.clone()));
+        // Counted when the last but one was the last.
+        for slice in wanted.start..wanted.end - 1 {
+            let young = slice >= wanted.end - 1 - YOUNG;
+            known.insert(slice, counted(now, young));
+        }
+        let last = wanted.end - 3..wanted.end;
+        assert_eq!(stretch(&known, &[Due::Now]), Some(last));
+        assert_eq!(stretch(&known, &[Due::Soon]), None);
     }
 }
