@@ -120,6 +120,7 @@ pub async fn serve(
         streams_end.clone(),
     );
     beside(api::count_outcomes(state.clone()));
+    beside(api::activity::keep(state.clone()));
     let (listen, server) = listen(listener, state, panel)?;
     told(&Started {
         listen,

@@ -1,7 +1,9 @@
 //! `/stats/activity`: how many runs ended how within the last day and how long they took, by robot and half hour.
 //!
-//! Counting reads every process of its time, so that the counts are kept: those of the half hours that may still
-//! change for some seconds, the others for some minutes. Callers who come meanwhile wait for the one who counts.
+//! Counting reads every process of its time, so that the counts are kept, by slices of five minutes: those of the slices
+//! that fill for some seconds, the others for some minutes. [`keep`] counts what is over before somebody asks, and anew
+//! what somebody was shown, so that who asks waits for the last minutes only. Callers who come meanwhile wait for the one
+//! who counts.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use actix_web::web;
 use chrono::TimeDelta;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -27,12 +29,16 @@ pub const PART: Duration = Duration::from_secs(30 * 60);
 /// Parts of the answer; the last one is under way.
 pub const PARTS: usize = 48;
 /// [`PART`] as the database counts.
-const PART_MICROS: i64 = 30 * 60 * 1_000_000;
-/// How long the counts of the last parts are shown: people look at them as they grow.
+pub(super) const PART_MICROS: i64 = 30 * 60 * 1_000_000;
+/// Slices of a part, each of which is counted by itself.
+const SLICES: i64 = 6;
+/// The width of a slice as the database counts.
+const SLICE_MICROS: i64 = PART_MICROS / SLICES;
+/// How long the counts of the last slices are shown: people look at them as they grow.
 const YOUNG_TTL: Duration = Duration::from_secs(10);
-/// How long those of older parts are: a long run may still end and be counted where it started.
+/// How long those of older slices are: a long run may still end and be counted where it started.
 const OLD_TTL: Duration = Duration::from_secs(600);
-/// The last parts, whose counts grow.
+/// The last slices, whose counts grow.
 const YOUNG: i64 = 2;
 
 /// The runs of the last day.
@@ -72,63 +78,163 @@ pub struct PartView {
     pub longest_wait: Duration,
 }
 
-/// The counts of one part, and when they were read.
-type Counted = (Instant, Vec<Activity>);
+/// The counts of one slice.
+#[derive(Debug)]
+struct Counted {
+    /// When they were read.
+    at: Instant,
+    /// Whether runs could still begin in the slice then, or had hardly had time to end.
+    young: bool,
+    counts: Vec<Activity>,
+}
 
-/// Counts that were read, by part since 1970.
+/// Counts that were read, by slice since 1970.
 #[derive(Debug, Default)]
-pub struct ActivityCache(Mutex<BTreeMap<i64, Counted>>);
+pub struct ActivityCache {
+    counted: Mutex<BTreeMap<i64, Counted>>,
+    /// Rings when somebody was shown counts that are to be read again.
+    shown: Notify,
+}
 
-/// Reads the runs of the last day, at most some seconds old.
+/// When a slice is to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Before anybody is shown it.
+    Now,
+    /// After somebody was shown it: a long run may have ended that began in it.
+    Soon,
+    /// Not yet.
+    Later,
+}
+
+fn due(counted: Option<&Counted>, is_young: bool, now: Instant) -> Due {
+    let Some(counted) = counted else {
+        return Due::Now;
+    };
+    let age = now.duration_since(counted.at);
+    match (is_young, counted.young) {
+        (true, _) if age > YOUNG_TTL => Due::Now,
+        (false, true) => Due::Now,
+        (false, false) if age > OLD_TTL => Due::Soon,
+        _ => Due::Later,
+    }
+}
+
+/// The slices of the last day's parts, those that are to come left out.
+fn wanted(now: Timestamp) -> Range<i64> {
+    let current = to_micros(now).div_euclid(PART_MICROS);
+    let span = i64::try_from(PARTS).unwrap_or(i64::MAX);
+    (current - span + 1) * SLICES..to_micros(now).div_euclid(SLICE_MICROS) + 1
+}
+
+const fn is_young(slice: i64, wanted: &Range<i64>) -> bool {
+    slice >= wanted.end - YOUNG
+}
+
+/// Reads the runs of the last day: those that began within the last minutes at most some seconds old, the others some
+/// minutes, or as they were when somebody looked last.
 ///
 /// # Errors
 /// A database that does not answer.
 pub async fn read(state: &ApiState) -> Result<ActivityView, ApiError> {
-    let current = to_micros(state.now()).div_euclid(PART_MICROS);
-    let span = i64::try_from(PARTS).unwrap_or(i64::MAX);
-    let wanted = current - span + 1..current + 1;
-    let mut known = state.activity.0.lock().await;
-    let read_at = Instant::now();
-    let ages = |part: i64| known.get(&part).map(|(at, _)| read_at.duration_since(*at));
-    if let Some(stale) = stale(&wanted, ages) {
-        let bounds = [stale.start, stale.end].map(|part| from_micros(part * PART_MICROS));
-        let counts = state
-            .store
-            .process_activity(bounds[0], bounds[1], TimeDelta::microseconds(PART_MICROS))
-            .await?;
-        for part in stale {
-            known.insert(part, (read_at, Vec::new()));
-        }
-        for count in counts {
-            let part = to_micros(count.at).div_euclid(PART_MICROS);
-            if let Some((_, counts)) = known.get_mut(&part) {
-                counts.push(count);
-            }
-        }
-        known.retain(|part, _| wanted.contains(part));
+    let wanted = wanted(state.now());
+    let mut known = state.activity.counted.lock().await;
+    if stretch(&known, &wanted, &wanted, &[Due::Soon]).is_some() {
+        state.activity.shown.notify_one();
+    }
+    if let Some(missing) = stretch(&known, &wanted, &wanted, &[Due::Now]) {
+        count(state, &mut known, &missing, &wanted).await?;
     }
     let counts: Vec<_> = known
-        .values()
-        .flat_map(|(_, counts)| counts)
+        .range(wanted.clone())
+        .flat_map(|(_, counted)| &counted.counts)
         .cloned()
         .collect();
     drop(known);
-    view(state, wanted.start, &counts).await
+    view(state, wanted.start.div_euclid(SLICES), &counts).await
 }
 
-/// The parts to be read again, as one stretch: from the first whose counts are missing or too old to the last.
-fn stale(wanted: &Range<i64>, age: impl Fn(i64) -> Option<Duration>) -> Option<Range<i64>> {
-    let is_stale = |part: &i64| {
-        let ttl = if *part >= wanted.end - YOUNG {
-            YOUNG_TTL
-        } else {
-            OLD_TTL
-        };
-        age(*part).is_none_or(|age| age > ttl)
-    };
-    let first = wanted.clone().find(is_stale)?;
-    let last = wanted.clone().rfind(is_stale)?;
+/// The slices among `some` that are to be counted, as one stretch: from the first of them to the last.
+fn stretch(
+    known: &BTreeMap<i64, Counted>,
+    wanted: &Range<i64>,
+    some: &Range<i64>,
+    dues: &[Due],
+) -> Option<Range<i64>> {
+    let now = Instant::now();
+    let due = |slice: &i64| due(known.get(slice), is_young(*slice, wanted), now);
+    let mut slices = some.clone().filter(|slice| dues.contains(&due(slice)));
+    let first = slices.next()?;
+    let last = slices.next_back().unwrap_or(first);
     Some(first..last + 1)
+}
+
+/// Counts slices anew, and forgets those that nobody wants any more.
+async fn count(
+    state: &ApiState,
+    known: &mut BTreeMap<i64, Counted>,
+    slices: &Range<i64>,
+    wanted: &Range<i64>,
+) -> Result<(), ApiError> {
+    let at = Instant::now();
+    let bounds = [slices.start, slices.end].map(|slice| from_micros(slice * SLICE_MICROS));
+    let width = TimeDelta::microseconds(SLICE_MICROS);
+    let counts = state
+        .store
+        .process_activity(bounds[0], bounds[1], width)
+        .await?;
+    for slice in slices.clone() {
+        let counted = Counted {
+            at,
+            young: is_young(slice, wanted),
+            counts: Vec::new(),
+        };
+        known.insert(slice, counted);
+    }
+    for count in counts {
+        let slice = to_micros(count.at).div_euclid(SLICE_MICROS);
+        if let Some(counted) = known.get_mut(&slice) {
+            counted.counts.push(count);
+        }
+    }
+    known.retain(|slice, _| wanted.contains(slice));
+    Ok(())
+}
+
+/// Counts what is over before somebody asks, and what somebody was shown anew, part by part, until the node ends. The
+/// application runs it once for each node.
+pub async fn keep(state: ApiState) {
+    let mut shown = false;
+    loop {
+        if let Err(error) = round(&state, shown).await {
+            log::debug!("failed to count the runs of the last day: {error}");
+        }
+        shown = tokio::select! {
+            () = state.shutdown.cancelled() => return,
+            () = tokio::time::sleep(OLD_TTL) => false,
+            () = state.activity.shown.notified() => true,
+        };
+    }
+}
+
+/// Counts what is due, the newest first; `shown` says whether what is due soon is, too.
+async fn round(state: &ApiState, shown: bool) -> Result<(), ApiError> {
+    let wanted = wanted(state.now());
+    let dues: &[Due] = if shown {
+        &[Due::Now, Due::Soon]
+    } else {
+        &[Due::Now]
+    };
+    let parts = wanted.start.div_euclid(SLICES)..(wanted.end - 1).div_euclid(SLICES) + 1;
+    for part in parts.rev() {
+        // Each part by itself, so that nobody waits for more than one.
+        let mut known = state.activity.counted.lock().await;
+        let slices = part * SLICES..wanted.end.min((part + 1) * SLICES);
+        if let Some(slices) = stretch(&known, &wanted, &slices, dues) {
+            count(state, &mut known, &slices, &wanted).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn view(state: &ApiState, first: i64, counts: &[Activity]) -> Result<ActivityView, ApiError> {
@@ -161,8 +267,8 @@ async fn view(state: &ApiState, first: i64, counts: &[Activity]) -> Result<Activ
     })
 }
 
-/// Runs of the last 24 hours that have ended and how long they took, by robot, half hour and outcome. At most some minutes old, the last
-/// hour some seconds; the newest million are counted.
+/// Runs of the last 24 hours that have ended and how long they took, by robot, half hour and outcome. The last minutes are at most some
+/// seconds old, the rest some minutes or as it was when somebody asked last; of a half hour the newest million are counted.
 #[utoipa::path(
     get, path = "/api/v1/stats/activity", tag = "stats", operation_id = "stats_activity",
     responses((status = 200, description = "Counts", body = ActivityView))
@@ -181,17 +287,44 @@ mod tests {
 
     #[test]
     fn only_what_may_have_changed_is_counted_again() {
-        let wanted = 100..148;
-        let stale_at = |young: u64, old: u64| {
-            stale(&wanted, |part| {
-                let age = if part >= 146 { young } else { old };
-                (part != 99).then(|| Duration::from_secs(age))
-            })
-        };
-        assert_eq!(stale(&wanted, |_| None), Some(wanted.clone()));
-        assert_eq!(stale_at(3, 3), None);
-        assert_eq!(stale_at(11, 300), Some(146..148));
-        assert_eq!(stale_at(3, 601), Some(100..146));
-        assert_eq!(stale_at(11, 601), Some(wanted.clone()));
+        let now = Instant::now() + OLD_TTL * 2;
+        for (seconds, was_young, is_young, wanted) in [
+            (3, true, true, Due::Later),
+            (11, true, true, Due::Now),
+            // It was counted while runs still began in it.
+            (3, true, false, Due::Now),
+            (300, false, false, Due::Later),
+            (601, false, false, Due::Soon),
+        ] {
+            let counted = counted(now - Duration::from_secs(seconds), was_young);
+            assert_eq!(due(Some(&counted), is_young, now), wanted, "{seconds}");
+        }
+        assert_eq!(due(None, false, now), Due::Now);
+    }
+
+    fn counted(at: Instant, young: bool) -> Counted {
+        Counted {
+            at,
+            young,
+            counts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn who_asks_waits_for_the_last_minutes_only() {
+        let wanted = wanted(from_micros(200 * PART_MICROS + SLICE_MICROS + 1));
+        assert_eq!(wanted, 153 * SLICES..200 * SLICES + 2);
+        let now = Instant::now();
+        let stretch = |known: &_, dues: &[Due]| stretch(known, &wanted, &wanted, dues);
+        let mut known = BTreeMap::new();
+        assert_eq!(stretch(&known, &[Due::Now]), Some(wanted.clone()));
+        // Counted when the last but one was the last.
+        for slice in wanted.start..wanted.end - 1 {
+            let young = slice >= wanted.end - 1 - YOUNG;
+            known.insert(slice, counted(now, young));
+        }
+        let last = wanted.end - 3..wanted.end;
+        assert_eq!(stretch(&known, &[Due::Now]), Some(last));
+        assert_eq!(stretch(&known, &[Due::Soon]), None);
     }
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::auth::Viewer;
 use super::error::ApiError;
-use super::paging::{ListView, PageParams, cursor_text};
+use super::paging::{ListView, PageParams};
 use super::query::Query;
 use super::state::ApiState;
 use crate::domain::alert::{AlertState, Level};
@@ -77,8 +77,5 @@ pub(super) async fn list(
     state: web::Data<ApiState>,
 ) -> Result<web::Json<ListView<AlertView>>, ApiError> {
     let part = page.slice(open(&state).await?);
-    Ok(web::Json(ListView {
-        items: part.items,
-        next_cursor: part.next.map(|key| cursor_text(request.path(), key)),
-    }))
+    Ok(web::Json(ListView::of(request.path(), part)))
 }

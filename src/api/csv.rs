@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::paging::{ListView, cursor_text};
+use super::paging::ListView;
 use crate::store::page::Page;
 
 /// Media type of tables.
@@ -35,20 +35,17 @@ pub(super) fn report_as<T: Serialize>(
     page: Page<T>,
     columns: &[&str],
 ) -> Result<HttpResponse, ApiError> {
-    let next_cursor = page.next.map(|key| cursor_text(request.path(), key));
+    let list = ListView::of(request.path(), page);
     let mut answer = HttpResponse::Ok();
     answer.insert_header((header::VARY, "Accept"));
-    if let Some(cursor) = &next_cursor {
+    if let Some(cursor) = &list.next_cursor {
         answer.insert_header((header::LINK, next_link(request, cursor)));
     }
     if prefers(request.headers(), "text/csv") {
         answer.insert_header((header::CONTENT_TYPE, CSV));
-        return Ok(answer.body(table(&page.items, columns)?));
+        return Ok(answer.body(table(&list.items, columns)?));
     }
-    Ok(answer.json(ListView {
-        items: page.items,
-        next_cursor,
-    }))
+    Ok(answer.json(list))
 }
 
 /// The same address with another cursor; the parts of the query are as the caller encoded them.
@@ -94,23 +91,11 @@ fn table<T: Serialize>(rows: &[T], columns: &[&str]) -> Result<Vec<u8>, ApiError
     Ok(text)
 }
 
-/// The header row of a table of `T`.
+/// The header row of a table, or any other row of texts.
 ///
 /// # Errors
 /// A defect of the writer.
-pub fn head<T: Row>() -> Result<Vec<u8>, ApiError> {
-    line(T::COLUMNS)
-}
-
-/// Rows of a table of `T`, without its header row.
-///
-/// # Errors
-/// A defect of the writer.
-pub fn rows<T: Row>(rows: &[T]) -> Result<Vec<u8>, ApiError> {
-    body(rows, T::COLUMNS)
-}
-
-fn line(cells: &[&str]) -> Result<Vec<u8>, ApiError> {
+pub fn line(cells: &[&str]) -> Result<Vec<u8>, ApiError> {
     let mut csv = writer();
     csv.write_record(cells).map_err(ApiError::internal)?;
     finished(csv)
@@ -127,7 +112,11 @@ fn finished(csv: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, ApiError> {
         .map_err(|error| ApiError::internal(error.into_error()))
 }
 
-fn body<T: Serialize>(rows: &[T], columns: &[&str]) -> Result<Vec<u8>, ApiError> {
+/// Rows of a table with these columns, without its header row.
+///
+/// # Errors
+/// A defect of the writer.
+pub fn body<T: Serialize>(rows: &[T], columns: &[&str]) -> Result<Vec<u8>, ApiError> {
     let mut csv = writer();
     for row in rows {
         let value = serde_json::to_value(row).map_err(ApiError::internal)?;

@@ -32,6 +32,7 @@ pub mod process_log;
 pub mod process_view;
 pub mod processes;
 pub mod query;
+pub mod queue_history;
 pub mod robot_view;
 pub mod robots;
 pub mod schema;
@@ -101,6 +102,7 @@ fn table() -> Vec<Endpoint> {
         at("/api/v1/nodes").get(nodes::list),
         at("/api/v1/stats").get(stats::show),
         at("/api/v1/stats/activity").get(activity::show),
+        at("/api/v1/stats/queue").get(queue_history::show),
         at("/api/v1/stream").get(stream::open),
         at("/api/v1/openapi.json").get(docs::description),
         at("/api/v1/docs").get(docs::folder),

@@ -14,7 +14,8 @@ use super::error::{PROBLEM_JSON, Problem, ProblemField};
 use super::inventory::describe::Nouns;
 use super::{
     activity, alerts, audit, docs, events, executions, health, imports, inventory, metrics, nodes,
-    operations, preview, process_log, processes, robots, schema, stats, stream, tasks, ticks,
+    operations, preview, process_log, processes, queue_history, robots, schema, stats, stream,
+    tasks, ticks,
 };
 
 #[derive(OpenApi)]
@@ -31,7 +32,8 @@ use super::{
         imports::list, imports::create, imports::template, imports::get, imports::rows, imports::result,
         imports::cancel,
         inventory::views::list,
-        ticks::list, audit::list, nodes::list, stats::show, activity::show, alerts::list, stream::open,
+        ticks::list, audit::list, nodes::list, stats::show, activity::show,
+        queue_history::show, alerts::list, stream::open,
         docs::description, docs::folder,
     ),
     components(schemas(

@@ -21,6 +21,16 @@ pub struct ListView<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> ListView<T> {
+    /// A part of the list at `path`.
+    pub(super) fn of(path: &str, part: Page<T>) -> Self {
+        Self {
+            items: part.items,
+            next_cursor: part.next.map(|key| cursor_text(path, key)),
+        }
+    }
+}
+
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -13,7 +13,7 @@ use super::body::{Json, RequestBody};
 use super::error::{ApiError, Code};
 use super::etag::{IfMatch, IfMatchParam, etag};
 use super::object::UniqueObject;
-use super::paging::{ListView, PageParams, cursor_text};
+use super::paging::{ListView, PageParams};
 use super::path::PathRobot;
 use super::query::{FromParams, Params, Query};
 use super::robot_view::{ChangedRobotView, RobotView, last_runs, view};
@@ -116,11 +116,7 @@ pub(super) async fn list(
     state: web::Data<ApiState>,
 ) -> Result<web::Json<ListView<RobotView>>, ApiError> {
     let part = page.slice(select(&state, &only).await?);
-    let next_cursor = part.next.map(|key| cursor_text(request.path(), key));
-    Ok(web::Json(ListView {
-        items: part.items,
-        next_cursor,
-    }))
+    Ok(web::Json(ListView::of(request.path(), part)))
 }
 
 /// One robot.

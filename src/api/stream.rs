@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use actix_web_lab::sse::{Data, Event, Sse};
@@ -21,6 +22,8 @@ use super::state::ApiState;
 use crate::domain::id::RobotId;
 use crate::store::signal::Signal;
 
+/// Has nginx hand on each piece of an answer as it comes.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Silence after which a comment is sent, so that proxies keep the line open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often an open stream looks whether its token still lives.
@@ -71,10 +74,14 @@ pub async fn digest(
 }
 
 fn answer(request: &HttpRequest, events: impl Stream<Item = Event> + 'static) -> HttpResponse {
-    Sse::from_infallible_stream(events)
+    let mut answer = Sse::from_infallible_stream(events)
         .with_keep_alive(KEEP_ALIVE)
         .respond_to(request)
-        .map_into_boxed_body()
+        .map_into_boxed_body();
+    // nginx would gather events before it hands them on.
+    let headers = answer.headers_mut();
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    answer
 }
 
 /// One open stream; its place among [`super::state::STREAMS_MAX`] is free again when it is dropped.
@@ -175,6 +182,7 @@ impl Listener {
             Signal::Robot(robot) => Some(("robot", json!({"robot": self.name(*robot)}))),
             Signal::TasksReady(_)
             | Signal::Scheduled(_)
+            | Signal::Inventory
             | Signal::Syslog
             | Signal::Configured(_)
             | Signal::Cancel { .. }
@@ -200,6 +208,7 @@ impl Heard {
             Self::Change(Signal::Task { .. }) => &["task"],
             Self::Change(Signal::Process { .. }) => &["process"],
             Self::Change(Signal::Robot(_)) => &["robot"],
+            Self::Change(Signal::Inventory) => &["inventory"],
             Self::Change(
                 Signal::TasksReady(_)
                 | Signal::Scheduled(_)
@@ -211,7 +220,7 @@ impl Heard {
                 | Signal::Anything,
             ) => &[],
             Self::Change(Signal::Elsewhere) => &["process", "task"],
-            Self::Missed(_) => &["process", "robot", "task"],
+            Self::Missed(_) => &["inventory", "process", "robot", "task"],
         }
     }
 }

@@ -10,6 +10,7 @@ mod growth;
 mod idle;
 mod latency;
 mod node;
+mod pages;
 mod queue;
 mod reports;
 pub mod robots;
@@ -37,6 +38,8 @@ pub enum Workload {
     Growth,
     /// Pages of the reports over old rows
     Reports,
+    /// First pages of the panel over a day of old rows
+    Pages,
     /// Many robots with a tick each second
     Ticks,
     /// What a node costs that has nothing to do
@@ -83,6 +86,7 @@ async fn one_run(order: &Order, place: &Place) -> anyhow::Result<Vec<Sample>> {
         Workload::Latency => latency::measure(place, size(500)).await,
         Workload::Growth => growth::measure(place, size(10_000_000)).await,
         Workload::Reports => reports::measure(place, size(10_000_000)).await,
+        Workload::Pages => pages::measure(place, size(1_000_000)).await,
         Workload::Ticks => ticks::measure(place, size(10_000)).await,
         Workload::Idle => idle::measure(place, size(30)).await,
     }

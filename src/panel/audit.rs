@@ -12,8 +12,8 @@ use super::shell::{Place, Shell};
 use super::text as t;
 use super::when::{LASTS, When};
 use crate::api::audit::{self, AuditParams, AuditView};
+use crate::api::csv::Row as _;
 use crate::api::{ApiError, ApiState};
-use crate::domain::time::Timestamp;
 use crate::store::page::{Page, PageRequest};
 
 /// Characters of a value that a row shows; the file has all of them.
@@ -116,12 +116,22 @@ impl Report for Audit {
         audit::select(state, &only, part).await
     }
 
-    fn page(shell: Shell, list: List, views: Vec<AuditView>, _: Timestamp) -> AuditPage {
-        AuditPage {
+    fn columns(_: &Self::Only) -> Result<Vec<&'static str>, ApiError> {
+        Ok(AuditView::COLUMNS.to_vec())
+    }
+
+    async fn page(
+        _: &ApiState,
+        _: &Self::Only,
+        shell: Shell,
+        list: List,
+        views: Vec<AuditView>,
+    ) -> Result<AuditPage, ApiError> {
+        Ok(AuditPage {
             shell,
             list,
             rows: views.into_iter().map(Row::of).collect(),
-        }
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::moment::{Age, At};
 use super::plain;
 use super::shell::{Place, Shell, see_and_tell};
 use super::{text as t, words};
+use crate::api::csv::Row as _;
 use crate::api::executions::{self, ExecutionParams};
 use crate::api::path::PathId;
 use crate::api::process_view::{ProcessView, ProgressView};
@@ -95,15 +96,26 @@ impl Report for Executions {
         executions::select(state, only, part).await
     }
 
-    fn page(shell: Shell, list: List, views: Vec<ProcessView>, now: Timestamp) -> ExecutionsPage {
-        ExecutionsPage {
+    fn columns(_: &Self::Only) -> Result<Vec<&'static str>, ApiError> {
+        Ok(ProcessView::COLUMNS.to_vec())
+    }
+
+    async fn page(
+        state: &ApiState,
+        _: &Self::Only,
+        shell: Shell,
+        list: List,
+        views: Vec<ProcessView>,
+    ) -> Result<ExecutionsPage, ApiError> {
+        let now = state.now();
+        Ok(ExecutionsPage {
             shell,
             list,
             rows: views
                 .into_iter()
                 .map(|process| Row::of(process, now))
                 .collect(),
-        }
+        })
     }
 }
 

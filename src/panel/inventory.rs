@@ -9,12 +9,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::form::Posted;
-use super::list::{Filters, List};
+use super::list::{List, Report};
 use super::moment::{At, length};
 use super::shell::{Place, Shell, Visit, answer};
 use super::{plain, see, text as t};
 use crate::api::inventory;
-use crate::api::paging::PageParams;
 use crate::api::query::{FromParams, Params, Query};
 use crate::api::{ApiError, ApiState, Caller, Operator, Viewer};
 use crate::domain::id::InventoryId;
@@ -22,6 +21,7 @@ use crate::domain::inventory::column::{Column, FilterKind, Kind};
 use crate::domain::inventory::{Noun, NounSpec};
 use crate::domain::iso_duration;
 use crate::store::inventory::Narrow;
+use crate::store::page::{Page, PageRequest};
 
 /// Fields that a list shows.
 const CELLS_MAX: usize = 6;
@@ -30,15 +30,36 @@ const CELL_CHARS: usize = 60;
 /// Characters of a value on the page of a thing.
 const VALUE_CHARS: usize = 20_000;
 
-/// The filters of a noun's list.
+/// The things of a noun, as a report.
+pub(super) struct Things;
+
+/// A noun's list with its filters.
 #[derive(Debug)]
-pub(super) struct Narrowed(Vec<Narrow>);
+pub(super) struct Narrowed {
+    path: String,
+    /// The noun of the path; without one there is no page.
+    spec: Option<&'static NounSpec>,
+    by: Vec<Narrow>,
+}
 
 impl FromParams for Narrowed {
     fn from_params(params: &mut Params<'_>) -> Self {
         let noun = params.path().strip_prefix("/inventory/");
+        let noun = noun.map(|noun| noun.strip_suffix(".csv").unwrap_or(noun));
         let spec = noun.and_then(inventory::noun_at);
-        Self(spec.map_or_else(Vec::new, |spec| inventory::narrowed(spec, params)))
+        let by = spec.map(|spec| inventory::narrowed(spec, params));
+        Self {
+            path: params.path().to_owned(),
+            spec,
+            by: by.unwrap_or_default(),
+        }
+    }
+}
+
+impl Narrowed {
+    fn spec(&self) -> Result<&'static NounSpec, ApiError> {
+        self.spec
+            .ok_or_else(|| ApiError::missing("page", &self.path))
     }
 }
 
@@ -77,7 +98,7 @@ impl FromRequest for PathThing {
 
 #[derive(Template)]
 #[template(path = "inventory.html")]
-struct InventoryPage {
+pub(super) struct InventoryPage {
     shell: Shell,
     list: List,
     spec: &'static NounSpec,
@@ -132,39 +153,57 @@ pub(super) async fn home(_: Viewer, _: Query<()>) -> HttpResponse {
     see("/inventory/devices")
 }
 
-/// Shows things of a noun.
-pub(super) async fn list(
-    Viewer(caller): Viewer,
-    PathNoun(spec): PathNoun,
-    visit: Visit,
-    filters: Filters<(PageParams, Narrowed)>,
-    state: web::Data<ApiState>,
-) -> Result<HttpResponse, ApiError> {
-    let (part, Narrowed(only)) = filters.only;
-    let found = inventory::select(&state, spec, only, part.request()).await?;
-    let columns: Vec<_> = listed(spec).collect();
-    let names = names(&state, &columns, &found.items).await?;
-    let row = |thing: &Value| Row {
-        id: id_of(thing),
-        name: name_of(spec, thing),
-        cells: columns
-            .iter()
-            .map(|column| cell(column, thing, &names, CELL_CHARS))
-            .collect(),
-    };
-    answer(&InventoryPage {
-        shell: visit.shell(Some(&caller), Place::Inventory, heading(spec), ""),
-        list: List {
-            sub: t::INVENTORY_SUB,
-            empty: t::NO_THINGS,
-            older: filters.address.older(found.next),
-            address: filters.address,
-            robots: Vec::new(),
-        },
-        spec,
-        rows: found.items.iter().map(row).collect(),
-        columns: columns.iter().map(|column| label(column.field)).collect(),
-    })
+impl Report for Things {
+    const PLACE: Place = Place::Inventory;
+    const TOPICS: &'static str = "inventory";
+    const SUB: &'static str = t::INVENTORY_SUB;
+    const EMPTY: &'static str = t::NO_THINGS;
+    type Only = Narrowed;
+    type View = Value;
+    type Page = InventoryPage;
+
+    async fn select(
+        state: &ApiState,
+        only: &Narrowed,
+        part: PageRequest,
+    ) -> Result<Page<Value>, ApiError> {
+        inventory::select(state, only.spec()?, only.by.clone(), part).await
+    }
+
+    fn columns(only: &Narrowed) -> Result<Vec<&'static str>, ApiError> {
+        Ok(inventory::columns(only.spec()?))
+    }
+
+    fn title(only: &Narrowed) -> Result<String, ApiError> {
+        Ok(heading(only.spec()?))
+    }
+
+    async fn page(
+        state: &ApiState,
+        only: &Narrowed,
+        shell: Shell,
+        list: List,
+        views: Vec<Value>,
+    ) -> Result<InventoryPage, ApiError> {
+        let spec = only.spec()?;
+        let columns: Vec<_> = listed(spec).collect();
+        let names = names(state, &columns, &views).await?;
+        let row = |thing: &Value| Row {
+            id: id_of(thing),
+            name: name_of(spec, thing),
+            cells: columns
+                .iter()
+                .map(|column| cell(column, thing, &names, CELL_CHARS))
+                .collect(),
+        };
+        Ok(InventoryPage {
+            shell,
+            list,
+            spec,
+            rows: views.iter().map(row).collect(),
+            columns: columns.iter().map(|column| label(column.field)).collect(),
+        })
+    }
 }
 
 /// Shows a thing.
@@ -214,8 +253,10 @@ async fn show(
     } else {
         name
     };
+    // The address of a secret that is shown can only be posted to.
+    let topics = if secret.is_some() { "" } else { Things::TOPICS };
     answer(&ThingPage {
-        shell: visit.shell(Some(caller), Place::Inventory, title, ""),
+        shell: visit.shell(Some(caller), Place::Inventory, title, topics),
         spec,
         id: id.to_string(),
         fields: fields.collect(),

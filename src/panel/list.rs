@@ -9,14 +9,14 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use askama::Template;
 use bytes::Bytes;
 use futures_util::stream;
+use serde::Serialize;
 
 use super::shell::{Place, Shell, Visit, answer};
 use super::when;
-use crate::api::csv::{self, Row};
+use crate::api::csv;
 use crate::api::paging::PageParams;
 use crate::api::query::{FromParams, Query};
 use crate::api::{ApiError, ApiState, Viewer, paging};
-use crate::domain::time::Timestamp;
 use crate::store::page::{PAGE_ROWS_MAX, Page, PageRequest};
 
 /// The most parts of one CSV: two million rows, which no spreadsheet opens.
@@ -89,6 +89,11 @@ impl Address {
         &self.path
     }
 
+    /// The last part of the path, which names a file.
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Whether it is not the first part of the list.
     pub(super) const fn is_further(&self) -> bool {
         self.further
@@ -141,7 +146,7 @@ pub(super) trait Report: 'static {
     /// Its filters, without the place in the list.
     type Only: FromParams + 'static;
     /// What the API answers of a row.
-    type View: Row + 'static;
+    type View: Serialize + 'static;
     /// The page: a template that extends `report.html`.
     type Page: Template;
 
@@ -152,8 +157,22 @@ pub(super) trait Report: 'static {
         part: PageRequest,
     ) -> Result<Page<Self::View>, ApiError>;
 
+    /// The columns of its file; an error where the address is of no report.
+    fn columns(only: &Self::Only) -> Result<Vec<&'static str>, ApiError>;
+
+    /// Its heading; an error where the address is of no report.
+    fn title(_: &Self::Only) -> Result<String, ApiError> {
+        Ok(Self::PLACE.name().to_owned())
+    }
+
     /// The page with these rows.
-    fn page(shell: Shell, list: List, views: Vec<Self::View>, now: Timestamp) -> Self::Page;
+    async fn page(
+        state: &ApiState,
+        only: &Self::Only,
+        shell: Shell,
+        list: List,
+        views: Vec<Self::View>,
+    ) -> Result<Self::Page, ApiError>;
 }
 
 /// What all reports show beside their rows; `report.html` knows it as `list`.
@@ -174,6 +193,7 @@ pub(super) async fn page<R: Report>(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let (part, only) = filters.only;
+    let title = R::title(&only)?;
     let found = R::select(&state, &only, part.request()).await?;
     let list = List {
         sub: R::SUB,
@@ -182,8 +202,8 @@ pub(super) async fn page<R: Report>(
         robots: robot_names(&state, &filters.address),
         address: filters.address,
     };
-    let shell = visit.shell(Some(&caller), R::PLACE, R::PLACE.name(), R::TOPICS);
-    answer(&R::page(shell, list, found.items, state.now()))
+    let shell = visit.shell(Some(&caller), R::PLACE, title, R::TOPICS);
+    answer(&R::page(&state, &only, shell, list, found.items).await?)
 }
 
 /// The names of all robots, for a filter; that of a robot which is no longer declared too, where it is filtered by.
@@ -205,13 +225,13 @@ pub(super) async fn table<R: Report>(
     _: Viewer,
     filters: Filters<R::Only>,
     state: web::Data<ApiState>,
-) -> HttpResponse {
-    let name = R::PLACE.address().trim_start_matches('/');
+) -> Result<HttpResponse, ApiError> {
     let only = filters.only;
-    let first = (Next::Head, state, only);
-    let pieces = stream::unfold(first, |(next, state, only)| async move {
+    let columns = R::columns(&only)?;
+    let first = (Next::Head, state, only, columns);
+    let pieces = stream::unfold(first, |(next, state, only, columns)| async move {
         let (piece, next) = match next {
-            Next::Head => (csv::head::<R::View>(), Next::Part(None, 0)),
+            Next::Head => (csv::line(&columns), Next::Part(None, 0)),
             Next::Part(after, read) => {
                 let request = PageRequest {
                     limit: PAGE_ROWS_MAX,
@@ -221,19 +241,19 @@ pub(super) async fn table<R: Report>(
                     Ok(page) => {
                         let more = page.next.filter(|_| read + 1 < CSV_PARTS_MAX);
                         let next = more.map_or(Next::End, |key| Next::Part(Some(key), read + 1));
-                        (csv::rows(&page.items), next)
+                        (csv::body(&page.items, &columns), next)
                     }
                     Err(error) => (Err(error), Next::End),
                 }
             }
             Next::End => return None,
         };
-        Some((piece.map(Bytes::from), (next, state, only)))
+        Some((piece.map(Bytes::from), (next, state, only, columns)))
     });
-    HttpResponse::Ok()
+    Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, csv::CSV))
-        .insert_header(attachment(&format!("{name}.csv")))
-        .streaming(pieces)
+        .insert_header(attachment(filters.address.name()))
+        .streaming(pieces))
 }
 
 /// Has the browser keep an answer as a file of this name.

@@ -19,7 +19,7 @@ mod executions;
 mod form;
 mod guard;
 mod inventory;
-mod lengths;
+mod latency;
 mod list;
 mod log;
 mod moment;
@@ -38,6 +38,7 @@ mod task;
 mod tasks;
 mod text;
 mod ticks;
+mod waiting;
 mod when;
 mod words;
 
@@ -47,6 +48,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use self::audit::Audit;
 use self::executions::Executions;
+use self::inventory::Things;
 use self::processes::Processes;
 use self::tasks::Tasks;
 use self::ticks::Ticks;
@@ -105,7 +107,8 @@ fn table() -> Vec<Endpoint> {
         at("/audit").get(list::page::<Audit>),
         at("/audit.csv").get(list::table::<Audit>),
         at("/inventory").get(inventory::home),
-        at("/inventory/{noun}").get(inventory::list),
+        at("/inventory/{noun}.csv").get(list::table::<Things>),
+        at("/inventory/{noun}").get(list::page::<Things>),
         at("/inventory/{noun}/{id}").get(inventory::one),
         at("/inventory/credentials/{id}/secret").post(inventory::secret),
         at("/tasks").get(list::page::<Tasks>),

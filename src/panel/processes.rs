@@ -12,6 +12,7 @@ use super::tasks::ERROR_CHARS;
 use super::text as t;
 use super::when::{LASTS, When};
 use super::words::{self, Word};
+use crate::api::csv::Row as _;
 use crate::api::process_view::ProcessView;
 use crate::api::processes::{self, ProcessParams};
 use crate::api::query::RobotParams;
@@ -94,14 +95,25 @@ impl Report for Processes {
         processes::select(state, &only, part).await
     }
 
-    fn page(shell: Shell, list: List, views: Vec<ProcessView>, now: Timestamp) -> ProcessesPage {
-        ProcessesPage {
+    fn columns(_: &Self::Only) -> Result<Vec<&'static str>, ApiError> {
+        Ok(ProcessView::COLUMNS.to_vec())
+    }
+
+    async fn page(
+        state: &ApiState,
+        _: &Self::Only,
+        shell: Shell,
+        list: List,
+        views: Vec<ProcessView>,
+    ) -> Result<ProcessesPage, ApiError> {
+        let now = state.now();
+        Ok(ProcessesPage {
             shell,
             list,
             rows: views
                 .into_iter()
                 .map(|process| Row::of(process, now))
                 .collect(),
-        }
+        })
     }
 }

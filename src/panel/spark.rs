@@ -1,4 +1,4 @@
-//! The last day of a robot as a small picture and as a chart.
+//! The last day as a small picture and as a chart of bars.
 
 use std::fmt;
 
@@ -36,10 +36,56 @@ pub(super) fn marks(now: Timestamp) -> Vec<At> {
         .collect()
 }
 
+/// A bar for each part of the day, of two pieces: what is well stands on what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bars(Vec<(u64, u64)>);
+
+impl Bars {
+    /// These parts of the day.
+    pub(super) const fn new(parts: Vec<(u64, u64)>) -> Self {
+        Self(parts)
+    }
+
+    /// The small picture for a row of a table.
+    pub(super) fn spark(&self) -> Spark<'_> {
+        Spark {
+            bars: self,
+            height: 18,
+            top: self.highest().max(1),
+        }
+    }
+
+    /// The picture of a chart.
+    pub(super) fn chart(&self) -> Spark<'_> {
+        Spark {
+            bars: self,
+            height: 96,
+            top: self.top(),
+        }
+    }
+
+    /// The numbers beside a chart: its top, its middle and nothing.
+    pub(super) fn axis(&self) -> [String; 3] {
+        [self.top(), self.top() / 2, 0].map(count)
+    }
+
+    /// The highest bar.
+    pub(super) fn highest(&self) -> u64 {
+        let heights = self.0.iter().map(|(well, wrong)| well + wrong);
+        heights.max().unwrap_or_default()
+    }
+
+    /// The top of a chart: even, so that its middle is a whole number.
+    fn top(&self) -> u64 {
+        self.highest().max(2).next_multiple_of(2)
+    }
+}
+
 /// How many runs of each part of the day went well and wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Day {
-    parts: Vec<(u64, u64)>,
+    /// As a picture.
+    pub(super) bars: Bars,
 }
 
 impl Day {
@@ -55,8 +101,9 @@ impl Day {
 
     /// Only what went wrong.
     pub(super) fn wrong(&self) -> Self {
+        let Bars(parts) = &self.bars;
         Self {
-            parts: self.parts.iter().map(|(_, wrong)| (0, *wrong)).collect(),
+            bars: Bars(parts.iter().map(|(_, wrong)| (0, *wrong)).collect()),
         }
     }
 
@@ -73,12 +120,13 @@ impl Day {
                 *wrong_here += wrong;
             }
         }
-        Self { parts: day }
+        Self { bars: Bars(day) }
     }
 
     /// Runs that went well, and that went wrong.
     pub(super) fn totals(&self) -> (u64, u64) {
-        self.parts.iter().fold((0, 0), |(well, wrong), part| {
+        let Bars(parts) = &self.bars;
+        parts.iter().fold((0, 0), |(well, wrong), part| {
             (well + part.0, wrong + part.1)
         })
     }
@@ -105,45 +153,12 @@ impl Day {
         }
         captions
     }
-
-    /// The small picture for a row of a table.
-    pub(super) fn spark(&self) -> Spark<'_> {
-        Spark {
-            day: self,
-            height: 18,
-            top: self.highest().max(1),
-        }
-    }
-
-    /// The bars of a chart.
-    pub(super) fn chart(&self) -> Spark<'_> {
-        Spark {
-            day: self,
-            height: 96,
-            top: self.top(),
-        }
-    }
-
-    /// The numbers beside a chart: its top, its middle and nothing.
-    pub(super) fn axis(&self) -> [String; 3] {
-        [self.top(), self.top() / 2, 0].map(count)
-    }
-
-    /// The top of a chart: even, so that its middle is a whole number.
-    fn top(&self) -> u64 {
-        self.highest().max(2).next_multiple_of(2)
-    }
-
-    fn highest(&self) -> u64 {
-        let heights = self.parts.iter().map(|(well, wrong)| well + wrong);
-        heights.max().unwrap_or_default()
-    }
 }
 
-/// Bars of two units' width, wrong ones below in their own colour. Writes markup of digits only.
+/// [`Bars`] of two units' width, wrong pieces below in their own colour. Writes markup of digits only.
 #[derive(Debug)]
 pub(super) struct Spark<'a> {
-    day: &'a Day,
+    bars: &'a Bars,
     height: u64,
     top: u64,
 }
@@ -157,8 +172,9 @@ impl fmt::Display for Spark<'_> {
             0 => 0,
             count => (count.saturating_mul(self.height) / self.top).max(1),
         };
+        let Bars(parts) = self.bars;
         let (mut well, mut wrong) = (String::new(), String::new());
-        for (at, (good, bad)) in self.day.parts.iter().enumerate() {
+        for (at, (good, bad)) in parts.iter().enumerate() {
             let (x, bottom) = (at * 2 + 1, self.height);
             let bad = scaled(*bad);
             let good = scaled(*good).min(bottom - bad);
@@ -203,7 +219,7 @@ mod tests {
         assert_eq!(day.totals(), (1_500_001, 1));
         assert_eq!(day.words(), "1,500,001 went well, 1 went wrong");
         assert_eq!(
-            day.spark().to_string(),
+            day.bars.spark().to_string(),
             "<path class=\"well\" d=\"M1 17v-17M5 18v-9\"/><path class=\"wrong\" d=\"M1 18v-1\"/>"
         );
     }
@@ -215,8 +231,8 @@ mod tests {
             part(0, &[("failed", 2)]),
         ]);
         assert_eq!(day.totals(), (1_000_000, 5));
-        assert_eq!(day.axis(), ["1,000,006", "500,003", "0"]);
-        assert_eq!(day.wrong().axis(), ["6", "3", "0"]);
+        assert_eq!(day.bars.axis(), ["1,000,006", "500,003", "0"]);
+        assert_eq!(day.wrong().bars.axis(), ["6", "3", "0"]);
         assert_eq!(
             day.wrong().captions(),
             [("wrong", "5 went wrong".to_owned())]
@@ -227,9 +243,9 @@ mod tests {
     #[test]
     fn a_day_without_runs_has_no_bars() {
         let day = Day::from_parts(&[]);
-        assert_eq!(day.axis(), ["2", "1", "0"]);
+        assert_eq!(day.bars.axis(), ["2", "1", "0"]);
         assert_eq!(
-            day.chart().to_string(),
+            day.bars.chart().to_string(),
             "<path class=\"well\" d=\"\"/><path class=\"wrong\" d=\"\"/>"
         );
     }

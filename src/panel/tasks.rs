@@ -11,6 +11,7 @@ use super::shell::{Place, Shell, see_and_tell};
 use super::text as t;
 use super::when::{LASTS, When};
 use super::words::{self, Word};
+use crate::api::csv::Row as _;
 use crate::api::path::PathId;
 use crate::api::query::RobotParams;
 use crate::api::task_view::TaskView;
@@ -118,12 +119,23 @@ impl Report for Tasks {
         tasks::select(state, &only, part).await
     }
 
-    fn page(shell: Shell, list: List, views: Vec<TaskView>, now: Timestamp) -> TasksPage {
-        TasksPage {
+    fn columns(_: &Self::Only) -> Result<Vec<&'static str>, ApiError> {
+        Ok(TaskView::COLUMNS.to_vec())
+    }
+
+    async fn page(
+        state: &ApiState,
+        _: &Self::Only,
+        shell: Shell,
+        list: List,
+        views: Vec<TaskView>,
+    ) -> Result<TasksPage, ApiError> {
+        let now = state.now();
+        Ok(TasksPage {
             shell,
             list,
             rows: views.into_iter().map(|task| Row::of(task, now)).collect(),
-        }
+        })
     }
 }
 

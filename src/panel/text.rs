@@ -52,6 +52,7 @@ texts! {
     ACTIONS = "Actions";
     SEARCH = "Search";
     CATEGORY = "Category";
+    CATEGORIES = "Categories";
     ANY = "Any";
     FILTER = "Filter";
     CLEAR = "Clear";
@@ -200,6 +201,9 @@ texts! {
     MEAN_RUN = "mean run";
     LONGEST_RUN = "longest run";
     LONGEST_WAIT = "longest wait for a run";
+    WAITING = "Queued tasks, the most in each half hour";
+    NONE_WAITED = "No task waited in the last 24 hours.";
+    AT_ONCE = "at once at most";
     QUEUES = "Longest queues";
     NO_QUEUES = "No task waits.";
     NODES = "Nodes";

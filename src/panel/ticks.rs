@@ -8,12 +8,12 @@ use super::shell::{Place, Shell};
 use super::text as t;
 use super::when::{LASTS, When};
 use super::words::{self, Word, count};
+use crate::api::csv::Row as _;
 use crate::api::query::RobotParams;
 use crate::api::ticks::{self, DecisionParam, TickView};
 use crate::api::{ApiError, ApiState};
 use crate::domain::category::Category;
 use crate::domain::tick::Decision;
-use crate::domain::time::Timestamp;
 use crate::store::page::{Page, PageRequest};
 
 /// The report.
@@ -77,11 +77,21 @@ impl Report for Ticks {
         ticks::select(state, &only, part).await
     }
 
-    fn page(shell: Shell, list: List, views: Vec<TickView>, _: Timestamp) -> TicksPage {
-        TicksPage {
+    fn columns(_: &Self::Only) -> Result<Vec<&'static str>, ApiError> {
+        Ok(TickView::COLUMNS.to_vec())
+    }
+
+    async fn page(
+        _: &ApiState,
+        _: &Self::Only,
+        shell: Shell,
+        list: List,
+        views: Vec<TickView>,
+    ) -> Result<TicksPage, ApiError> {
+        Ok(TicksPage {
             shell,
             list,
             rows: views.into_iter().map(Row::of).collect(),
-        }
+        })
     }
 }

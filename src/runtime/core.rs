@@ -315,6 +315,14 @@ impl Core {
         *self.depths.write().unwrap_or_else(PoisonError::into_inner) = depths.into_iter().collect();
     }
 
+    /// Queue lengths as last counted, together.
+    pub(crate) fn queued(&self) -> u32 {
+        let depths = self.depths.read().unwrap_or_else(PoisonError::into_inner);
+        depths
+            .values()
+            .fold(0, |sum: u32, depth| sum.saturating_add(*depth))
+    }
+
     /// The control thread says that it is alive.
     pub(crate) fn beat(&self) {
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -76,6 +76,23 @@ impl Store {
         Ok(())
     }
 
+    /// Makes `count` decided ticks, spread over all robots; one in twenty was skipped. The first was planned at `from`,
+    /// each following one `step_micros` later.
+    pub async fn bench_fill_ticks(
+        &self,
+        node: NodeId,
+        count: u32,
+        from: Timestamp,
+        step_micros: i64,
+    ) -> StoreResult<()> {
+        let mut at = from;
+        for rows in chunks(count) {
+            write!(self, bench::fill_ticks(node, rows, at, step_micros))?;
+            at += chrono::TimeDelta::microseconds(i64::from(rows) * step_micros);
+        }
+        Ok(())
+    }
+
     /// Makes `count` tasks of `robot` that are due from `from` on, one a second.
     pub async fn bench_fill_scheduled(
         &self,

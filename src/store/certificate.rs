@@ -252,6 +252,7 @@ impl Store {
         let Some(published) = published else {
             return Ok(false);
         };
+        self.tell(Signal::Inventory);
         self.tell(Signal::Syslog);
         self.tell_published(published);
         Ok(true)
@@ -353,6 +354,7 @@ impl Store {
         let Some(published) = published else {
             return Ok(false);
         };
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(true)
     }

@@ -7,6 +7,7 @@ use crate::domain::time::Timestamp;
 
 use super::backend::write;
 use super::event::NewEvent;
+use super::signal::Signal;
 use super::{Store, StoreResult};
 
 /// A way that was tested.
@@ -40,6 +41,7 @@ impl Store {
     ) -> StoreResult<()> {
         let ids = self.publication_ids(&events, now).await?;
         let published = write!(self, connectivity::record(&tested, &events, &ids, now))?;
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(())
     }

@@ -195,6 +195,7 @@ impl Store {
         let (written, published): (Written, Published) =
             write!(self, inventory::write(spec, &orders, &events, &ids, now))?;
         if matches!(written, Written::Done(_)) {
+            self.tell(Signal::Inventory);
             self.tell(Signal::Syslog);
             self.tell_published(published);
         }

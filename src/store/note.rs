@@ -25,6 +25,8 @@ pub(super) struct Note {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     cancel: BTreeSet<(i64, i64, i64)>,
     #[serde(skip_serializing_if = "is_false")]
+    inventory: bool,
+    #[serde(skip_serializing_if = "is_false")]
     syslog: bool,
     #[serde(skip_serializing_if = "is_false")]
     nodes: bool,
@@ -62,9 +64,11 @@ impl Signal {
         match self {
             Self::Task { .. } | Self::Process { .. } => Reach::Digest,
             Self::Configured(_) | Self::Elsewhere | Self::Anything => Reach::Here,
-            Self::TasksReady(_) | Self::Scheduled(_) | Self::Robot(_) | Self::Syslog => {
-                Reach::Peers
-            }
+            Self::TasksReady(_)
+            | Self::Scheduled(_)
+            | Self::Robot(_)
+            | Self::Inventory
+            | Self::Syslog => Reach::Peers,
             Self::Cancel { .. } | Self::Nodes | Self::Shares => Reach::All,
         }
     }
@@ -86,6 +90,7 @@ impl Note {
             } => {
                 self.cancel.insert((process.0, robot.0, node.0));
             }
+            Signal::Inventory => self.inventory = true,
             Signal::Syslog => self.syslog = true,
             Signal::Nodes => self.nodes = true,
             Signal::Shares => self.shares = true,
@@ -104,6 +109,7 @@ impl Note {
             return text;
         }
         let short = Self {
+            inventory: self.inventory,
             nodes: self.nodes,
             shares: self.shares,
             changed: self.changed,
@@ -134,6 +140,7 @@ impl Note {
         };
         signals.extend(note.cancel.into_iter().map(cancel));
         for (told, signal) in [
+            (note.inventory, Signal::Inventory),
             (note.syslog, Signal::Syslog),
             (note.nodes, Signal::Nodes),
             (note.shares, Signal::Shares),
@@ -176,18 +183,20 @@ mod tests {
             Signal::Scheduled(from_micros(5)),
             Signal::Robot(RobotId(4)),
             cancel.clone(),
+            Signal::Inventory,
             Signal::Nodes,
             Signal::Elsewhere,
         ]);
         assert_eq!(
             text,
-            r#"{"cancel":[[7,2,3]],"changed":true,"configured":[4],"due":5,"nodes":true,"ready":[1,2]}"#
+            r#"{"cancel":[[7,2,3]],"changed":true,"configured":[4],"due":5,"inventory":true,"nodes":true,"ready":[1,2]}"#
         );
         let expected = [
             Signal::TasksReady(vec![RobotId(1), RobotId(2)]),
             Signal::Scheduled(from_micros(5)),
             Signal::Configured(vec![RobotId(4)]),
             cancel,
+            Signal::Inventory,
             Signal::Nodes,
             Signal::Elsewhere,
         ];

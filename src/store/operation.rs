@@ -245,6 +245,7 @@ impl Store {
         let Some(published) = published else {
             return Ok(false);
         };
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(true)
     }

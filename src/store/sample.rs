@@ -50,6 +50,11 @@ pub(super) fn average_into((value, weight): (f64, i64), (more, by): (f64, i64)) 
     (value + (more - value) * share, all)
 }
 
+/// The series of the tasks that wait for all robots together, once a minute.
+pub const QUEUED: &str = "tasks.queued";
+/// Stands for the node's name in series that are of all nodes together.
+pub const OF_ALL_NODES: &str = "cluster";
+
 /// Bound on the samples of one answer.
 pub(super) const SAMPLES_MAX: i64 = 10_000;
 

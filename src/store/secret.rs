@@ -155,6 +155,7 @@ impl Store {
     ) -> StoreResult<()> {
         let ids = self.publication_ids(&commit.events, now).await?;
         let published = write!(self, secret::candidate_commit(&commit, &ids, now))?;
+        self.tell(Signal::Inventory);
         self.tell(Signal::Syslog);
         self.tell_published(published);
         Ok(())

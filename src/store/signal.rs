@@ -35,6 +35,8 @@ pub enum Signal {
     },
     /// A robot's configuration changed.
     Robot(RobotId),
+    /// Things of the inventory changed.
+    Inventory,
     /// Messages wait for the syslog collector.
     Syslog,
     /// Another node changed these robots' configuration.
@@ -62,7 +64,11 @@ impl Signal {
     /// Whether it says what became of something, rather than that there is something to do.
     pub(super) const fn is_change(&self) -> bool {
         match self {
-            Self::Task { .. } | Self::Process { .. } | Self::Robot(_) | Self::Elsewhere => true,
+            Self::Task { .. }
+            | Self::Process { .. }
+            | Self::Robot(_)
+            | Self::Inventory
+            | Self::Elsewhere => true,
             Self::TasksReady(_)
             | Self::Scheduled(_)
             | Self::Syslog

@@ -15,7 +15,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
 use self::target::{Body, Filters, PathItem, PathNoun};
-use self::view::{columns, view};
+pub use self::view::columns;
+use self::view::view;
 use super::auth::{Admin, Viewer};
 use super::csv::report_as;
 use super::error::{ApiError, Code};

@@ -32,7 +32,8 @@ pub(super) fn view(spec: &NounSpec, item: &Item) -> Value {
 }
 
 /// The columns of a noun's table in CSV; a list stands in one cell as JSON.
-pub(super) fn columns(spec: &NounSpec) -> Vec<&'static str> {
+#[must_use]
+pub fn columns(spec: &NounSpec) -> Vec<&'static str> {
     let own = spec.columns.iter().map(|column| column.field);
     let lists = spec.children.iter().map(|child| child.field);
     let state = spec.state.iter().map(|column| column.field);

@@ -4,10 +4,12 @@ import { clock, readAt, showTimes } from "./time.js";
 
 const POLL_MS = 5000;
 const SLOW_MS = 30000;
+const GLIDE_MS = 250;
 // An answer that is slower than this is waited for visibly.
 const WAIT_MS = 400;
 
 const body = document.body;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 let topics = [];
 let stream = null;
 let streamed = false;
@@ -103,13 +105,24 @@ function show(page, whole) {
     if (!wanted) continue;
     if (!whole && "holds" in shown.dataset && isRead(shown)) hold(shown, wanted);
     else document.querySelector(`[data-held="${shown.id}"]`)?.remove();
-    morph(shown, wanted);
+    glide(shown, () => morph(shown, wanted));
   }
 }
 
-// Whether somebody is looking at rows that must not move.
+// What moves because something came or went glides to its new place, so that the eye can follow it.
+function glide(shown, change) {
+  const parts = [...(shown.querySelector("[data-rows]") || shown).children];
+  const before = parts.map((part) => part.getBoundingClientRect().top);
+  change();
+  const moved = parts.map((part, at) => part.isConnected ? before[at] - part.getBoundingClientRect().top : 0);
+  parts.forEach((part, at) => {
+    if (moved[at] && !still.matches) part.animate([{ transform: `translateY(${moved[at]}px)` }, { transform: "none" }], { duration: GLIDE_MS, easing: "ease-out" });
+  });
+}
+
+// Whether somebody is looking at rows that must not move, or wants nothing to move at all.
 function isRead(shown) {
-  return window.scrollY > 60 || shown.contains(document.activeElement) || shown.matches(":hover");
+  return still.matches || window.scrollY > 60 || shown.contains(document.activeElement) || shown.matches(":hover");
 }
 
 // Keeps the rows that are shown in their places: they are brought up to date, new ones wait to be asked for.

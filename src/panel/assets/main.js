@@ -13,7 +13,16 @@ function startTheme() {
   });
 }
 
+// Where the places do not fit beside each other, one sees among them where one is.
+function showPlaces() {
+  for (const place of document.querySelectorAll("nav [aria-current]")) {
+    const list = place.closest("nav");
+    list.scrollLeft = place.offsetLeft - list.offsetLeft - (list.clientWidth - place.offsetWidth) / 2;
+  }
+}
+
 startTheme();
+showPlaces();
 startTimes();
 startLive();
 startForms();

@@ -6,23 +6,26 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use self::attention::{Attention, attention};
-use super::lengths::Lengths;
+use super::latency::Latency;
 use super::moment::{Age, At};
 use super::shell::{Place, Shell, Visit, answer};
 use super::spark::{Day, marks};
 use super::text as t;
+use super::waiting::Waiting;
 use super::words::{self, Word, count};
 use crate::api::health::{self, HealthView};
 use crate::api::nodes::{self, NodeView};
 use crate::api::paging::PageParams;
 use crate::api::query::Query;
 use crate::api::robots::RobotsParams;
-use crate::api::{ApiError, ApiState, Viewer, activity, alerts, robots};
+use crate::api::{ApiError, ApiState, Viewer, activity, alerts, queue_history, robots};
 use crate::domain::time::Timestamp;
 use crate::runtime::handle::RobotHealth;
 
 /// Starts of nodes that are shown: a restart is one more.
 const NODES: u32 = 5;
+/// Robots of the supervisor's tree that are shown: those in trouble and those at work come first.
+const BRANCHES: usize = 60;
 /// Queues that are shown, the longest.
 const QUEUES: usize = 8;
 
@@ -38,11 +41,14 @@ struct OverviewPage {
     queued: String,
     robots: usize,
     day: Day,
-    lengths: Lengths,
+    latency: Latency,
+    waiting: Waiting,
     marks: Vec<At>,
     queues: Vec<Queue>,
     nodes: Vec<Node>,
     tree: Vec<Branch>,
+    /// How many robots more there are.
+    further: usize,
 }
 
 /// The waiting tasks of a robot.
@@ -90,6 +96,7 @@ pub(super) async fn page(
     };
     let robots = robots::select(&state, &all).await?;
     let activity = activity::read(&state).await?;
+    let queue = queue_history::read(&state).await?;
     let alerts = alerts::open(&state).await?;
     let newest = PageParams {
         limit: NODES,
@@ -100,8 +107,9 @@ pub(super) async fn page(
     let (well, wrong) = day.totals();
     let sum = |part: fn(&RobotHealth) -> u32| {
         let parts = health.robots.iter().map(|robot| u64::from(part(robot)));
-        count(parts.sum())
+        parts.sum::<u64>()
     };
+    let queued = sum(|robot| robot.queued);
     answer(&OverviewPage {
         shell: visit.shell(
             Some(&caller),
@@ -112,10 +120,12 @@ pub(super) async fn page(
         needs: attention(&health, &alerts, &robots, now),
         runs: count(well + wrong),
         wrong: count(wrong),
-        running: sum(|robot| robot.running),
-        queued: sum(|robot| robot.queued),
+        running: count(sum(|robot| robot.running)),
+        queued: count(queued),
+        waiting: Waiting::of(&queue, queued),
         robots: robots.len(),
-        lengths: Lengths::of(&activity),
+        further: health.robots.len().saturating_sub(BRANCHES),
+        latency: Latency::of(&activity),
         marks: marks(now),
         queues: queues(&health.robots),
         nodes: nodes.into_iter().map(|node| Node::of(node, now)).collect(),
@@ -165,6 +175,7 @@ fn tree(health: HealthView) -> Vec<Branch> {
     });
     robots
         .into_iter()
+        .take(BRANCHES)
         .map(|robot| Branch {
             status: words::robot(robot.status),
             running: robot.running,

@@ -48,7 +48,7 @@ struct RobotsPage {
 
 /// The robots of a category.
 struct Group {
-    title: &'static str,
+    category: Category,
     rows: Vec<Row>,
 }
 
@@ -148,12 +148,12 @@ fn grouped(mut found: Vec<RobotView>, activity: &ActivityView, now: Timestamp) -
     found.sort_by(|a, b| (a.category, &a.title).cmp(&(b.category, &b.title)));
     let mut groups: Vec<Group> = Vec::new();
     for robot in found {
-        let title = robot.category.title();
+        let category = robot.category;
         let row = Row::of(robot, activity, now);
         match groups.last_mut() {
-            Some(group) if group.title == title => group.rows.push(row),
+            Some(group) if group.category == category => group.rows.push(row),
             _ => groups.push(Group {
-                title,
+                category,
                 rows: vec![row],
             }),
         }

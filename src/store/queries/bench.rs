@@ -83,6 +83,32 @@ pub(in crate::store) fn forget_marks(
     Ok(())
 }
 
+struct FillTicks;
+
+impl Statement for FillTicks {
+    type Row = ();
+    const SQL: &'static str = "
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
+        INSERT INTO ticks (robot_id, planned_at, count, decision, decided_at, node_id)
+        SELECT 1 + i % (SELECT count(*) FROM robots), ? + i * ?, 1, CASE WHEN i % 20 = 0 THEN 2 ELSE 0 END,
+            ? + i * ?, ?
+        FROM n WHERE TRUE ON CONFLICT DO NOTHING";
+}
+
+/// Makes decided ticks that started nothing.
+pub(in crate::store) fn fill_ticks(
+    conn: &mut Conn,
+    node: NodeId,
+    count: u32,
+    from: Timestamp,
+    step_micros: i64,
+) -> QueryResult<()> {
+    let (at, step) = (to_micros(from), step_micros);
+    let binds = [i64::from(count), at, step, at, step, node.0];
+    bind(FillTicks, &binds.map(Bind::Int)).execute(conn)?;
+    Ok(())
+}
+
 struct FillScheduled;
 
 impl Statement for FillScheduled {

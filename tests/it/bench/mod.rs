@@ -65,6 +65,14 @@ fn all_short(database: &str, url: Option<&str>) {
 
     let reports = figures(&["reports", "--tasks", "3000"], url);
     assert_eq!(reports.len(), 32, "{:?}", names(&reports));
+
+    let pages = figures(&["pages", "--tasks", "3000"], url);
+    assert_eq!(pages.len(), 12, "{:?}", names(&pages));
+    assert!(
+        pages
+            .iter()
+            .all(|page| page["bytes"].as_f64() > Some(2_000.0))
+    );
 }
 
 #[tokio::test]

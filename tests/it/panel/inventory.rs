@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::rig::{Visitor, node, token};
+use super::rig::{LIVE, Visitor, node, token};
 use crate::support::browser::Browser;
 use crate::support::node::Node;
 
@@ -23,6 +23,15 @@ async fn things_are_found_and_a_secret_is_shown_on_request() {
     browser
         .until("document.querySelectorAll('tbody tr').length === 2")
         .await;
+    // What somebody else adds is seen, and all of it is in the file.
+    browser.point_nowhere().await;
+    browser.until(LIVE).await;
+    let third = json!({"hostname": "mail-1", "address": "192.0.2.9"});
+    node.send(Method::POST, "/devices", third).await;
+    browser
+        .until("document.querySelectorAll('tbody tr').length === 3")
+        .await;
+    all_things_are_in_the_file(&node).await;
     browser.fill("[name=hostname]", "db-1").await;
     browser
         .until("document.querySelectorAll('tbody tr').length === 1")
@@ -71,6 +80,26 @@ async fn stock(node: &Node) -> String {
     )
 }
 
+async fn all_things_are_in_the_file(node: &Node) {
+    let visitor = Visitor::signed_in(node, &node.token()).await;
+    let file = visitor.get("/inventory/devices.csv?hostname=db-1").await;
+    let name = file.headers()["content-disposition"].clone();
+    assert_eq!(name, "attachment; filename=\"devices.csv\"");
+    let file = file.text().await.unwrap();
+    let lines: Vec<_> = file.lines().collect();
+    assert!(
+        lines[0].starts_with("id,") && lines[0].contains("hostname"),
+        "{file}"
+    );
+    assert!(lines.len() == 2 && lines[1].contains("db-1"), "{file}");
+    let secrets = visitor.get("/inventory/credentials.csv").await;
+    let secrets = secrets.text().await.unwrap();
+    assert!(
+        secrets.contains("root") && !secrets.contains("horse"),
+        "{secrets}"
+    );
+}
+
 async fn who_may_not_see_it_is_refused(node: &Node, credential: &str) {
     let viewer = Visitor::signed_in(node, &token(node, "viewer")).await;
     let page = viewer.get(credential).await.text().await.unwrap();
@@ -85,6 +114,7 @@ async fn who_may_not_see_it_is_refused(node: &Node, credential: &str) {
     assert_eq!(forced.status(), 403);
     for nowhere in [
         "/inventory/spoons",
+        "/inventory/spoons.csv",
         "/inventory/devices/0",
         "/inventory/devices/999",
     ] {

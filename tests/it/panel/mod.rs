@@ -2,10 +2,13 @@
 
 mod change;
 mod frame;
+mod growth;
 mod inventory;
+mod many;
 mod overview;
 mod pages;
 mod process;
 mod reports;
 pub mod rig;
 mod robots;
+mod tls;

@@ -71,6 +71,11 @@ async fn who_works_and_what_waits_is_seen(browser: &Browser, node: &Node) {
     browser
         .until("document.querySelector('[aria-labelledby=queues] td.number')?.textContent === '2'")
         .await;
+    let chart =
+        "document.querySelector('[aria-labelledby=waiting] svg')?.getAttribute('aria-label')";
+    browser
+        .until(&format!("{chart} === '2 at once at most'"))
+        .await;
     node.send(Method::POST, "/robots/custom.slow/run", json!({}))
         .await;
     browser

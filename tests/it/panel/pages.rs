@@ -1,7 +1,7 @@
 //! What is true of every page: everybody can use it, in light and dark, on a wide screen and a narrow one, and it is there
 //! at once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,11 +11,12 @@ use crate::support::browser::Browser;
 use crate::support::counterpart::{PATIENCE, skipped};
 use crate::support::node::Node;
 
-/// What goes over the line for the first page, nothing kept from before.
-const FIRST_VIEW_BYTES_MAX: u64 = 100_000;
-/// How far a page may move after it was shown, as browsers count it: 0.1 is called good. A row that comes meanwhile moves
-/// the others, by 0.012.
-const SHIFT_MAX: f64 = 0.03;
+/// What goes over the line for a page, nothing kept from before.
+const PAGE_BYTES_MAX: u64 = 100_000;
+/// When the first view can be used, in milliseconds; the quickest of a few, for others work on this machine too.
+const INTERACTIVE_MAX: u64 = 1_000;
+/// Views of which it is the quickest.
+const VIEWS: usize = 3;
 
 /// Where axe-core lies, which `tests/axe` fetches, and where pictures for the documentation go, if they are wanted.
 #[expect(
@@ -46,15 +47,20 @@ async fn every_page_is_for_everybody() {
     browser.open(&format!("{}/sign-in", node.url())).await;
     assert_eq!(findings(&browser).await, Vec::<Value>::new(), "/sign-in");
     browser.sign_in(&node, &node.token()).await;
-    the_first_view_is_small(&browser, &node).await;
+    the_first_view_is_quick(&browser, &node).await;
     let mut wrong = Vec::new();
     for (theme, width, height) in [("light", 1280, 860), ("dark", 360, 740)] {
         browser.size(width, height).await;
         paint(&browser, theme).await;
         for page in &pages {
+            browser
+                .devtools("Network.clearBrowserCache", json!({}))
+                .await;
             browser.open(&format!("{}{page}", node.url())).await;
             browser.until("document.readyState === 'complete'").await;
-            keep_picture(&browser, &format!("{page}-{theme}-{width}")).await;
+            browser
+                .keep_picture(&format!("{page}-{theme}-{width}"))
+                .await;
             let found = what_is_wrong(&browser).await;
             wrong.extend(found.map(|found| format!("{page} in {theme} at {width}: {found}")));
         }
@@ -114,18 +120,21 @@ async fn paint(browser: &Browser, theme: &str) {
     browser.value(&cookie).await;
 }
 
-/// What is wrong with the page that is open: somebody cannot use it, it is wider than the window, or it moves.
+/// What is wrong with the page that is open: somebody cannot use it, it is wider than the window, it moves, or it is large.
 async fn what_is_wrong(browser: &Browser) -> impl Iterator<Item = String> + use<> {
     let wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
     let wide = browser.value(wide).await;
-    let moved = shift(browser).await;
+    let moved = browser.shift().await;
     let of_size = (wide != 0).then(|| format!("{wide} pixels too wide"));
-    let of_shift = (moved > SHIFT_MAX).then(|| format!("moved by {moved} after it was shown"));
+    let of_shift = (moved > 0.0).then(|| format!("moved by {moved} after it was shown"));
+    let bytes = browser.transferred().await;
+    let of_bytes = (bytes >= PAGE_BYTES_MAX).then(|| format!("{bytes} bytes"));
     let found = findings(browser).await.into_iter();
     found
         .map(|finding| finding.to_string())
         .chain(of_size)
         .chain(of_shift)
+        .chain(of_bytes)
 }
 
 /// What axe-core finds that keeps people from using a page.
@@ -136,40 +145,23 @@ async fn findings(browser: &Browser) -> Vec<Value> {
     found.as_array().unwrap().clone()
 }
 
-/// How far a page has moved by itself since it was first seen; 0 is not at all.
-async fn shift(browser: &Browser) -> f64 {
-    let moved = browser
-        .answer("new Promise(done => new PerformanceObserver(list => done(list.getEntries().filter(entry => !entry.hadRecentInput).reduce((sum, entry) => sum + entry.value, 0))).observe({type: 'layout-shift', buffered: true}) || setTimeout(() => done(0), 150))")
-        .await;
-    moved.as_f64().unwrap()
-}
-
-async fn the_first_view_is_small(browser: &Browser, node: &Node) {
-    browser
-        .devtools("Network.clearBrowserCache", json!({}))
-        .await;
-    browser.open(&format!("{}/", node.url())).await;
-    browser.until(LIVE).await;
-    let bytes = browser
-        .value("[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].reduce((sum, entry) => sum + entry.transferSize, 0)")
-        .await;
-    let interactive = browser
-        .value("Math.round(performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd)")
-        .await;
-    println!("the first view has {bytes} bytes and can be used after {interactive} ms");
-    let bytes = bytes.as_u64().unwrap();
-    assert!(
-        (5_000..FIRST_VIEW_BYTES_MAX).contains(&bytes),
-        "{bytes} bytes go over the line for the first view"
-    );
-}
-
-/// For people to look at after a test.
-async fn keep_picture(browser: &Browser, name: &str) {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let name: String = name.chars().map(plain).collect();
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("panel{name}.png"));
-    browser.picture(&file).await;
+async fn the_first_view_is_quick(browser: &Browser, node: &Node) {
+    let mut quickest = u64::MAX;
+    for _ in 0..VIEWS {
+        browser
+            .devtools("Network.clearBrowserCache", json!({}))
+            .await;
+        browser.open(&format!("{}/", node.url())).await;
+        browser.until(LIVE).await;
+        let interactive = browser
+            .value("Math.round(performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd)")
+            .await;
+        quickest = quickest.min(interactive.as_u64().unwrap());
+    }
+    let bytes = browser.transferred().await;
+    println!("the first view has {bytes} bytes and can be used after {quickest} ms");
+    assert!(bytes > 5_000, "all is counted: {bytes}");
+    assert!(quickest < INTERACTIVE_MAX, "{quickest} ms");
 }
 
 /// The pictures of the documentation, see `tests/screenshots`.

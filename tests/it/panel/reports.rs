@@ -228,6 +228,23 @@ async fn rows_that_are_read_stay_in_their_places(browser: &Browser, node: &Node)
         .until("document.querySelector('[data-held]') === null")
         .await;
     assert_ne!(browser.value(first).await, before);
+    rows_that_come_move_none_at_once(browser, node).await;
+}
+
+/// Where nobody reads they come by themselves, and the others glide to their places.
+async fn rows_that_come_move_none_at_once(browser: &Browser, node: &Node) {
+    let first = "document.querySelector('tbody tr').dataset.key";
+    browser
+        .open(&format!("{}/tasks?robot=custom.quick", node.url()))
+        .await;
+    browser.point_nowhere().await;
+    browser.until(LIVE).await;
+    let before = browser.value(first).await;
+    node.send(Method::POST, "/tasks", json!({"robot": "custom.quick"}))
+        .await;
+    browser.until(&format!("{first} !== {before}")).await;
+    browser.until("document.getAnimations().length === 0").await;
+    assert_eq!(browser.shift().await, 0.0);
 }
 
 /// Not only those of a page.
@@ -238,5 +255,5 @@ async fn all_rows_are_in_the_file(node: &Node) {
     assert_eq!(name, "attachment; filename=\"tasks.csv\"");
     let file = file.text().await.unwrap();
     assert!(file.starts_with("id,robot,trigger,status,"));
-    assert_eq!(file.matches("custom.quick").count(), 121);
+    assert_eq!(file.matches("custom.quick").count(), 122);
 }

@@ -77,6 +77,8 @@ impl Browser {
             "--window-size=1280,900",
         ];
         capabilities.insert("goog:chromeOptions".to_owned(), json!({"args": arguments}));
+        // Authorities of tests are no browser's.
+        capabilities.insert("acceptInsecureCerts".to_owned(), json!(true));
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
@@ -128,7 +130,12 @@ impl Browser {
 
     /// Signs in at a node and comes to its first page.
     pub async fn sign_in(&self, node: &Node, token: &str) {
-        self.open(&format!("{}/sign-in", node.url())).await;
+        self.sign_in_at(&node.url(), token).await;
+    }
+
+    /// Signs in at whatever leads to a node.
+    pub async fn sign_in_at(&self, url: &str, token: &str) {
+        self.open(&format!("{url}/sign-in")).await;
         self.fill("#token", token).await;
         self.click("main button.main").await;
         self.until("document.querySelector('header nav') !== null")
@@ -209,6 +216,12 @@ impl Browser {
         element.send_keys(text).await.unwrap();
     }
 
+    /// Takes the pointer away from whatever it is at.
+    pub async fn point_nowhere(&self) {
+        let corner = json!({"type": "mouseMoved", "x": 1, "y": 1});
+        self.devtools("Input.dispatchMouseEvent", corner).await;
+    }
+
     /// Chooses a value of a list.
     pub async fn choose(&self, selector: &str, value: &str) {
         let list = self.client.find(Locator::Css(selector)).await.unwrap();
@@ -234,6 +247,28 @@ impl Browser {
     pub async fn picture(&self, path: &Path) {
         let png = self.client.screenshot().await.unwrap();
         std::fs::write(path, png).unwrap();
+    }
+
+    /// Keeps a picture for people to look at after a test.
+    pub async fn keep_picture(&self, name: &str) {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let name: String = name.chars().map(plain).collect();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        self.picture(&folder.join(format!("panel{name}.png"))).await;
+    }
+
+    /// Bytes that went over the line for the page that is open, and all it is made of.
+    pub async fn transferred(&self) -> u64 {
+        let sum = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].reduce((sum, entry) => sum + entry.transferSize, 0)";
+        self.value(sum).await.as_u64().unwrap()
+    }
+
+    /// How far the page that is open has moved by itself since it was first seen; 0 is not at all.
+    pub async fn shift(&self) -> f64 {
+        let moved = self
+            .answer("new Promise(done => new PerformanceObserver(list => done(list.getEntries().filter(entry => !entry.hadRecentInput).reduce((sum, entry) => sum + entry.value, 0))).observe({type: 'layout-shift', buffered: true}) || setTimeout(() => done(0), 150))")
+            .await;
+        moved.as_f64().unwrap()
     }
 
     /// What the browser complained of since it was asked last: errors of scripts, refused resources, broken policies.

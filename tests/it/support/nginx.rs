@@ -1,10 +1,11 @@
-//! A web server that shows the certificate it finds in a folder.
+//! A web server with TLS: one that shows the certificate it finds in a folder, or one before a node.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::authority::Authority;
 use super::counterpart::{Counterpart, counterpart, free_port};
 
 /// nginx with its own prefix, on loopback.
@@ -19,12 +20,23 @@ pub struct Nginx {
 impl Nginx {
     /// Starts one that shows `directory/current/certificate.pem`; `None` without `nginx`.
     pub fn start(directory: &Path) -> Option<Self> {
+        let current = directory.join("current");
+        let pair = [current.join("certificate.pem"), current.join("key.pem")];
+        Self::serve(&pair, "return 204;")
+    }
+
+    /// Starts one that does what `answer` says, in its own words, as `https://localhost`; `None` without `nginx`.
+    pub fn before(authority: &Authority, answer: &str) -> Option<Self> {
+        Self::serve(&[authority.cert.clone(), authority.key.clone()], answer)
+    }
+
+    fn serve(pair: &[PathBuf; 2], answer: &str) -> Option<Self> {
         let program = counterpart("nginx", "apt-get install -y nginx")?;
         let folder = TempDir::new().unwrap();
         let port = free_port();
         std::fs::write(
             folder.path().join("nginx.conf"),
-            configuration(folder.path(), directory, port),
+            configuration(folder.path(), pair, port, answer),
         )
         .unwrap();
         let mut command = Command::new(&program);
@@ -86,13 +98,14 @@ fn arguments(folder: &Path) -> Vec<String> {
         .to_vec()
 }
 
-fn configuration(folder: &Path, directory: &Path, port: u16) -> String {
-    let (folder, directory) = (folder.display(), directory.display());
+fn configuration(folder: &Path, pair: &[PathBuf; 2], port: u16, answer: &str) -> String {
+    let folder = folder.display();
+    let [certificate, key] = pair.each_ref().map(|path| path.display());
     format!(
         "daemon off;\nuser root;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error;\nevents {{}}\n\
          http {{\n  access_log off;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/proxy;\n\
          fastcgi_temp_path {folder}/fastcgi;\n  uwsgi_temp_path {folder}/uwsgi;\n  scgi_temp_path {folder}/scgi;\n\
-         server {{\n    listen 127.0.0.1:{port} ssl;\n    ssl_certificate {directory}/current/certificate.pem;\n\
-         ssl_certificate_key {directory}/current/key.pem;\n    return 204;\n  }}\n}}\n"
+         server {{\n    listen 127.0.0.1:{port} ssl;\n    ssl_certificate {certificate};\n\
+         ssl_certificate_key {key};\n    {answer}\n  }}\n}}\n"
     )
 }

@@ -30,7 +30,7 @@ type Kind = (&'static str, fn(&Part) -> Duration);
 
 /// What each part of the day had; parts without runs have nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lengths {
+pub(super) struct Latency {
     parts: Vec<Option<Part>>,
 }
 
@@ -56,7 +56,7 @@ impl Part {
     }
 }
 
-impl Lengths {
+impl Latency {
     /// Those of all robots together.
     pub(super) fn of(activity: &ActivityView) -> Self {
         let mut parts = vec![None; PARTS];
@@ -111,7 +111,7 @@ impl Lengths {
         Picture(self)
     }
 
-    /// The marks between which all lengths lie.
+    /// The marks between which all times lie.
     fn bounds(&self) -> (usize, usize) {
         let parts = self.parts.iter().flatten();
         let all = parts.flat_map(|part| [part.mean(), part.longest, part.longest_wait]);
@@ -141,16 +141,16 @@ fn height(length: Duration) -> u128 {
     STEP * units(at) + above(&length) * STEP / above(high).max(1)
 }
 
-/// The lines of [`Lengths`]. Writes markup of digits only.
+/// The lines of [`Latency`]. Writes markup of digits only.
 #[derive(Debug)]
-pub(super) struct Picture<'a>(&'a Lengths);
+pub(super) struct Picture<'a>(&'a Latency);
 
 impl HtmlSafe for Picture<'_> {}
 
 impl fmt::Display for Picture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(lengths) = self;
-        let (low, high) = lengths.bounds();
+        let Self(latency) = self;
+        let (low, high) = latency.bounds();
         let top = STEP * units(high);
         let marks = (low..=high).map(|mark| format!("M0 {}h96", top - STEP * units(mark)));
         let grid: String = marks.collect();
@@ -162,7 +162,7 @@ impl fmt::Display for Picture<'_> {
         ];
         for (class, length) in kinds {
             let y = |part| top - height(length(part)).clamp(STEP * units(low), top);
-            let line = line(lengths.parts.iter().map(|part| part.as_ref().map(y)));
+            let line = line(latency.parts.iter().map(|part| part.as_ref().map(y)));
             write!(f, "<path class=\"{class}\" d=\"{line}\"/>")?;
         }
         Ok(())
@@ -194,12 +194,12 @@ mod tests {
 
     use super::*;
 
-    fn lengths(parts: &[(usize, Part)]) -> Lengths {
+    fn latency(parts: &[(usize, Part)]) -> Latency {
         let mut all = vec![None; PARTS];
         for (at, part) in parts {
             all[*at] = Some(*part);
         }
-        Lengths { parts: all }
+        Latency { parts: all }
     }
 
     fn part(took: u64, longest: u64, longest_wait: u64) -> Part {
@@ -212,8 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn lengths_lie_between_the_marks_beside_them() {
-        let day = lengths(&[
+    fn times_lie_between_the_marks_beside_them() {
+        let day = latency(&[
             (0, part(20, 15, 100)),
             (1, part(40, 1_000, 10)),
             (4, part(20, 10, 10)),
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_day_without_runs_still_has_a_scale() {
-        let day = lengths(&[]);
+        let day = latency(&[]);
         assert!(day.is_empty());
         assert!(day.axis().len() >= 2 && day.height() > 0);
         assert!(day.picture().to_string().contains("class=\"mean\" d=\"\""));
