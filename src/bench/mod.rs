@@ -10,6 +10,7 @@ mod growth;
 mod idle;
 mod latency;
 mod node;
+mod nodes;
 mod pages;
 mod queue;
 mod reports;
@@ -34,6 +35,8 @@ pub enum Workload {
     Bulk,
     /// From a request to the first instruction of the robot it wakes, on an idle node
     Latency,
+    /// Draining by one node, and by three on one PostgreSQL
+    Nodes,
     /// Draining beside old rows, scheduled tasks, many robots, and an open snapshot
     Growth,
     /// Pages of the reports over old rows
@@ -84,6 +87,7 @@ async fn one_run(order: &Order, place: &Place) -> anyhow::Result<Vec<Sample>> {
         Workload::Enqueue => enqueue::single(place, size(64_000)).await,
         Workload::Bulk => enqueue::bulk(place, size(200_000)).await,
         Workload::Latency => latency::measure(place, size(500)).await,
+        Workload::Nodes => nodes::measure(place, size(200_000)).await,
         Workload::Growth => growth::measure(place, size(10_000_000)).await,
         Workload::Reports => reports::measure(place, size(10_000_000)).await,
         Workload::Pages => pages::measure(place, size(1_000_000)).await,

@@ -1,5 +1,8 @@
 //! A node that is measured.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,6 +23,9 @@ pub(crate) const NODE_COMMAND: &str = "bench-node";
 /// How long a node may take to start; ten thousand robots take a second or two.
 const START_MAX: Duration = Duration::from_secs(60);
 
+/// The data directory of the first node, which makes the keys.
+const FIRST: &str = "data";
+
 /// A running node; it is killed when this is dropped.
 pub(super) struct Node {
     process: NodeProcess,
@@ -35,17 +41,25 @@ impl Node {
         let number = crowd.robots.to_string();
         let mut words = Vec::from([NODE_COMMAND, "--robots", &number]);
         words.extend(crowd.ticking.then_some("--ticking"));
-        Self::start(place, &words).await
+        Self::start(place, FIRST, &words).await
     }
 
     /// Starts a node as it ships.
     pub(super) async fn plain(place: &Place) -> anyhow::Result<Self> {
-        Self::start(place, &["serve"]).await
+        Self::start(place, FIRST, &["serve"]).await
     }
 
-    async fn start(place: &Place, words: &[&str]) -> anyhow::Result<Self> {
+    /// Starts one more node with the robots to be measured, beside the first.
+    pub(super) async fn beside(place: &Place, number: u32) -> anyhow::Result<Self> {
+        let name = format!("node-{number}");
+        share_key(place.folder.path(), &name).context("failed to share the master key")?;
+        let words = [NODE_COMMAND, "--robots", "0", "--node", &name];
+        Self::start(place, &name, &words).await
+    }
+
+    async fn start(place: &Place, name: &str, words: &[&str]) -> anyhow::Result<Self> {
         let folder = place.folder.path();
-        let data_dir = folder.join("data");
+        let data_dir = folder.join(name);
         let mut command = command(folder, &data_dir, &place.url)?;
         command
             .args(words)
@@ -63,7 +77,7 @@ impl Node {
             .and_then(|rest| rest.strip_suffix('/'))
             .context("a node did not say where it listens")?
             .to_owned();
-        let token = AdminToken::read(&data_dir)?;
+        let token = AdminToken::read(&folder.join(FIRST))?;
         Ok(Self {
             process,
             listen,
@@ -85,4 +99,11 @@ impl Node {
         self.process.signal(Signal::TERM)?;
         self.process.wait().await.map(drop)
     }
+}
+
+/// Makes the data directory `name` for a node that has the first one's master key.
+fn share_key(folder: &Path, name: &str) -> std::io::Result<()> {
+    let (file, data_dir) = ("master.key", folder.join(name));
+    DirBuilder::new().mode(0o700).create(&data_dir)?;
+    fs::copy(folder.join(FIRST).join(file), data_dir.join(file)).map(drop)
 }

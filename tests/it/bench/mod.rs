@@ -106,6 +106,9 @@ async fn every_short_workload_is_measured_on_postgres_and_leaves_it_empty() {
 
     outside(|config| config.clear().is_ok()).await.unwrap();
     all_short("postgres", Some(url));
+    let nodes = figures(&["nodes", "--tasks", "1000"], Some(url));
+    assert_eq!(names(&nodes), ["drain by 1 node", "drain by 3 nodes"]);
+    assert_eq!(nodes[1]["count"], 1_000);
     assert!(outside(|config| config.is_empty().unwrap()).await.unwrap());
 }
 
