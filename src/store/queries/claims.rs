@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::Conn;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind, count, run};
+use super::statement::{Bind, Statement, bind, count, find, run};
 use crate::domain::id::{ProcessId, TaskId};
 use crate::domain::time::to_micros;
 use crate::store::backend::{QueryError, QueryResult};
@@ -64,6 +64,17 @@ impl Statement for Around {
         WHERE id <= ? AND id >= COALESCE((SELECT max(id) FROM claims WHERE id <= ?), 0) ORDER BY id";
 }
 
+/// Most claims are of one run, or all of theirs end together.
+struct RemoveWhole;
+
+impl Statement for RemoveWhole {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        DELETE FROM claims WHERE id IN (
+            SELECT c.id FROM {rows claim int, ended int} JOIN claims c ON c.id = x.claim WHERE c.running <= x.ended)
+        RETURNING id";
+}
+
 struct CountDown;
 
 impl Statement for CountDown {
@@ -92,12 +103,22 @@ pub(super) fn settle(conn: &mut Conn, processes: &[i64]) -> QueryResult<()> {
             *ended.entry(*claim).or_default() += 1;
         }
     }
+    let removed: Vec<(i64,)> = find(conn, RemoveWhole, &counted(&ended), &[])?;
+    for (claim,) in removed {
+        ended.remove(&claim);
+    }
+    // Of the others some may have ended meanwhile by somebody else.
+    let rest = counted(&ended);
+    run(conn, CountDown, &rest)?;
+    run(conn, RemoveEnded, &rest)
+}
+
+fn counted(ended: &BTreeMap<i64, i64>) -> Rows {
     let mut rows = Rows::default();
     for (claim, count) in ended {
-        rows.push([claim.into(), count.into()]);
+        rows.push([(*claim).into(), (*count).into()]);
     }
-    run(conn, CountDown, &rows)?;
-    run(conn, RemoveEnded, &rows)
+    rows
 }
 
 /// The last claim that began no later than a process.
