@@ -9,7 +9,8 @@ use super::connect::{CONNECT_TIMEOUT, Target};
 use crate::store::{StoreError, StoreResult};
 
 /// What a server knows a session by: the number of its process, which another one may have later, and its beginning.
-const IDENTITY: &str = "SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+const IDENTITY: &str = "
+    SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
 /// Whether a session of a statement's own role does something, or at least may: a server can be set not to say.
 const AT_WORK: &str = "
     SELECT count(*) FROM pg_stat_activity
