@@ -1,6 +1,7 @@
 //! One connection to the server as seen from outside of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -76,8 +77,9 @@ impl Line {
         }
     }
 
-    /// Closes it: whoever waits for an answer is told that none will come.
+    /// Closes it because it is silent: whoever waits for an answer is told that none will come.
     pub(super) fn close(&self) {
+        self.target.silences.fetch_add(1, Ordering::Relaxed);
         self.driver.abort();
     }
 }
