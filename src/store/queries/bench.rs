@@ -2,11 +2,12 @@
 
 use std::sync::{Mutex, PoisonError, mpsc};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
 use super::statement::{Bind, Statement, bind};
-use super::{Conn, ids};
+use super::{Conn, dialect, ids};
 use crate::domain::id::{NodeId, RobotId, TaskId};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::QueryResult;
@@ -199,6 +200,8 @@ pub(in crate::store) fn hold_snapshot(
     conn: &mut Conn,
     until: &Mutex<mpsc::Receiver<()>>,
 ) -> QueryResult<()> {
+    // Else the server ends it after a moment in which nothing is asked.
+    conn.batch_execute(dialect::transfer::BEFORE_EXPORT)?;
     let _taken = busy(conn)?;
     // An error says that the sender is gone, which is what is waited for.
     let _gone = until.lock().unwrap_or_else(PoisonError::into_inner).recv();

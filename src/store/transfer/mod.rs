@@ -169,7 +169,8 @@ impl Store {
     /// Writes everything to `out` as it stands at one instant, and flushes it. Nodes may work meanwhile.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where a newer program has tables there; the database's, and those of `out`; what was written by then is of no use.
+    /// [`StoreError::Conflict`] where a newer program has tables there; the database's, and those of `out`; what was
+    /// written by then is of no use.
     pub async fn export(
         &self,
         out: Box<dyn Write + Send>,
@@ -192,8 +193,8 @@ impl Store {
     /// proved it whole. The caller makes sure that no node works on the database, and that the master key is the file's.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the database is not empty, or a newer program has tables there; [`TransferError::File`] for a damaged file. Nothing has
-    /// changed then.
+    /// [`StoreError::Conflict`] where the database is not empty, or a newer program has tables there;
+    /// [`TransferError::File`] for a damaged file. Nothing has changed then.
     pub async fn import(&self, from: Incoming) -> Result<Moved, TransferError> {
         let known = self.backend_ref().knows_all();
         known.map_err(TransferError::Store)?;

@@ -55,6 +55,8 @@ pub(super) struct Target {
     pub(super) outage: Outage,
     /// Held by whoever asks in another session what became of a statement.
     pub(super) inquiry: tokio::sync::Mutex<()>,
+    /// How often a connection was found silent: those of before the last time may be so too.
+    pub(super) silences: AtomicUsize,
 }
 
 impl std::fmt::Debug for Target {
@@ -88,6 +90,7 @@ impl Target {
             last: AtomicUsize::new(0),
             outage: Outage::default(),
             inquiry: tokio::sync::Mutex::default(),
+            silences: AtomicUsize::new(0),
         })
     }
 

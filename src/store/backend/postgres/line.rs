@@ -1,6 +1,7 @@
 //! One connection to the server as seen from outside of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -9,7 +10,8 @@ use super::connect::{CONNECT_TIMEOUT, Target};
 use crate::store::{StoreError, StoreResult};
 
 /// What a server knows a session by: the number of its process, which another one may have later, and its beginning.
-const IDENTITY: &str = "SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+const IDENTITY: &str = "
+    SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
 /// Whether a session of a statement's own role does something, or at least may: a server can be set not to say.
 const AT_WORK: &str = "
     SELECT count(*) FROM pg_stat_activity
@@ -75,8 +77,9 @@ impl Line {
         }
     }
 
-    /// Closes it: whoever waits for an answer is told that none will come.
+    /// Closes it because it is silent: whoever waits for an answer is told that none will come.
     pub(super) fn close(&self) {
+        self.target.silences.fetch_add(1, Ordering::Relaxed);
         self.driver.abort();
     }
 }

@@ -1,5 +1,6 @@
 //! The threads that own PostgreSQL's connections.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -118,6 +119,7 @@ pub(super) fn start(
                 shared,
                 runtime,
                 conn: None,
+                silences: 0,
             };
             loop {
                 // Whoever holds the lock is the one that waits for a call; the others queue behind it.
@@ -149,6 +151,8 @@ struct Session {
     kind: Kind,
     shared: Shared,
     runtime: ThreadRuntime,
+    /// See [`Target::silences`]; as of when it was connected.
+    silences: usize,
 }
 
 /// How one run of a transaction ended.
@@ -205,8 +209,12 @@ impl Session {
     }
 
     fn connected(&mut self) -> StoreResult<&mut Conn> {
-        if self.conn.is_none() {
+        let silences = self.shared.target.silences.load(Ordering::Relaxed);
+        // One that is older than a silence may be silent too: to find that out takes longer than to connect.
+        if self.conn.is_none() || self.silences != silences {
+            self.conn = None;
             self.conn = Some(self.connect()?);
+            self.silences = silences;
         }
         self.conn
             .as_mut()
