@@ -169,6 +169,20 @@ fn stretch(
     Some(first..last + 1)
 }
 
+/// A stretch as it is counted, each piece with the width of a count: whole parts that are over, whose counts are a sixth as
+/// many, and slices. What was counted as a part is always counted as one again.
+fn pieces(slices: &Range<i64>, wanted: &Range<i64>) -> [(Range<i64>, i64); 2] {
+    let over = (wanted.end - YOUNG).min(slices.end).div_euclid(SLICES) * SLICES;
+    let middle = match slices.start.rem_euclid(SLICES) {
+        0 => over.max(slices.start),
+        _ => slices.start,
+    };
+    [
+        (slices.start..middle, PART_MICROS),
+        (middle..slices.end, SLICE_MICROS),
+    ]
+}
+
 /// Counts slices anew, and forgets those that nobody wants any more.
 async fn count(
     state: &ApiState,
@@ -176,25 +190,28 @@ async fn count(
     slices: &Range<i64>,
     wanted: &Range<i64>,
 ) -> Result<(), ApiError> {
-    let at = Instant::now();
-    let bounds = [slices.start, slices.end].map(|slice| from_micros(slice * SLICE_MICROS));
-    let width = TimeDelta::microseconds(SLICE_MICROS);
-    let counts = state
-        .store
-        .process_activity(bounds[0], bounds[1], width)
-        .await?;
-    for slice in slices.clone() {
-        let counted = Counted {
-            at,
-            young: is_young(slice, wanted),
-            counts: Vec::new(),
-        };
-        known.insert(slice, counted);
-    }
-    for count in counts {
-        let slice = to_micros(count.at).div_euclid(SLICE_MICROS);
-        if let Some(counted) = known.get_mut(&slice) {
-            counted.counts.push(count);
+    let pieces = pieces(slices, wanted).into_iter();
+    for (piece, width) in pieces.filter(|(piece, _)| !piece.is_empty()) {
+        let at = Instant::now();
+        let bounds = [piece.start, piece.end].map(|slice| from_micros(slice * SLICE_MICROS));
+        let counts = state
+            .store
+            .process_activity(bounds[0], bounds[1], TimeDelta::microseconds(width))
+            .await?;
+        for slice in piece {
+            let counted = Counted {
+                at,
+                young: is_young(slice, wanted),
+                counts: Vec::new(),
+            };
+            known.insert(slice, counted);
+        }
+        for count in counts {
+            // Those of a part stand at its first slice.
+            let slice = to_micros(count.at).div_euclid(SLICE_MICROS);
+            if let Some(counted) = known.get_mut(&slice) {
+                counted.counts.push(count);
+            }
         }
     }
     known.retain(|slice, _| wanted.contains(slice));
@@ -230,8 +247,10 @@ async fn round(state: &ApiState, shown: bool) -> Result<(), ApiError> {
         // Each part by itself, so that nobody waits for more than one.
         let mut known = state.activity.counted.lock().await;
         let slices = part * SLICES..wanted.end.min((part + 1) * SLICES);
-        if let Some(slices) = stretch(&known, &wanted, &slices, dues) {
-            count(state, &mut known, &slices, &wanted).await?;
+        let is_over = (part + 1) * SLICES <= wanted.end - YOUNG;
+        if let Some(due) = stretch(&known, &wanted, &slices, dues) {
+            let due = if is_over { slices } else { due };
+            count(state, &mut known, &due, &wanted).await?;
         }
     }
     Ok(())
@@ -326,5 +345,24 @@ mod tests {
         let last = wanted.end - 3..wanted.end;
         assert_eq!(stretch(&known, &[Due::Now]), Some(last));
         assert_eq!(stretch(&known, &[Due::Soon]), None);
+    }
+
+    #[test]
+    fn what_is_over_is_counted_by_whole_parts() {
+        // The last two of these are young: the part that ends with them is not over.
+        let wanted = 0..4 * SLICES;
+        let over = 3 * SLICES;
+        for (slices, middle) in [
+            (0..wanted.end, over),
+            (SLICES..2 * SLICES, 2 * SLICES),
+            (over..wanted.end, over),
+            (SLICES..SLICES + 1, SLICES),
+            // It begins within a part.
+            (1..wanted.end, 1),
+        ] {
+            let [whole, rest] = pieces(&slices, &wanted);
+            assert_eq!(whole, (slices.start..middle, PART_MICROS), "{slices:?}");
+            assert_eq!(rest, (middle..slices.end, SLICE_MICROS), "{slices:?}");
+        }
     }
 }

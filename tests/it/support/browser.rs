@@ -65,6 +65,7 @@ pub struct Browser {
 impl Browser {
     /// A browser with an empty page, or `None` where there is none to start. `zone` is where its viewer is.
     pub async fn start(zone: &str) -> Option<Self> {
+        super::install_tls_provider();
         let driver = driver()?;
         let mut capabilities = Capabilities::new();
         let arguments = [
