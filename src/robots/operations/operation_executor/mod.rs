@@ -85,7 +85,7 @@ impl Robot for ExecuteOperations {
             // This run takes the place of one whose node died: what that one had in hand comes first, without a tick's delay.
             RetryOperations.run(ctx).await?;
         }
-        let began = Instant::now();
+        let (began, per_device) = (Instant::now(), run.settings.per_device());
         let mut tally = [0_usize; 4];
         for _ in 0..OPERATIONS_MAX {
             if ctx.cancelled().is_cancelled() || began.elapsed() >= BUDGET {
@@ -94,10 +94,10 @@ impl Robot for ExecuteOperations {
             let now = ctx.clock().now();
             let claimed = ctx
                 .store()
-                .operation_claim(ctx.run().process, now + LEASE, now)
+                .operation_claim(ctx.run().process, now + LEASE, per_device, now)
                 .await?;
             let Some(operation) = claimed else { break };
-            if let Err(error) = share(ctx, now).await {
+            if let Err(error) = share(ctx, per_device, now).await {
                 ctx.warn(format!("no other instance was called: {error}"));
             }
             match run.handle(&operation).await? {
@@ -122,8 +122,8 @@ impl Robot for ExecuteOperations {
 }
 
 /// Calls another instance where there is work for it: events that order much at once wake one.
-async fn share(ctx: &Context, now: Timestamp) -> StoreResult<()> {
-    if ctx.has_free_instance() && ctx.store().operation_is_due(now).await? {
+async fn share(ctx: &Context, per_device: u32, now: Timestamp) -> StoreResult<()> {
+    if ctx.has_free_instance() && ctx.store().operation_is_due(per_device, now).await? {
         ctx.call_another().await?;
     }
     Ok(())

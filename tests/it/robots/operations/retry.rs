@@ -36,7 +36,7 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
     let store = &rig.tools.store;
     let lease = rig.now() + TimeDelta::minutes(15);
     store
-        .operation_claim(ProcessId(1), lease, rig.now())
+        .operation_claim(ProcessId(1), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();
@@ -85,7 +85,7 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
     ordered(&rig, OperationKind::Test, id).await;
     let lease = rig.now() + TimeDelta::minutes(15);
     store
-        .operation_claim(ProcessId(2), lease, rig.now())
+        .operation_claim(ProcessId(2), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();
@@ -115,7 +115,7 @@ async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
     let made = order(store, registry, orders, rig.now()).await.unwrap();
     let lease = rig.now() + TimeDelta::minutes(15);
     let held = store
-        .operation_claim(ProcessId(1), lease, rig.now())
+        .operation_claim(ProcessId(1), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();
@@ -158,7 +158,7 @@ async fn only_what_waits_is_cancelled(database: &Database) {
     let second = ordered(&rig, OperationKind::ChangePassword, id).await;
     let lease = rig.now() + TimeDelta::minutes(15);
     store
-        .operation_claim(ProcessId(1), lease, rig.now())
+        .operation_claim(ProcessId(1), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();

@@ -33,7 +33,9 @@ async fn carry_out(rig: &Rig<'_>, many: usize, fails: InventoryId) {
     let mut done = 0;
     while done < many {
         let lease = rig.now() + TimeDelta::minutes(15);
-        let claimed = store.operation_claim(process, lease, rig.now()).await;
+        let claimed = store
+            .operation_claim(process, lease, u32::MAX, rig.now())
+            .await;
         let Some(operation) = claimed.unwrap() else {
             tokio::task::yield_now().await;
             continue;
