@@ -17,6 +17,7 @@ mod kill;
 mod known_secrets;
 mod lost_answers;
 mod low_disk;
+mod master_key;
 mod nats;
 mod nats_changes;
 mod operations;
