@@ -4,7 +4,7 @@
 //! use `robot` (its contract), `store`, `connect` and `domain`, and never another robot: robots speak
 //! by events and through the database. What several of them share stands beside the categories:
 //! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
-//! credential's account, `ways` how it is reached, [`password_change`] changes a password so that none is ever lost.
+//! credential's account, `ways` how it is reached, `sign_ins` counts what it refuses, [`password_change`] changes a password so that none is ever lost.
 
 mod alerts;
 mod certificates;
@@ -14,6 +14,7 @@ mod notifications;
 mod operations;
 pub mod password_change;
 mod settings;
+mod sign_ins;
 mod system_monitors;
 mod targets;
 mod task_manager;

@@ -1,6 +1,7 @@
 //! Whole nodes: the program as shipped, started, used and killed.
 
 mod audit;
+mod certificate_death;
 mod chaos;
 mod cluster;
 mod custom;

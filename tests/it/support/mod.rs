@@ -22,6 +22,7 @@ pub mod slapd;
 pub mod smbd;
 pub mod smtp_server;
 pub mod sshd;
+pub mod web_machine;
 
 use std::path::Path;
 

@@ -42,7 +42,7 @@ use crate::robots::settings::check;
 use crate::robots::targets::{Account, Identity, Unfit, account};
 use crate::store::StoreResult;
 use crate::store::operation::Operation;
-use crate::store::sign_in::{SignIns, Wanted};
+use crate::store::sign_in::{Attempt, SignIns, Wanted};
 
 /// No operation is begun after so long; the one in hand takes at most five sign-ins of 45 s.
 const BUDGET: Duration = Duration::from_mins(4);
@@ -232,8 +232,10 @@ fn refused_at_most(operation: &Operation) -> u32 {
 fn sign_ins(operation: &Operation, account: &Identity) -> SignIns {
     SignIns {
         account: account.key.clone(),
-        operation: operation.id,
-        attempt: operation.attempts,
+        by: Attempt::Operation {
+            id: operation.id,
+            number: operation.attempts,
+        },
     }
 }
 

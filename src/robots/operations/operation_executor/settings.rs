@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::operation::AttemptPolicy;
+use crate::domain::operation::{AttemptPolicy, LOCK_WINDOW_MAX};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::robot::FieldError;
 use crate::robots::settings::{Iso, Settings as Check, require, require_between};
@@ -45,8 +45,8 @@ impl Check for Settings {
     fn check(&self) -> Result<(), FieldError> {
         let fits = (1..=PER_DEVICE_MAX).contains(&self.per_device);
         require(fits, "per_device", "must lie between 1 and 100")?;
-        let (least, most) = (Duration::from_mins(1), Duration::from_hours(24));
-        require_between("lock_window", self.lock_window(), least, most)
+        let least = Duration::from_mins(1);
+        require_between("lock_window", self.lock_window(), least, LOCK_WINDOW_MAX)
     }
 }
 

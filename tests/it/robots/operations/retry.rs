@@ -11,7 +11,7 @@ use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
 use robotd::store::StoreError;
 use robotd::store::operation::NewOperation;
-use robotd::store::sign_in::{SignIns, Wanted};
+use robotd::store::sign_in::{Attempt, SignIns, Wanted};
 use serde_json::json;
 
 use super::{EXECUTOR, OLD, RETRY, credential, current, device, machine, opens, ordered, stands};
@@ -42,8 +42,10 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
         .unwrap();
     let sign_ins = SignIns {
         account: account_key(id, None, "ana"),
-        operation,
-        attempt: 1,
+        by: Attempt::Operation {
+            id: operation,
+            number: 1,
+        },
     };
     let wanted = Wanted {
         tries: 2,
