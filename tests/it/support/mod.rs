@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod browser;
 pub mod certificates;
+pub mod consoles;
 pub mod counterpart;
 pub mod cutting_proxy;
 pub mod database;
