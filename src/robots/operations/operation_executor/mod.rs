@@ -18,7 +18,6 @@
 mod attempt;
 mod record;
 mod settings;
-mod template;
 
 use std::time::Duration;
 
