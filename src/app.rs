@@ -1,5 +1,7 @@
 //! Composition: builds everything in order, serves, and takes it down in the reverse order.
 
+mod master_key;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,8 +26,9 @@ use crate::robots;
 use crate::runtime::{self, Runtime, RuntimeConfig, Terms};
 use crate::store::Store;
 use crate::store::node::NodeState;
-use crate::vault::key::{MasterKey, mismatch_text};
-use crate::vault::secret_file;
+use crate::vault::{MasterKey, secret_file};
+
+pub use master_key::{Changed, change_master_key};
 
 /// Where a started node can be reached, for whoever started it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,29 +210,7 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let store = Store::open(config.database.clone())
         .await
         .context("failed to open the database")?;
-    let (key, key_is_new) =
-        MasterKey::open(&config.data_dir).context("failed to read the master key")?;
-    let check = key.check_value();
-    match store
-        .key_check_get()
-        .await
-        .context("failed to read the key check")?
-    {
-        Some(known) if known == check => {}
-        Some(_) => {
-            let path = MasterKey::path_in(&config.data_dir);
-            let text = mismatch_text(&path, key_is_new);
-            if key_is_new {
-                // It fits nothing; left behind it would hide at the next start that the real one is missing.
-                std::fs::remove_file(&path).context("failed to remove the unused master key")?;
-            }
-            anyhow::bail!(text);
-        }
-        None => store
-            .key_check_set(&check)
-            .await
-            .context("failed to keep the key check")?,
-    }
+    master_key::make_sure(&config.data_dir, &store).await?;
     Ok(store)
 }
 

@@ -1,12 +1,14 @@
 //! `robotd vault`: the keys that seal secrets, in the database itself; nodes may run beside it.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use super::exit::{Exit, Failure, Ran};
 use super::node::runtime;
 use super::print;
 use super::table::table;
-use crate::app;
+use crate::app::{self, Changed};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::domain::sealed::KeyId;
@@ -35,6 +37,17 @@ pub(crate) enum What {
         /// Its number
         id: i64,
     },
+    /// Give the database another master key
+    ///
+    /// All data keys are wrapped anew in one transaction: before it the old key opens everything, after it the new one, and the
+    /// old one nothing. No node may run on the database. The former key stays beside the new one as `master.key.old-…`, because
+    /// it opens older backups. All nodes of the database need the new key: copy it before they start again. After a leak make
+    /// another data key too (`rotate-key`): whoever has the old key and an old copy of the database has the data keys.
+    ChangeMasterKey {
+        /// A file with the new key, 64 hexadecimal digits, mode 0600; without it a new one is made
+        #[arg(long, value_name = "FILE")]
+        new_key_file: Option<PathBuf>,
+    },
 }
 
 pub(super) fn vault(config: &Config, what: What) -> Ran {
@@ -52,6 +65,11 @@ pub(super) fn vault(config: &Config, what: What) -> Ran {
             What::RemoveKey { id } => {
                 store.vault_key_remove(KeyId(id)).await?;
                 print::answer(&format!("data key {id} is gone"))
+            }
+            What::ChangeMasterKey { new_key_file } => {
+                let (data_dir, file) = (&config.data_dir, new_key_file.as_deref());
+                let changed = app::change_master_key(data_dir, &store, file, &SystemClock);
+                tell_changed(&changed.await?)
             }
         }
     })
@@ -114,4 +132,19 @@ fn tell(rotation: &Rotation) -> Ran {
             damaged.join(", ")
         ),
     ))
+}
+
+fn tell_changed(changed: &Changed) -> Ran {
+    print::answer(&format!(
+        "`{}` is the master key now, {} data keys were wrapped anew; copy it to all nodes, and to where you keep it",
+        changed.key.display(),
+        changed.data_keys
+    ))?;
+    if let Some(former) = &changed.former {
+        print::say(&format!(
+            "`{}` opens older backups: move it to them",
+            former.display()
+        ));
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Whether the service that should listen at a port does: it is greeted in its own protocol, and nobody signs in.
 //!
 //! No certificate and no first host key is refused here, because nothing of worth is said: they are shown, so that a caller can
-//! see that they changed. That somebody listens is all that is looked at of the remote desktop, `MySQL`, Telnet and VNC.
+//! see that they changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,21 @@ const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 const HTTP_REQUEST: &[u8] = b"HEAD / HTTP/1.0\r\n\r\n";
 /// The first bytes of every message of SMB 2 and 3 (MS-SMB2, section 2.2.1).
 const SMB2: &[u8] = b"\xfeSMB";
+
+/// A remote desktop's connection request, which offers TLS and `CredSSP` (MS-RDPBCGR, section 2.2.1.1; RFC 1006, RFC 905).
+const RDP_REQUEST: &[u8] = &[3, 0, 0, 19, 14, 0xe0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0];
+/// X.224's codes of a connection's confirmation and of its refusal.
+const X224_ANSWERS: [u8; 2] = [0xd0, 0x80];
+/// The first byte of `MySQL`'s greeting, its version since 1998, and of the error in its place, such as "too many connections".
+const MYSQL_BEGINNINGS: [u8; 2] = [10, 0xff];
+/// What every screen's version begins with (RFC 6143, section 7.1.1).
+const RFB: [u8; 4] = *b"RFB ";
+/// Telnet's "interpret as command" (RFC 854).
+const TELNET_COMMAND: u8 = 0xff;
+/// Asks a server not to send "go ahead", which it must answer, whatever it does (RFC 854, RFC 858).
+const TELNET_REQUEST: &[u8] = &[TELNET_COMMAND, 253, 3];
+/// Text that a Telnet server may show before its first command.
+const TELNET_TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// What a service has shown of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,50 +94,78 @@ async fn hello(
     let mut stream = attempt.within(connect, "reach", dialling).await?;
     match protocol {
         Protocol::Tls => Ok(fingerprint(&over_tls(attempt, host, stream).await?)),
-        Protocol::Http | Protocol::Ldap => {
-            talk(attempt, &mut stream, protocol).await?;
-            Ok(None)
-        }
         Protocol::Https | Protocol::Ldaps => {
             let mut stream = over_tls(attempt, host, stream).await?;
             talk(attempt, &mut stream, protocol).await?;
             Ok(fingerprint(&stream))
         }
-        Protocol::Postgresql => {
-            let answer = exchange::<1>(attempt, &mut stream, SSL_REQUEST).await?;
-            match answer {
-                [b'S'] => Ok(fingerprint(&over_tls(attempt, host, stream).await?)),
-                [b'N'] => Ok(None),
-                _ => Err(not_it(attempt)),
-            }
-        }
-        Protocol::Smb | Protocol::WindowsRpc => {
-            let answer = exchange::<8>(attempt, &mut stream, &smb2_negotiate()).await?;
-            if answer.ends_with(SMB2) {
-                Ok(None)
-            } else {
-                Err(not_it(attempt))
-            }
-        }
-        Protocol::Ssh | Protocol::Rdp | Protocol::Mysql | Protocol::Telnet | Protocol::Vnc => {
+        Protocol::Postgresql => match exchange::<1>(attempt, &mut stream, SSL_REQUEST).await? {
+            [b'S'] => Ok(fingerprint(&over_tls(attempt, host, stream).await?)),
+            [b'N'] => Ok(None),
+            _ => Err(not_it(attempt)),
+        },
+        _ => {
+            talk(attempt, &mut stream, protocol).await?;
             Ok(None)
         }
     }
 }
 
-/// The words of HTTP and LDAP, over TLS or not.
+/// The words of a protocol that shows no key, or whose key was seen before.
 async fn talk(
     attempt: &Attempt<'_>,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     protocol: Protocol,
 ) -> Result<(), Failure> {
-    let is_it = if matches!(protocol, Protocol::Http | Protocol::Https) {
-        exchange::<5>(attempt, stream, HTTP_REQUEST).await? == *b"HTTP/"
-    } else {
+    let is_it = match protocol {
+        Protocol::Http | Protocol::Https => {
+            exchange::<5>(attempt, stream, HTTP_REQUEST).await? == *b"HTTP/"
+        }
         // A message is a sequence (RFC 4511, section 4.1.1).
-        exchange::<1>(attempt, stream, ROOT_DSE).await? == [0x30]
+        Protocol::Ldap | Protocol::Ldaps => {
+            exchange::<1>(attempt, stream, ROOT_DSE).await? == [0x30]
+        }
+        Protocol::Smb | Protocol::WindowsRpc => {
+            let answer = exchange::<8>(attempt, stream, &smb2_negotiate()).await?;
+            answer.ends_with(SMB2)
+        }
+        Protocol::Rdp => {
+            let [version, _, _, _, _, code] = exchange::<6>(attempt, stream, RDP_REQUEST).await?;
+            version == 3 && X224_ANSWERS.contains(&(code & 0xf0))
+        }
+        // These speak first. A packet's length and number, of which the first is 0, stand before its words.
+        Protocol::Mysql => {
+            let [_, _, _, number, first] = exchange::<5>(attempt, stream, &[]).await?;
+            number == 0 && MYSQL_BEGINNINGS.contains(&first)
+        }
+        Protocol::Vnc => exchange::<4>(attempt, stream, &[]).await? == RFB,
+        Protocol::Telnet => negotiates(attempt, stream).await?,
+        // Greeted above.
+        Protocol::Ssh | Protocol::Postgresql | Protocol::Tls => false,
     };
     if is_it { Ok(()) } else { Err(not_it(attempt)) }
+}
+
+/// Whether a command of Telnet is in what a server says.
+async fn negotiates(
+    attempt: &Attempt<'_>,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> Result<bool, Failure> {
+    let lost = |error: std::io::Error| attempt.fail(class_of(&error), STEP, error.to_string());
+    stream.write_all(TELNET_REQUEST).await.map_err(lost)?;
+    let mut heard = [0; 256];
+    let mut left = TELNET_TEXT_BYTES_MAX;
+    while left > 0 {
+        let count = stream.read(&mut heard).await.map_err(lost)?;
+        let Some(said) = heard.get(..count).filter(|said| !said.is_empty()) else {
+            return Ok(false);
+        };
+        if said.contains(&TELNET_COMMAND) {
+            return Ok(true);
+        }
+        left = left.saturating_sub(count);
+    }
+    Ok(false)
 }
 
 /// Says something and hears the first `N` bytes of the answer.
@@ -188,5 +231,7 @@ mod tests {
         assert_eq!(smb2_negotiate().len(), 4 + 104);
         assert_eq!(ROOT_DSE.len(), 2 + usize::from(ROOT_DSE[1]));
         assert_eq!(SSL_REQUEST.len(), usize::from(SSL_REQUEST[3]));
+        assert_eq!(RDP_REQUEST.len(), usize::from(RDP_REQUEST[3]));
+        assert_eq!(RDP_REQUEST.len(), 5 + usize::from(RDP_REQUEST[4]));
     }
 }

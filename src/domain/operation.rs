@@ -22,6 +22,9 @@ use super::time::Timestamp;
 /// is in force, and fewer than any sound lock allows.
 pub const TRIES_MAX: u32 = 2;
 
+/// The longest time for which a refused sign-in may be set to count; no target remembers one for longer.
+pub const LOCK_WINDOW_MAX: Duration = Duration::from_hours(24);
+
 words! {
     /// What is to be done.
     OperationKind {

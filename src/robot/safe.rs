@@ -17,6 +17,7 @@ use crate::store::vault_key::WrappedKey;
 use crate::store::{Store, StoreError};
 use crate::vault::{KeyRing, MasterKey, SealError, Wrapping};
 
+mod master_key;
 mod rotation;
 
 pub use rotation::{Resealing, Rotation};
@@ -29,6 +30,8 @@ pub struct Safe(Arc<Inner>);
 struct Inner {
     store: Store,
     wrapping: Wrapping,
+    /// The check value of the master key.
+    master: String,
     ring: RwLock<Arc<KeyRing>>,
     /// See [`Safe::seals_left`].
     left: AtomicU64,
@@ -54,6 +57,7 @@ impl Safe {
         let safe = Self(Arc::new(Inner {
             store,
             wrapping: Wrapping::of(master),
+            master: master.check_value(),
             ring: RwLock::new(Arc::new(Wrapping::of(master).ring([])?)),
             left: AtomicU64::new(0),
         }));
@@ -144,7 +148,7 @@ impl Safe {
             created_at,
             finished_at,
         };
-        match self.0.store.vault_key_add(key).await {
+        match self.0.store.vault_key_add(key, &self.0.master).await {
             // Another one was faster; its key serves as well.
             Ok(()) | Err(StoreError::Conflict { .. }) => self.refresh().await,
             Err(error) => Err(error.into()),

@@ -4,9 +4,11 @@
 //! use `robot` (its contract), `store`, `connect` and `domain`, and never another robot: robots speak
 //! by events and through the database. What several of them share stands beside the categories:
 //! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
-//! credential's account, `ways` how it is reached, [`password_change`] changes a password so that none is ever lost.
+//! credential's account, `ways` how it is reached, `steps` and `by_template` how an operator's commands work on it, `sign_ins`
+//! counts what it refuses, [`password_change`] changes a password so that none is ever lost.
 
 mod alerts;
+mod by_template;
 mod certificates;
 pub mod custom;
 mod mail;
@@ -14,6 +16,8 @@ mod notifications;
 mod operations;
 pub mod password_change;
 mod settings;
+mod sign_ins;
+mod steps;
 mod system_monitors;
 mod targets;
 mod task_manager;

@@ -9,11 +9,13 @@ use crate::connect::target::{Limits, Target};
 use crate::domain::failure::FailureClass;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::{
-    CredentialBody, CredentialKind, CredentialPolicyBody, DeviceBody, Noun, PasswordRules, Protocol,
+    CredentialBody, CredentialKind, CredentialPolicyBody, DeviceBody, Noun, OperationTemplateBody,
+    PasswordRules, Protocol, TemplateKind,
 };
 use crate::domain::operation::{Finding, account_key};
 use crate::domain::password::PasswordPolicy;
 use crate::robot::inventory::Inventory;
+use crate::robots::by_template::ByTemplate;
 use crate::robots::ways::{Way, account_name, protocols, target};
 use crate::store::StoreError;
 use crate::store::inventory::{Item, Narrow, Wanted};
@@ -118,6 +120,12 @@ pub(super) async fn account(
         .find_map(|protocol| ways.iter().find(|way| way.protocol == *protocol));
     let way = found.ok_or_else(|| no_way(protocols(&credential)))?;
     let (target, unpinned) = target(&device.address, way, guard, LIMITS)?;
+    let policy = policy(inventory, credential.policy).await?;
+    let target = match &policy {
+        Some(policy) => by_template(inventory, policy, way, (target, &device.address)).await?,
+        None => target,
+    };
+    let rules = policy.map(|policy| policy.password);
     let finding = credential_item.state.get("secret_state");
     Ok(Account {
         identity: identity(id, &credential),
@@ -126,7 +134,7 @@ pub(super) async fn account(
         finding: finding
             .and_then(Value::as_str)
             .and_then(|finding| finding.parse().ok()),
-        policy: policy_of(&rules(inventory, credential.policy).await?),
+        policy: policy_of(&rules.unwrap_or_default()),
         protocol: way.protocol,
         target,
         unpinned: unpinned.then_some(Unpinned {
@@ -153,12 +161,71 @@ fn identity(id: InventoryId, credential: &CredentialBody) -> Identity {
     }
 }
 
-async fn rules(inventory: &Inventory, policy: Option<InventoryId>) -> Result<PasswordRules, Unfit> {
+async fn policy(
+    inventory: &Inventory,
+    policy: Option<InventoryId>,
+) -> Result<Option<CredentialPolicyBody>, Unfit> {
     let Some(policy) = policy else {
-        return Ok(PasswordRules::default());
+        return Ok(None);
     };
     let item = inventory.get(Noun::CredentialPolicy, policy).await?;
-    Ok(body::<CredentialPolicyBody>(&item)?.password)
+    body(&item).map(Some)
+}
+
+/// The target with the templates of a policy, where it has some.
+async fn by_template(
+    inventory: &Inventory,
+    policy: &CredentialPolicyBody,
+    way: &Way,
+    (target, address): (Box<dyn Target>, &str),
+) -> Result<Box<dyn Target>, Unfit> {
+    let [change, reconcile] = [policy.change_template, policy.reconcile_template];
+    if change.is_none() && reconcile.is_none() {
+        return Ok(target);
+    }
+    Ok(Box::new(ByTemplate {
+        target,
+        shown: format!("{address}:{}", way.port),
+        change: steps(
+            inventory,
+            change,
+            TemplateKind::ChangePassword,
+            way.protocol,
+        )
+        .await?,
+        reconcile: steps(
+            inventory,
+            reconcile,
+            TemplateKind::ReconcilePassword,
+            way.protocol,
+        )
+        .await?,
+    }))
+}
+
+/// The steps of a template that a policy names for a kind of work.
+async fn steps(
+    inventory: &Inventory,
+    template: Option<InventoryId>,
+    kind: TemplateKind,
+    protocol: Protocol,
+) -> Result<Option<String>, Unfit> {
+    let Some(id) = template else {
+        return Ok(None);
+    };
+    let item = inventory.get(Noun::OperationTemplate, id).await?;
+    let template: OperationTemplateBody = body(&item)?;
+    let wrong = if template.kind != kind {
+        "is not of the kind that its field asks for"
+    } else if template.protocol != protocol {
+        "is for another protocol than the one by which the account is reached"
+    } else if !template.enabled {
+        "is disabled"
+    } else {
+        return Ok(Some(template.steps));
+    };
+    let reason = format!("the template `{}` of the policy {wrong}", template.name);
+    Err(Unfit::Because(FailureClass::Invalid, reason))
 }
 
 /// The newest privileged credential of a device beside `not` that signs in by a protocol.

@@ -3,6 +3,8 @@
 //! Of each kind a credential has one open operation at most, and of all kinds one that is running. Whoever runs one holds
 //! it by his process: what he records is taken only while it is still his.
 
+use std::collections::HashMap;
+
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
 use crate::domain::operation::{ChangeCause, Finding, OperationKind, OperationState};
 use crate::domain::time::Timestamp;
@@ -221,20 +223,24 @@ impl Store {
     }
 
     /// Takes the queued operation that is longest due, unless another one of its credential is running: it is `process`'s
-    /// until `lease_until`. Its attempt is counted before anything is done. An expired one is taken only where the target
+    /// until `lease_until`. Left alone are operations of a device on which `per_device` run. Its attempt is counted before anything is done. An expired one is taken only where the target
     /// may know its candidate.
     pub async fn operation_claim(
         &self,
         process: ProcessId,
         lease_until: Timestamp,
+        per_device: u32,
         now: Timestamp,
     ) -> StoreResult<Option<Operation>> {
-        write!(self, operation::claim(process, lease_until, now))
+        write!(
+            self,
+            operation::claim(process, lease_until, per_device, now)
+        )
     }
 
     /// Whether [`Store::operation_claim`] would find one.
-    pub async fn operation_is_due(&self, now: Timestamp) -> StoreResult<bool> {
-        read!(self, operation::is_due(now))
+    pub async fn operation_is_due(&self, per_device: u32, now: Timestamp) -> StoreResult<bool> {
+        read!(self, operation::is_due(per_device, now))
     }
 
     /// Records what an attempt came to, with its events; answers `false`, and records nothing, where the operation is no
@@ -280,6 +286,16 @@ impl Store {
     /// Operations whose next attempt is due, longest due first, at most `limit`.
     pub async fn operation_waiting(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Waiting>> {
         read!(self, operation_report::waiting(now, limit))
+    }
+
+    /// Which of these devices, at most 500, an operation succeeded on after `since`, and when the last one did.
+    pub async fn operation_answering(
+        &self,
+        devices: Vec<InventoryId>,
+        since: Timestamp,
+    ) -> StoreResult<HashMap<InventoryId, Timestamp>> {
+        bounded("devices", devices.len(), OPERATIONS_MAX)?;
+        read!(self, operation_report::answering(&devices, since))
     }
 
     /// Running operations whose lease is over or whose process has ended, so that nobody has them in hand any more, with

@@ -5,22 +5,39 @@
 
 use std::time::Duration;
 
-use crate::domain::id::OperationId;
+use crate::domain::id::{OperationId, ProcessId};
 use crate::domain::operation::Allowance;
 use crate::domain::time::Timestamp;
 
 use super::backend::write;
 use super::{Store, StoreResult};
 
-/// An attempt that signs in to an account.
+/// The sign-ins of one attempt to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIns {
     /// The account, by `domain::operation::account_key`.
     pub account: String,
-    /// The operation.
-    pub operation: OperationId,
-    /// The number of its attempt.
-    pub attempt: u32,
+    /// Whose they are.
+    pub by: Attempt,
+}
+
+/// Who signs in, so that no two share a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// An attempt of an operation.
+    Operation {
+        /// The operation.
+        id: OperationId,
+        /// The number of its attempt.
+        number: u32,
+    },
+    /// A robot that carries out no operation.
+    Process {
+        /// Its process.
+        id: ProcessId,
+        /// Which of its reservations.
+        number: u32,
+    },
 }
 
 /// What an attempt asks for.

@@ -3,7 +3,9 @@
 use crate::domain::sealed::KeyId;
 use crate::domain::time::Timestamp;
 
+use super::audit::NewAudit;
 use super::backend::{read, write};
+use super::signal::Signal;
 use super::{Store, StoreResult};
 
 /// A wrapped data key.
@@ -17,6 +19,19 @@ pub struct WrappedKey {
     pub created_at: Timestamp,
     /// When all secrets lay under it; none: a rotation to it goes on, or was broken off.
     pub finished_at: Option<Timestamp>,
+}
+
+/// The data keys of a database, wrapped anew for another master key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rewrapping {
+    /// The check value of the master key in force.
+    pub from: String,
+    /// That of the other one.
+    pub to: String,
+    /// All data keys as they were read, and as they are to be.
+    pub keys: Vec<(WrappedKey, Vec<u8>)>,
+    /// Its audit entry.
+    pub audit: NewAudit,
 }
 
 /// What lies under a data key.
@@ -54,9 +69,19 @@ impl Store {
         read!(self, vault_key::list())
     }
 
-    /// Keeps a new data key, whose id must follow the newest one's. `Conflict` where somebody was faster.
-    pub async fn vault_key_add(&self, key: WrappedKey) -> StoreResult<()> {
-        write!(self, vault_key::add(&key))
+    /// Keeps a new data key, whose id must follow the newest one's, and which the master key with the check value
+    /// `master` wraps. `Conflict` where somebody was faster, or the database's master key is another one by now.
+    pub async fn vault_key_add(&self, key: WrappedKey, master: &str) -> StoreResult<()> {
+        let master = master.to_owned();
+        write!(self, vault_key::add(&key, &master))
+    }
+
+    /// Gives a database another master key: its check value, all data keys, and an audit entry at once. `Conflict` where
+    /// the master key in force or a data key is not what was seen.
+    pub async fn vault_rewrap(&self, rewrapping: Rewrapping, now: Timestamp) -> StoreResult<()> {
+        write!(self, vault_key::rewrap(&rewrapping, now))?;
+        self.tell(Signal::Syslog);
+        Ok(())
     }
 
     /// Notes that all secrets lie under a key.

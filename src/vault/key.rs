@@ -40,10 +40,16 @@ impl MasterKey {
     /// # Errors
     /// [`SecretFileError::Exists`], or what the system refuses.
     pub fn create(data_dir: &Path) -> Result<Self, SecretFileError> {
+        let key = Self::random();
+        secret_file::create(&Self::path_in(data_dir), &key.text())?;
+        Ok(key)
+    }
+
+    /// Makes a key.
+    #[must_use]
+    pub fn random() -> Self {
         let bytes = Zeroizing::new(rand::random::<[u8; KEY_BYTES]>());
-        let path = Self::path_in(data_dir);
-        secret_file::create(&path, &Zeroizing::new(hex(bytes.as_slice())))?;
-        Ok(Self::from_bytes(*bytes))
+        Self::from_bytes(*bytes)
     }
 
     /// Reads the key of a data directory.
@@ -52,10 +58,17 @@ impl MasterKey {
     /// [`SecretFileError::Missing`], [`SecretFileError::Open`] when others may read it,
     /// [`SecretFileError::Malformed`] when it is not 64 hexadecimal digits.
     pub fn read(data_dir: &Path) -> Result<Self, SecretFileError> {
-        let path = Self::path_in(data_dir);
-        let text = secret_file::read(&path)?;
-        let bytes = parse(text.expose_secret()).ok_or(SecretFileError::Malformed {
-            path,
+        Self::read_file(&Self::path_in(data_dir))
+    }
+
+    /// Reads a key from any file.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_file(path: &Path) -> Result<Self, SecretFileError> {
+        let text = secret_file::read(path)?;
+        let bytes = parse(text.expose_secret()).ok_or_else(|| SecretFileError::Malformed {
+            path: path.to_owned(),
             reason: "it must hold 64 hexadecimal digits".to_owned(),
         })?;
         Ok(Self::from_bytes(*bytes))
@@ -94,6 +107,11 @@ impl MasterKey {
     /// The key itself, for what is derived from it.
     pub(super) fn expose(&self) -> &[u8] {
         self.0.expose_secret()
+    }
+
+    /// What its file holds.
+    pub(super) fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(hex(self.0.expose_secret()))
     }
 
     fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {

@@ -4,6 +4,7 @@
 
 pub mod admin_token;
 pub mod key;
+pub mod next_key;
 pub mod ring;
 pub mod secret_file;
 pub mod signer;

@@ -102,6 +102,15 @@ pub fn replace(path: &Path, text: &str) -> Result<(), SecretFileError> {
     create(path, text)
 }
 
+/// Gives a file another name, over a file that has it; on disk when this returns.
+///
+/// # Errors
+/// [`SecretFileError::Missing`]; anything the system refuses.
+pub fn rename(from: &Path, to: &Path) -> Result<(), SecretFileError> {
+    std::fs::rename(from, to).map_err(|source| missing_or(from, source))?;
+    sync_folder(to).map_err(|source| io_error(to, source))
+}
+
 /// Reads a secret without the white space around it; refuses a file that others may read.
 ///
 /// # Errors
@@ -137,12 +146,16 @@ pub fn read_foreign(path: &Path) -> Result<(SecretString, Option<String>), Secre
 }
 
 fn open(path: &Path) -> Result<File, SecretFileError> {
-    File::open(path).map_err(|source| match source.kind() {
+    File::open(path).map_err(|source| missing_or(path, source))
+}
+
+fn missing_or(path: &Path, source: io::Error) -> SecretFileError {
+    match source.kind() {
         io::ErrorKind::NotFound => SecretFileError::Missing {
             path: path.to_owned(),
         },
         _ => io_error(path, source),
-    })
+    }
 }
 
 fn mode_of(path: &Path, file: &File) -> Result<u32, SecretFileError> {

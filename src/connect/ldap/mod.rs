@@ -9,9 +9,11 @@ mod refusal;
 mod unicode_pwd;
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use ldap3::controls::RawControl;
 use ldap3::exop::PasswordModify;
 use ldap3::{
@@ -110,22 +112,32 @@ impl LdapTarget {
             };
             self.bind(attempt, &mut ldap, login, password, order)
                 .await?;
-            if let Some(order) = order {
-                change(attempt, &mut ldap, kind, password, order).await?;
+            match order {
+                Some(order) => change(attempt, &mut ldap, kind, password, order).await,
+                None => Ok(()),
             }
-            if let Err(error) = ldap.unbind().await {
-                log::debug!("a directory did not wait for our goodbye: {error}");
-            }
-            Ok(())
         };
+        let mut driving = pin!(connection.drive());
+        let mut work = Box::pin(work);
         tokio::select! {
             biased;
-            done = work => done,
-            ended = connection.drive() => Err(match ended {
-                Ok(()) => attempt.fail(FailureClass::Refused, SIGN_IN, "the connection was closed"),
-                Err(error) => lost(attempt, SIGN_IN, &error),
-            }),
+            done = &mut work => done?,
+            // The last answer may have come together with the end.
+            ended = &mut driving => match (&mut work).now_or_never() {
+                Some(done) => return done,
+                None => return Err(match ended {
+                    Ok(()) => attempt.fail(FailureClass::Refused, SIGN_IN, "the connection was closed"),
+                    Err(error) => lost(attempt, SIGN_IN, &error),
+                }),
+            },
         }
+        drop(work);
+        // The connection ends by it, whichever of the two hears of that first.
+        tokio::select! {
+            _said = ldap.unbind() => {}
+            _ended = driving => {}
+        }
+        Ok(())
     }
 
     fn settings(&self, attempt: &Attempt<'_>) -> Result<LdapConnSettings, Failure> {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::check::Problems;
-use super::column::{Filter, FilterKind, Kind, column};
+use super::column::{Filter, FilterKind, Kind, column, refers};
 use super::{Body, Noun, NounSpec, read, yes};
+use crate::domain::id::InventoryId;
 use crate::domain::iso_duration;
 
 /// A policy.
@@ -36,6 +37,14 @@ pub struct CredentialPolicyBody {
     /// What a new password is like.
     #[serde(default)]
     pub password: PasswordRules,
+    /// The template of the kind `change_password` by which an account changes its password; absent: as its protocol does it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub change_template: Option<InventoryId>,
+    /// The template of the kind `reconcile_password` by which a privileged account sets one; absent: as its protocol does it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub reconcile_template: Option<InventoryId>,
     /// What people should know of it.
     #[serde(default)]
     #[schema(max_length = 2000)]
@@ -147,6 +156,16 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("expires_after_view", Kind::Duration),
         column("expires_after_use", Kind::Duration),
         column("password", Kind::Object),
+        refers(
+            "change_template",
+            "change_template_id",
+            Noun::OperationTemplate,
+        ),
+        refers(
+            "reconcile_template",
+            "reconcile_template_id",
+            Noun::OperationTemplate,
+        ),
         column("description", Kind::Text),
         column("enabled", Kind::Bool),
     ],

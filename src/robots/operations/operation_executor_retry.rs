@@ -3,15 +3,15 @@
 //! - **Looks at**: at most 500 operations that wait for another attempt and are due, and as many that are running and whose
 //!   process has ended without them, or whose lease is over.
 //! - **Changes**: queues the first ones, with `operation.retry_scheduled`; of a device that does not answer, one alone, and
-//!   the others wait for it. Those of a dead executor become `unverified`, because the target may have been changed;
-//!   a command whose executor died ends so, for no second run of it would tell.
+//!   the others wait until one has succeeded there. Those of a dead executor become `unverified`, because the target may have
+//!   been changed; a command whose executor died ends so, for no second run of it would tell.
 //! - **Safe to repeat**: yes: an operation is moved only where it still stands as it was seen.
 //! - **If it stops**: operations that failed once stay where they are; new ones are carried out.
 //!
 //! Number 46 of the catalogue. An executor that takes the place of one that died does the same before anything else
 //! (`operation_executor`). When the next attempt is due was decided with the last one (`domain::operation`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use crate::robot::operation::Told;
 use crate::robot::registry::Registry;
 use crate::robot::spec::Wakes;
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use crate::store::StoreResult;
 use crate::store::operation::{Move, Operation, OperationAttempt, Waiting};
 
 /// Operations of one run, of each sort.
@@ -62,7 +63,8 @@ impl Robot for RetryOperations {
         let lost = store.operation_move(lost.collect(), now).await?;
         store.sign_in_abandon(lost.clone(), now).await?;
         let waiting = store.operation_waiting(now, BATCH_ROWS).await?;
-        let moves = released(waiting, now, registry);
+        let silent = silent(ctx, &waiting).await?;
+        let moves = released(waiting, &silent, now, registry);
         let held: usize = moves
             .iter()
             .filter(|one| one.state != OperationState::Queued)
@@ -115,17 +117,55 @@ fn taken_from_the_dead(
     }
 }
 
-/// What becomes of operations that are due, longest due first.
-fn released(waiting: Vec<Waiting>, now: Timestamp, registry: &Registry) -> Vec<Move> {
-    let mut silent: HashMap<InventoryId, usize> = HashMap::new();
-    for device in waiting.iter().filter_map(silent_device) {
-        *silent.entry(device).or_default() += 1;
+/// The devices that are down: operations that wait did not reach them, and none succeeded there since.
+async fn silent(ctx: &Context, waiting: &[Waiting]) -> StoreResult<HashSet<InventoryId>> {
+    let unreached = unreached(waiting);
+    let Some(since) = unreached.values().flatten().min() else {
+        return Ok(HashSet::new());
+    };
+    let devices = unreached.keys().copied().collect();
+    let answering = ctx.store().operation_answering(devices, *since).await?;
+    Ok(down(unreached, &answering))
+}
+
+/// By device, when operations that did not reach it were last seen to.
+fn unreached(waiting: &[Waiting]) -> HashMap<InventoryId, Vec<Timestamp>> {
+    let mut unreached: HashMap<InventoryId, Vec<Timestamp>> = HashMap::new();
+    for one in waiting {
+        if let Some(device) = silent_device(one) {
+            let seen_to = unreached.entry(device).or_default();
+            seen_to.push(one.operation.updated_at);
+        }
     }
-    silent.retain(|_, count| *count >= SILENT_MIN);
+    unreached
+}
+
+/// Those that many did not reach since they last answered.
+fn down(
+    unreached: HashMap<InventoryId, Vec<Timestamp>>,
+    answering: &HashMap<InventoryId, Timestamp>,
+) -> HashSet<InventoryId> {
+    let is_down = |(device, seen_to): (InventoryId, Vec<Timestamp>)| {
+        let answered = answering.get(&device);
+        let since = seen_to
+            .iter()
+            .filter(|at| answered.is_none_or(|last| *at > last));
+        (since.count() >= SILENT_MIN).then_some(device)
+    };
+    unreached.into_iter().filter_map(is_down).collect()
+}
+
+/// What becomes of operations that are due, longest due first.
+fn released(
+    waiting: Vec<Waiting>,
+    silent: &HashSet<InventoryId>,
+    now: Timestamp,
+    registry: &Registry,
+) -> Vec<Move> {
     let mut tried: Vec<InventoryId> = Vec::new();
     let mut moves = Vec::with_capacity(waiting.len());
     for one in waiting {
-        let down = silent_device(&one).filter(|device| silent.contains_key(device));
+        let down = silent_device(&one).filter(|device| silent.contains(device));
         let held = down.is_some_and(|device| tried.contains(&device));
         tried.extend(down);
         moves.push(if held {
@@ -170,7 +210,7 @@ fn hold(operation: Operation, until: Timestamp) -> Move {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
 
     use super::*;
     use crate::domain::id::OperationId;
@@ -211,7 +251,8 @@ mod tests {
             (6, 7, AuthFailed),
         ];
         let all = cases.map(|(id, device, class)| waiting(id, device, class));
-        let moves = released(Vec::from(all), now, &Registry::default());
+        let silent = down(unreached(&all), &HashMap::new());
+        let moves = released(Vec::from(all), &silent, now, &Registry::default());
         let queued: Vec<i64> = moves
             .iter()
             .filter(|one| one.state == OperationState::Queued)
@@ -221,6 +262,30 @@ mod tests {
         for held in moves.iter().filter(|one| !queued.contains(&one.seen.id.0)) {
             assert_eq!(held.state, OperationState::Retrying);
             assert_eq!(held.run_at, Some(now + PAUSE));
+        }
+    }
+
+    #[test]
+    fn a_device_that_answered_since_is_not_down() {
+        let device = InventoryId(7);
+        let second = |second| DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+        let failed = |seconds: &[i64]| {
+            let seconds = seconds.iter().copied().map(second).collect();
+            HashMap::from([(device, seconds)])
+        };
+        for (seconds, answered, expected) in [
+            (&[1, 2, 3][..], None, true),
+            (&[1, 2, 3], Some(4), false),
+            (&[1, 2, 3], Some(3), false),
+            (&[1, 5, 6], Some(4), false),
+            (&[1, 5, 6, 7], Some(4), true),
+        ] {
+            let answering = answered
+                .map(|at| (device, second(at)))
+                .into_iter()
+                .collect();
+            let is_down = down(failed(seconds), &answering).contains(&device);
+            assert_eq!(is_down, expected, "{seconds:?} {answered:?}");
         }
     }
 

@@ -11,6 +11,7 @@
 //! `deadline` is that of its operations, its `unique_key` keeps it from running twice, and its report, log, progress and
 //! cancellation are those of every task. What it means is decided when it begins, and stays so.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use serde_json::json;
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
 use crate::domain::id::InventoryId;
+use crate::domain::inventory::{Noun, OperationTemplateBody, TemplateKind};
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::robot::{FieldError, Sharding};
 use crate::domain::time::Timestamp;
@@ -42,6 +44,12 @@ struct Order {
     kind: OperationKind,
     /// To which accounts.
     credentials: Means,
+    /// The template, for `run_template`.
+    #[serde(default)]
+    template: Option<InventoryId>,
+    /// When so many operations did not succeed, those that wait are cancelled.
+    #[serde(default)]
+    stop_after: Option<NonZeroU32>,
 }
 
 /// Which credentials are meant: those that every given part fits; one part at least.
@@ -73,11 +81,14 @@ impl Robot for ExecuteTasks {
     }
 
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
+        let order: Order = serde_path_to_error::deserialize(ctx.payload())
+            .map_err(|error| refused(format!("payload.{}: {}", error.path(), error.inner())))?;
+        let stop_after = order.stop_after;
         let execution = match ctx.store().execution_get(ctx.run().task).await? {
             Some(begun) => begun,
-            None => start(ctx).await?,
+            None => start(ctx, order).await?,
         };
-        let tally = watch(ctx, execution).await?;
+        let tally = watch(ctx, execution, stop_after).await?;
         if tally.open > 0 {
             return Ok(tally.outcome());
         }
@@ -97,14 +108,19 @@ impl Robot for ExecuteTasks {
     }
 }
 
+fn refused(text: String) -> RobotError {
+    RobotError::fail("payload", text)
+}
+
 /// Decides what the task means, and orders it.
-async fn start(ctx: &Context) -> Result<Execution, RobotError> {
-    let refused = |text: String| RobotError::fail("payload", text);
-    let order: Order = serde_path_to_error::deserialize(ctx.payload())
-        .map_err(|error| refused(format!("payload.{}: {}", error.path(), error.inner())))?;
-    if order.kind == OperationKind::RunTemplate {
-        let text = "payload.kind: a template is run for one account, by `POST /operations`";
+async fn start(ctx: &Context, order: Order) -> Result<Execution, RobotError> {
+    let runs_template = order.kind == OperationKind::RunTemplate;
+    if runs_template != order.template.is_some() {
+        let text = "payload.template: must be given for `run_template`, and for nothing else";
         return Err(refused(text.to_owned()));
+    }
+    if let Some(id) = order.template {
+        usable_template(ctx, id).await?;
     }
     let selection = selection(order.credentials).map_err(|text| refused(text.to_owned()))?;
     let store = ctx.store();
@@ -117,10 +133,29 @@ async fn start(ctx: &Context) -> Result<Execution, RobotError> {
         let text = format!("more than {OPERATIONS_MAX} credentials fit; divide the task");
         return Err(refused(text));
     }
-    let orders = orders(order.kind, meant, ctx.run().deadline, ctx.robot());
+    let what = (order.kind, order.template);
+    let orders = orders(what, meant, ctx.run().deadline, ctx.robot());
     let now = ctx.clock().now();
     let registry = &ctx.tools().registry;
     Ok(begin(store, registry, ctx.run().task, orders, now).await?)
+}
+
+/// Refuses a template that each of the operations would fail by.
+async fn usable_template(ctx: &Context, id: InventoryId) -> Result<(), RobotError> {
+    let item = match ctx.inventory().get(Noun::OperationTemplate, id).await {
+        Err(StoreError::NotFound { .. }) => {
+            return Err(refused("payload.template: it is not there".to_owned()));
+        }
+        found => found?,
+    };
+    let body = serde_json::from_value::<OperationTemplateBody>(item.body.into());
+    let usable = body.is_ok_and(|body| body.enabled && body.kind == TemplateKind::RunCommand);
+    if usable {
+        Ok(())
+    } else {
+        let text = "payload.template: must be an enabled one of the kind `run_command`";
+        Err(refused(text.to_owned()))
+    }
 }
 
 fn selection(means: Means) -> Result<Selection, &'static str> {
@@ -148,7 +183,7 @@ fn selection(means: Means) -> Result<Selection, &'static str> {
 }
 
 fn orders(
-    kind: OperationKind,
+    (kind, template): (OperationKind, Option<InventoryId>),
     meant: Vec<InventoryId>,
     deadline: Option<Timestamp>,
     requested_by: &str,
@@ -158,7 +193,7 @@ fn orders(
         credential,
         run_at: None,
         expires_at: deadline,
-        template: None,
+        template,
         requested_by: requested_by.to_owned(),
         cause: ChangeCause::Ordered,
     };
@@ -207,7 +242,13 @@ impl Tally {
 }
 
 /// Watches the operations until all have ended, or the run must end; then those that wait are cancelled.
-async fn watch(ctx: &Context, execution: Execution) -> Result<Tally, RobotError> {
+///
+/// They are cancelled as well when so many did not succeed as the task allows; what is running then is waited for.
+async fn watch(
+    ctx: &Context,
+    execution: Execution,
+    stop_after: Option<NonZeroU32>,
+) -> Result<Tally, RobotError> {
     let store = ctx.store();
     let mut last = None;
     loop {
@@ -219,6 +260,9 @@ async fn watch(ctx: &Context, execution: Execution) -> Result<Tally, RobotError>
         }
         if tally.open == 0 {
             return Ok(tally);
+        }
+        if stop_after.is_some_and(|most| tally.failed >= most.get()) {
+            stop(ctx, execution).await?;
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}

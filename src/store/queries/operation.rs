@@ -9,9 +9,8 @@ use serde_json::json;
 use super::event::insert_events;
 use super::operation_report::get;
 use super::rows::{Rows, storable};
-use super::sql::raced;
 use super::statement::{Bind, Statement, bind, find};
-use super::{Conn, audit, statement};
+use super::{Conn, audit, dialect, statement};
 use crate::domain::id::{OperationId, ProcessId};
 use crate::domain::operation::OperationState;
 use crate::domain::time::{Timestamp, to_micros};
@@ -23,6 +22,9 @@ use crate::store::operation::{
 };
 use crate::store::schema::inventory::credentials;
 use crate::store::schema::{operation_attempts, operations};
+
+/// Under this name claims keep each other away until they have committed.
+const CLAIMS: &str = "operations";
 
 /// Makes what has a credential and no open operation of its kind.
 struct Order;
@@ -41,15 +43,26 @@ impl Statement for Order {
         RETURNING id";
 }
 
-/// Operations that can be begun now: due, and of a credential of which none is running. Whether a target may know a
-/// candidate, the vault says: an executor that died has not told.
+/// Devices on which no more operations may run.
+macro_rules! busy {
+    () => {
+        "WITH busy AS (
+            SELECT rc.device_id FROM operations r JOIN credentials rc ON rc.id = r.credential_id
+            WHERE r.state = 1 GROUP BY rc.device_id HAVING count(*) >= ?) "
+    };
+}
+
+/// Operations that can be begun now: due, of a credential of which none is running, and on no device that is busy. Whether a
+/// target may know a candidate, the vault says: an executor that died has not told.
 macro_rules! claimable {
     () => {
         "FROM operations o
             WHERE o.finished_at IS NULL AND o.state = 0 AND o.run_at <= ?
                 AND (o.expires_at IS NULL OR o.expires_at > ? OR EXISTS (
                     SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0))
-                AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.state = 1 AND r.credential_id = o.credential_id) "
+                AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.state = 1 AND r.credential_id = o.credential_id)
+                AND NOT EXISTS (SELECT 1 FROM credentials c JOIN busy b ON b.device_id = c.device_id
+                    WHERE c.id = o.credential_id) "
     };
 }
 
@@ -59,7 +72,8 @@ struct Claim;
 impl Statement for Claim {
     type Row = (BigInt,);
     const SQL: &'static str = concat!(
-        "WITH due AS MATERIALIZED (
+        busy!(),
+        ", due AS MATERIALIZED (
             SELECT o.id ",
         claimable!(),
         "ORDER BY o.run_at, o.id LIMIT 1 {skip locked})
@@ -75,7 +89,7 @@ struct Due;
 
 impl Statement for Due {
     type Row = (BigInt,);
-    const SQL: &'static str = concat!("SELECT o.id ", claimable!(), "LIMIT 1");
+    const SQL: &'static str = concat!(busy!(), "SELECT o.id ", claimable!(), "LIMIT 1");
 }
 
 struct Apply;
@@ -188,26 +202,34 @@ pub(in crate::store) fn claim(
     conn: &mut Conn,
     process: ProcessId,
     lease_until: Timestamp,
+    per_device: u32,
     now: Timestamp,
 ) -> QueryResult<Option<Operation>> {
+    // Each sees what the one before it took: else two would take the last place of a device.
+    dialect::lock_text(conn, CLAIMS)?;
     let binds = [
+        Bind::Int(i64::from(per_device)),
         Bind::Int(to_micros(now)),
         Bind::Int(to_micros(now)),
         Bind::Int(process.0),
         Bind::Int(to_micros(lease_until)),
         Bind::Int(to_micros(now)),
     ];
-    // Two claims may see two operations of one credential at once: the second one looks again.
-    let taken: Option<(i64,)> = bind(Claim, &binds)
-        .get_result(conn)
-        .optional()
-        .map_err(raced)?;
+    let taken: Option<(i64,)> = bind(Claim, &binds).get_result(conn).optional()?;
     taken.map(|(id,)| get(conn, OperationId(id))).transpose()
 }
 
 /// Whether there is one that can be taken.
-pub(in crate::store) fn is_due(conn: &mut Conn, now: Timestamp) -> QueryResult<bool> {
-    let binds = [Bind::Int(to_micros(now)), Bind::Int(to_micros(now))];
+pub(in crate::store) fn is_due(
+    conn: &mut Conn,
+    per_device: u32,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let binds = [
+        Bind::Int(i64::from(per_device)),
+        Bind::Int(to_micros(now)),
+        Bind::Int(to_micros(now)),
+    ];
     let found: Option<(i64,)> = bind(Due, &binds).get_result(conn).optional()?;
     Ok(found.is_some())
 }

@@ -5,11 +5,13 @@ use std::ops::Range;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Nullable};
 
+use super::sql::Sql;
 use super::statement::{Bind, Statement, bind};
 use super::{Conn, Db};
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
+use crate::domain::inventory::column::Stored;
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
@@ -203,6 +205,28 @@ pub(in crate::store) fn waiting(
         })
     };
     rows.into_iter().map(waiting).collect()
+}
+
+/// Devices on which an operation succeeded after an instant, with when the last one did.
+pub(in crate::store) fn answering(
+    conn: &mut Conn,
+    devices: &[InventoryId],
+    since: Timestamp,
+) -> QueryResult<HashMap<InventoryId, Timestamp>> {
+    let devices = devices.iter().map(|id| Stored::Int(Some(id.0)));
+    let mut sql: Sql<(BigInt, Nullable<BigInt>)> = Sql::new(
+        "SELECT c.device_id, max(o.finished_at) FROM operations o JOIN credentials c ON c.id = o.credential_id
+            WHERE o.finished_at > ",
+    );
+    sql.int(to_micros(since))
+        .text(" AND o.state = ")
+        .int(i64::from(OperationState::Succeeded.code()))
+        .text(" AND c.device_id IN ")
+        .list(devices)
+        .text(" GROUP BY c.device_id");
+    let found: Vec<(i64, Option<i64>)> = sql.load(conn)?;
+    let answers = |(device, at): (i64, Option<i64>)| Some((InventoryId(device), from_micros(at?)));
+    Ok(found.into_iter().filter_map(answers).collect())
 }
 
 /// The process that holds an operation has ended: `tasks_done` has the last one of a finished task, `processes` the others.

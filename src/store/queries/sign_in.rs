@@ -6,11 +6,11 @@ use diesel::prelude::*;
 
 use super::{Conn, dialect};
 use crate::domain::id::OperationId;
-use crate::domain::operation::{Allowance, Refusals};
+use crate::domain::operation::{Allowance, LOCK_WINDOW_MAX, Refusals};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::QueryResult;
 use crate::store::schema::sign_in_tries as tries;
-use crate::store::sign_in::{SignIns, Wanted};
+use crate::store::sign_in::{Attempt, SignIns, Wanted};
 
 /// When to ask again while others are at it: a sign-in takes seconds.
 const PAUSE: Duration = Duration::from_secs(15);
@@ -19,7 +19,15 @@ fn count_of(refused: u32) -> i32 {
     i32::try_from(refused).unwrap_or(i32::MAX)
 }
 
-/// Reserves what is left. What no longer counts goes with it.
+/// How the table names an attempt: a process by its number below 0, where no operation is.
+fn row_of(by: Attempt) -> (i64, i32) {
+    match by {
+        Attempt::Operation { id, number } => (id.0, count_of(number)),
+        Attempt::Process { id, number } => (-id.0, count_of(number)),
+    }
+}
+
+/// Reserves what is left. What counts in no window any more goes with it.
 pub(in crate::store) fn reserve(
     conn: &mut Conn,
     sign_ins: &SignIns,
@@ -28,7 +36,7 @@ pub(in crate::store) fn reserve(
 ) -> QueryResult<Allowance> {
     dialect::lock_text(conn, &sign_ins.account)?;
     let of_account = tries::table.filter(tries::account.eq(&sign_ins.account));
-    diesel::delete(of_account.filter(tries::at.le(to_micros(now - wanted.window))))
+    diesel::delete(of_account.filter(tries::at.le(to_micros(now - LOCK_WINDOW_MAX))))
         .execute(conn)?;
     let rows: Vec<(i64, i32, bool)> = of_account
         .select((tries::at, tries::count, tries::settled))
@@ -49,11 +57,12 @@ pub(in crate::store) fn reserve(
             return Ok(Allowance::Wait(soon.unwrap_or(until)));
         }
     };
+    let (by, number) = row_of(sign_ins.by);
     diesel::insert_into(tries::table)
         .values((
             tries::account.eq(&sign_ins.account),
-            tries::operation_id.eq(sign_ins.operation.0),
-            tries::attempt.eq(count_of(sign_ins.attempt)),
+            tries::operation_id.eq(by),
+            tries::attempt.eq(number),
             tries::at.eq(to_micros(wanted.until)),
             tries::count.eq(count_of(left)),
             tries::settled.eq(false),
@@ -69,12 +78,8 @@ pub(in crate::store) fn settle(
     refused: u32,
     now: Timestamp,
 ) -> QueryResult<()> {
-    let key = (
-        sign_ins.account.as_str(),
-        sign_ins.operation.0,
-        count_of(sign_ins.attempt),
-    );
-    let row = tries::table.find(key);
+    let (by, number) = row_of(sign_ins.by);
+    let row = tries::table.find((sign_ins.account.as_str(), by, number));
     if refused == 0 {
         diesel::delete(row).execute(conn)?;
     } else {

@@ -149,7 +149,7 @@ change!(
     "INSERT INTO store_facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
 );
 
-/// Keeps the check value, once and for ever.
+/// Keeps the check value, where there is none or this one.
 pub(in crate::store) fn set_key_check(conn: &mut Conn, check: &str) -> QueryResult<()> {
     let binds = [
         Bind::Text(KEY_CHECK.to_owned()),
@@ -164,7 +164,7 @@ pub(in crate::store) fn set_key_check(conn: &mut Conn, check: &str) -> QueryResu
     }
 }
 
-/// Forgets the check value: for a database that is about to get its own back.
+/// Forgets the check value: for a database that is about to get another one.
 pub(in crate::store) fn remove_key_check(conn: &mut Conn) -> QueryResult<()> {
     diesel::delete(store_facts::table.find(KEY_CHECK)).execute(conn)?;
     Ok(())

@@ -4,13 +4,16 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 
-use super::Conn;
 use super::statement::{Bind, Statement, bind};
+use super::{Conn, audit, dialect, upkeep};
 use crate::domain::sealed::KeyId;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::schema::inventory::vault_keys;
-use crate::store::vault_key::{KeyUse, WrappedKey};
+use crate::store::vault_key::{KeyUse, Rewrapping, WrappedKey};
+
+/// Under this name those who make or wrap data keys keep each other away until they have committed.
+const LOCK: &str = "vault_keys";
 
 /// The key that seals.
 pub(in crate::store) fn newest(conn: &mut Conn) -> QueryResult<Option<KeyId>> {
@@ -39,7 +42,13 @@ pub(in crate::store) fn list(conn: &mut Conn) -> QueryResult<Vec<WrappedKey>> {
 }
 
 /// Keeps a key that follows the newest.
-pub(in crate::store) fn add(conn: &mut Conn, key: &WrappedKey) -> QueryResult<()> {
+pub(in crate::store) fn add(conn: &mut Conn, key: &WrappedKey, master: &str) -> QueryResult<()> {
+    dialect::lock_text(conn, LOCK)?;
+    if upkeep::key_check(conn)?.is_some_and(|known| known != master) {
+        return Err(QueryError::conflict(
+            "the database has another master key by now",
+        ));
+    }
     let faster = || QueryError::conflict("another data key was made at the same moment");
     let next = newest(conn)?.map_or(1, |newest| newest.0 + 1);
     if next != key.id.0 {
@@ -55,6 +64,32 @@ pub(in crate::store) fn add(conn: &mut Conn, key: &WrappedKey) -> QueryResult<()
         .on_conflict_do_nothing()
         .execute(conn)?;
     if kept == 1 { Ok(()) } else { Err(faster()) }
+}
+
+/// Gives the database another master key.
+pub(in crate::store) fn rewrap(
+    conn: &mut Conn,
+    rewrapping: &Rewrapping,
+    now: Timestamp,
+) -> QueryResult<()> {
+    dialect::lock_text(conn, LOCK)?;
+    let wrapped = |key: &WrappedKey| (key.id, key.wrapped.clone());
+    let seen = rewrapping.keys.iter().map(|(seen, _)| wrapped(seen));
+    let as_seen = list(conn)?.iter().map(wrapped).eq(seen);
+    if !as_seen || upkeep::key_check(conn)?.as_ref() != Some(&rewrapping.from) {
+        return Err(QueryError::conflict(
+            "the vault's keys were changed at the same moment",
+        ));
+    }
+    for (key, anew) in &rewrapping.keys {
+        diesel::update(vault_keys::table.find(key.id.0))
+            .set(vault_keys::wrapped.eq(anew))
+            .execute(conn)?;
+    }
+    upkeep::remove_key_check(conn)?;
+    upkeep::set_key_check(conn, &rewrapping.to)?;
+    audit::append(conn, &rewrapping.audit, now)?;
+    Ok(())
 }
 
 struct SealsBefore;

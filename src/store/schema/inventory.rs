@@ -27,6 +27,8 @@ diesel::table! {
         password -> Text,
         description -> Nullable<Text>,
         enabled -> Bool,
+        change_template_id -> Nullable<BigInt>,
+        reconcile_template_id -> Nullable<BigInt>,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Greetings of real services, and of what listens in their place.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use robotd::connect::greeting::greet;
@@ -12,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::support::consoles::{mariadb, remote_desktop, remote_screen, says, telnet};
 use crate::support::counterpart::free_port;
 use crate::support::sink::Sink;
 use crate::support::slapd::Slapd;
@@ -61,8 +61,6 @@ async fn services_are_known_by_their_greeting() {
         .collect();
     let key = sshd.host_key("ed25519");
     let ssh = format!("{} {}", key.algorithm, key.fingerprint);
-    let quiet = TcpListener::bind("127.0.0.1:0").unwrap();
-    let quiet = quiet.local_addr().unwrap().port();
     for (port, protocol, found) in [
         (sshd.port, Protocol::Ssh, Ok(Some(ssh.clone()))),
         (smbd.port, Protocol::Smb, Ok(None)),
@@ -71,7 +69,6 @@ async fn services_are_known_by_their_greeting() {
         (slapd.tls_port, Protocol::Ldaps, Ok(Some(digest.clone()))),
         (slapd.tls_port, Protocol::Tls, Ok(Some(digest))),
         (http, Protocol::Http, Ok(None)),
-        (quiet, Protocol::Vnc, Ok(None)),
         (sshd.port, Protocol::Http, Err(FailureClass::Protocol)),
         // `SSH` begins like the answer that TLS may begin.
         (sshd.port, Protocol::Postgresql, Err(FailureClass::Tls)),
@@ -106,4 +103,56 @@ async fn postgresql_is_greeted_with_its_own_question() {
         heard(server.port(), Protocol::Postgresql, None).await,
         Ok(None)
     );
+}
+
+#[tokio::test]
+async fn screens_and_consoles_are_known_by_what_they_say() {
+    let (Some(desktop), Some(screen), Some(console), Some(mariadb), Some(sshd)) = (
+        remote_desktop(),
+        remote_screen(),
+        telnet(),
+        mariadb(),
+        Sshd::start(),
+    ) else {
+        return;
+    };
+    let other = || Err(FailureClass::Protocol);
+    for (port, protocol, found) in [
+        (desktop.port, Protocol::Rdp, Ok(None)),
+        (screen.port, Protocol::Vnc, Ok(None)),
+        (console, Protocol::Telnet, Ok(None)),
+        (mariadb.port, Protocol::Mysql, Ok(None)),
+        // An error in place of the greeting: too many connections (error 1040).
+        (
+            says(b"\x10\0\0\0\xff\x10\x04Too many conn"),
+            Protocol::Mysql,
+            Ok(None),
+        ),
+        (sshd.port, Protocol::Rdp, other()),
+        (sshd.port, Protocol::Vnc, other()),
+        (sshd.port, Protocol::Mysql, other()),
+        (screen.port, Protocol::Mysql, other()),
+        (says(b"220 ready\r\n"), Protocol::Vnc, other()),
+    ] {
+        assert_eq!(heard(port, protocol, None).await, found, "{protocol:?}");
+    }
+    // A port that is open is no service.
+    let soon = Limits {
+        whole: Duration::from_millis(300),
+        ..LIMITS
+    };
+    let quiet = says(b"");
+    for protocol in [
+        Protocol::Rdp,
+        Protocol::Vnc,
+        Protocol::Mysql,
+        Protocol::Telnet,
+    ] {
+        let silent = greet(("127.0.0.1", quiet), protocol, None, soon).await;
+        assert_eq!(
+            silent.unwrap_err().class,
+            FailureClass::Timeout,
+            "{protocol:?}"
+        );
+    }
 }

@@ -256,3 +256,18 @@ async fn the_value_for_active_directory_arrives() {
     assert_eq!(failure.effect, Effect::None, "{failure}");
     assert_eq!(slapd.read(OLD, &ana, "unicodePwd"), read);
 }
+
+/// A directory hangs up at our goodbye, often before we have heard that it was said: nobody was cut off by that.
+#[tokio::test]
+async fn a_goodbye_is_no_lost_connection() {
+    let Some(slapd) = Slapd::start(&["ana"], OLD) else {
+        return;
+    };
+    let [target, ..] = targets(&slapd);
+    let visit = || async {
+        for _ in 0..50 {
+            target.probe(&login(&dn("ana"), OLD)).await.unwrap();
+        }
+    };
+    futures_util::future::join_all([(); 8].map(|()| visit())).await;
+}

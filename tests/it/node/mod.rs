@@ -1,6 +1,7 @@
 //! Whole nodes: the program as shipped, started, used and killed.
 
 mod audit;
+mod certificate_death;
 mod chaos;
 mod cluster;
 mod custom;
@@ -17,6 +18,7 @@ mod kill;
 mod known_secrets;
 mod lost_answers;
 mod low_disk;
+mod master_key;
 mod nats;
 mod nats_changes;
 mod operations;

@@ -11,7 +11,6 @@ use robotd::domain::inventory::Noun;
 use robotd::robot::inventory::{By, Inventory, NewItem};
 use robotd::robot::registry::Registry;
 use robotd::robot::safe::Safe;
-use robotd::store::StoreConfig;
 use robotd::vault::MasterKey;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -73,10 +72,7 @@ async fn under(database: &Database, key: i64) -> i64 {
 }
 
 async fn an_old_key_is_emptied_over_a_death_and_goes(database: &Database) {
-    let url = match &database.config {
-        StoreConfig::Sqlite { path } => format!("sqlite://{}", path.display()),
-        StoreConfig::Postgres { url, .. } => url.clone(),
-    };
+    let url = database.url();
     let mut node = Node::new("").on_database(&url);
     node.start().await;
     node.stop().await;

@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reqwest::Method;
-use robotd::store::StoreConfig;
 use serde_json::{Value, json};
 
 use crate::store::make::{at, ground};
@@ -28,13 +27,6 @@ const ROBOTS: &str = r#"
 
 /// Queued on the first database, run on the second.
 const TASKS: usize = 40;
-
-fn url(database: &Database) -> String {
-    match &database.config {
-        StoreConfig::Sqlite { path } => format!("sqlite://{}", path.display()),
-        StoreConfig::Postgres { url, .. } => url.clone(),
-    }
-}
 
 fn data(way: &str, file: &Path, data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_robotd"));
@@ -117,7 +109,7 @@ async fn a_moved_database_goes_on() {
     let credential = prepare(&first).await;
     let file = leave(&mut first).await;
 
-    let url = url(&database);
+    let url = database.url();
     let mut second = Node::new(ROBOTS).on_database(&url);
     let key = second.data_dir().join("master.key");
     let import = || {
@@ -223,7 +215,7 @@ async fn an_import_that_is_killed_leaves_an_empty_database(database: &Database) 
     assert!(made.success());
     let import = |file: &Path| {
         let mut command = data("import", file, folder.path());
-        command.args(["--database-url", &url(database)]);
+        command.args(["--database-url", &database.url()]);
         command
     };
     let mut child = import(&pipe)

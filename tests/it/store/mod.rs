@@ -14,6 +14,7 @@ mod mail;
 pub(crate) mod make;
 mod node;
 mod operation;
+mod operation_device;
 mod operation_report;
 mod outbox;
 mod process;

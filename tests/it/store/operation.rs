@@ -148,7 +148,7 @@ async fn a_credential_has_one_open_operation_of_a_kind(database: &Database) {
     assert_eq!((listed[0].attempts, listed[0].run_at), (0, at(1)));
     // Once it has ended there may be another one.
     let claimed = store
-        .operation_claim(HOLDER, at(99), at(3))
+        .operation_claim(HOLDER, at(99), u32::MAX, at(3))
         .await
         .unwrap()
         .unwrap();
@@ -189,13 +189,13 @@ async fn a_claim_takes_what_is_longest_due(database: &Database) {
     .await;
     let claim = async |seconds| {
         let claimed = store
-            .operation_claim(HOLDER, at(999), at(seconds))
+            .operation_claim(HOLDER, at(999), u32::MAX, at(seconds))
             .await
             .unwrap();
         claimed.map(|one| (one.credential, one.attempts, one.state))
     };
     let running = OperationState::Running;
-    let is_due = async |seconds| store.operation_is_due(at(seconds)).await.unwrap();
+    let is_due = async |seconds| store.operation_is_due(u32::MAX, at(seconds)).await.unwrap();
     assert!(!is_due(2).await && is_due(3).await);
     assert_eq!(
         claim(4).await.map(|one| one.0),
@@ -222,7 +222,7 @@ async fn only_the_holder_records_an_end(database: &Database) {
     let ids = credentials(&inventory(store).await, 1).await;
     let id = order(store, vec![change_of(ids[0])], 1).await[0];
     let claimed = store
-        .operation_claim(HOLDER, at(99), at(2))
+        .operation_claim(HOLDER, at(99), u32::MAX, at(2))
         .await
         .unwrap()
         .unwrap();
@@ -262,7 +262,7 @@ async fn only_the_holder_records_an_end(database: &Database) {
         [id]
     );
     let again = store
-        .operation_claim(HOLDER, at(999), at(502))
+        .operation_claim(HOLDER, at(999), u32::MAX, at(502))
         .await
         .unwrap()
         .unwrap();
@@ -307,7 +307,7 @@ async fn what_was_changed_meanwhile_is_not_moved(database: &Database) {
     assert_eq!(store.operation_overdue(at(49), 9).await.unwrap(), []);
     // A claim at the same moment wins.
     let claimed = store
-        .operation_claim(HOLDER, at(99), at(49))
+        .operation_claim(HOLDER, at(99), u32::MAX, at(49))
         .await
         .unwrap()
         .unwrap();
@@ -337,7 +337,7 @@ async fn what_was_changed_meanwhile_is_not_moved(database: &Database) {
     store.operation_move(vec![back], at(60)).await.unwrap();
     assert_eq!(store.operation_overdue(at(99), 9).await.unwrap(), []);
     let taken = store
-        .operation_claim(HOLDER, at(199), at(99))
+        .operation_claim(HOLDER, at(199), u32::MAX, at(99))
         .await
         .unwrap();
     let taken = taken.unwrap();
@@ -358,7 +358,7 @@ async fn claimers_beside_each_other_share_the_work(database: &Database) {
     let claimers = (0..4).map(async |number| {
         let mut taken = Vec::new();
         while let Some(one) = store
-            .operation_claim(ProcessId(100 + number), at(99), at(2))
+            .operation_claim(ProcessId(100 + number), at(99), u32::MAX, at(2))
             .await
             .unwrap()
         {

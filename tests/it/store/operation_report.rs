@@ -63,7 +63,7 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     order(store, vec![change_of(ids[0])], 31).await;
     assert_eq!(found(32).await, viewed());
     let claimed = store
-        .operation_claim(HOLDER, at(99), at(33))
+        .operation_claim(HOLDER, at(99), u32::MAX, at(33))
         .await
         .unwrap()
         .unwrap();

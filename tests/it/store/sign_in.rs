@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use robotd::domain::id::OperationId;
+use robotd::domain::id::{OperationId, ProcessId};
 use robotd::domain::operation::Allowance;
 use robotd::store::Store;
-use robotd::store::sign_in::{SignIns, Wanted};
+use robotd::store::sign_in::{Attempt, SignIns, Wanted};
 
 use super::make::at;
 use crate::support::database::{Database, on_both};
@@ -19,8 +19,10 @@ on_both!(
 fn of(operation: i64) -> SignIns {
     SignIns {
         account: "credential:1".to_owned(),
-        operation: OperationId(operation),
-        attempt: 1,
+        by: Attempt::Operation {
+            id: OperationId(operation),
+            number: 1,
+        },
     }
 }
 
@@ -66,6 +68,35 @@ async fn no_more_are_reserved_than_an_account_allows(database: &Database) {
         Allowance::Wait(_)
     ));
     assert_eq!(reserve(store, 7, 2, 258).await, Allowance::Tries(2));
+    a_process_is_no_operation(store).await;
+}
+
+/// Of one number, each has a reservation of its own.
+async fn a_process_is_no_operation(store: &Store) {
+    let of = |operation| SignIns {
+        account: "credential:3".to_owned(),
+        ..of(operation)
+    };
+    let operation = of(9);
+    let process = SignIns {
+        by: Attempt::Process {
+            id: ProcessId(9),
+            number: 1,
+        },
+        ..operation.clone()
+    };
+    let wanted = Wanted {
+        tries: 1,
+        until: at(300),
+        window: Duration::from_secs(100),
+    };
+    for sign_ins in [&operation, &process] {
+        let reserved = store.sign_in_reserve(sign_ins.clone(), wanted, at(260));
+        assert_eq!(reserved.await.unwrap(), Allowance::Tries(1));
+    }
+    store.sign_in_settle(process, 0, at(261)).await.unwrap();
+    let left = store.sign_in_reserve(of(10), wanted, at(262));
+    assert_eq!(left.await.unwrap(), Allowance::Tries(1));
 }
 
 async fn attempts_beside_each_other_share_what_is_left(database: &Database) {

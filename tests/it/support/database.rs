@@ -96,6 +96,14 @@ impl Database {
         }
     }
 
+    /// What `--database-url` takes.
+    pub fn url(&self) -> String {
+        match &self.config {
+            StoreConfig::Sqlite { path } => format!("sqlite://{}", path.display()),
+            StoreConfig::Postgres { url, .. } => url.clone(),
+        }
+    }
+
     /// Another process's view of the same database.
     pub async fn open_again(&self) -> Store {
         Store::open(self.config.clone()).await.unwrap()

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod browser;
 pub mod certificates;
+pub mod consoles;
 pub mod counterpart;
 pub mod cutting_proxy;
 pub mod database;
@@ -22,6 +23,7 @@ pub mod slapd;
 pub mod smbd;
 pub mod smtp_server;
 pub mod sshd;
+pub mod web_machine;
 
 use std::path::Path;
 

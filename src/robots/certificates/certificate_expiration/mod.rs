@@ -21,6 +21,7 @@ mod settings;
 mod site;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -85,6 +86,7 @@ impl Robot for RenewCertificates {
             began: Instant::now(),
             tally: Tally::default(),
             touched: BTreeSet::new(),
+            sites: AtomicU32::new(0),
         };
         run.settle_all().await?;
         run.renew_all().await?;
@@ -106,6 +108,8 @@ struct Run<'a> {
     tally: Tally,
     /// Automations whose certificate was renewed or published.
     touched: BTreeSet<InventoryId>,
+    /// Machines that were looked for: each reserves its sign-ins by its number.
+    sites: AtomicU32,
 }
 
 /// What a run came to.

@@ -24,6 +24,17 @@ use crate::store::certificate::{DueBinding, Publication, PublicationEnd, Publica
 /// Bindings that are read at once.
 const PAGE: u32 = 100;
 
+/// What is to be served.
+struct Wanted {
+    due: DueBinding,
+    automation: InventoryId,
+    issue: i64,
+    pem: String,
+    fingerprint: String,
+    /// The private key's id.
+    key: i64,
+}
+
 /// Where a publication was left.
 enum Left {
     /// The certificate is served.
@@ -66,18 +77,9 @@ impl Run<'_> {
             found => drop(found?),
         }
         let site = self.site(body, &[]).await?;
-        let seen = site.folder().look().await.map_err(unreached)?;
-        let version = publication.issue.to_string();
-        if seen.as_deref() == Some(version.as_str()) {
-            return Ok(prove(&site, publication).await);
-        }
-        if seen == publication.previous {
-            return Ok(settled_back(&site, publication).await);
-        }
-        let seen = seen.unwrap_or_else(|| "nothing".to_owned());
-        Ok(Left::Broken(format!(
-            "settle a publication: the link leads to {seen}, where somebody else led it"
-        )))
+        let left = settle_at(&site, publication).await;
+        site.leave(self.ctx).await?;
+        left
     }
 
     /// Publishes what is in force and not served yet.
@@ -132,21 +134,49 @@ impl Run<'_> {
         let pem = issue.certificate.unwrap_or_default();
         let leaf = chain(&pem).ok().and_then(|ders| ders.into_iter().next());
         let print = leaf.map(|der| fingerprint(&der)).unwrap_or_default();
+        let wanted = Wanted {
+            due,
+            automation,
+            issue: issue.id,
+            pem,
+            fingerprint: print,
+            key: issue.private_key,
+        };
         let site = self.site(body, &issue.names).await?;
-        let previous = site.folder().look().await.map_err(unreached)?;
-        let served = site.served().await.ok();
-        let version = issue.id.to_string();
-        if previous.as_deref() == Some(version.as_str()) && served.as_deref() == Some(&print) {
-            store.certificate_binding_served(due, print, began).await?;
+        let left = self.publish_at(&site, wanted).await;
+        site.leave(self.ctx).await?;
+        let Some((publication, left)) = left? else {
             self.tally.published += 1;
             self.touched.insert(automation);
             return Ok(());
+        };
+        self.leave(publication, due.failures, left)
+            .await
+            .map_err(Unfit::Store)
+    }
+
+    /// Brings a certificate to a machine, and has it served; none where it is served already.
+    async fn publish_at(
+        &self,
+        site: &Site,
+        wanted: Wanted,
+    ) -> Result<Option<(Publication, Left)>, Unfit> {
+        let (store, began) = (self.ctx.store(), self.now());
+        let previous = site.folder().look().await.map_err(unreached)?;
+        let served = site.served().await.ok();
+        let version = wanted.issue.to_string();
+        let print = wanted.fingerprint;
+        if previous.as_deref() == Some(version.as_str()) && served.as_deref() == Some(&print) {
+            store
+                .certificate_binding_served(wanted.due, print, began)
+                .await?;
+            return Ok(None);
         }
-        let key = self.inventory.private_key(issue.private_key).await?;
-        check_issued(&pem, &key, began).map_err(Unfit::because)?;
+        let key = self.inventory.private_key(wanted.key).await?;
+        check_issued(&wanted.pem, &key, began).map_err(Unfit::because)?;
         let staged = Version {
             name: &version,
-            certificate: &pem,
+            certificate: &wanted.pem,
             key: &key,
             owner: site.body.owner.as_deref(),
             key_mode: site.body.key_mode.digits(),
@@ -154,9 +184,9 @@ impl Run<'_> {
         site.folder().stage(&staged).await.map_err(unreached)?;
         let publication = Publication {
             id: self.inventory_id().await?,
-            binding: due.binding,
-            automation,
-            issue: issue.id,
+            binding: wanted.due.binding,
+            automation: wanted.automation,
+            issue: wanted.issue,
             place: serde_json::to_value(&site.body).unwrap_or_default(),
             fingerprint: print,
             previous,
@@ -165,10 +195,8 @@ impl Run<'_> {
         store
             .certificate_publication_begin(publication.clone(), began)
             .await?;
-        let left = carry(&site, &publication).await;
-        self.leave(publication, due.failures, left)
-            .await
-            .map_err(Unfit::Store)
+        let left = carry(site, &publication).await;
+        Ok(Some((publication, left)))
     }
 
     async fn inventory_id(&self) -> Result<i64, Unfit> {
@@ -233,6 +261,22 @@ impl Run<'_> {
             .await
             .map(drop)
     }
+}
+
+/// Settles a publication by what its machine has.
+async fn settle_at(site: &Site, publication: &Publication) -> Result<Left, Unfit> {
+    let seen = site.folder().look().await.map_err(unreached)?;
+    let version = publication.issue.to_string();
+    if seen.as_deref() == Some(version.as_str()) {
+        return Ok(prove(site, publication).await);
+    }
+    if seen == publication.previous {
+        return Ok(settled_back(site, publication).await);
+    }
+    let seen = seen.unwrap_or_else(|| "nothing".to_owned());
+    Ok(Left::Broken(format!(
+        "settle a publication: the link leads to {seen}, where somebody else led it"
+    )))
 }
 
 /// What could not be done left everything as it was.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::iso_duration::serde_iso;
 use crate::domain::mail::Recipients;
+use crate::domain::operation::LOCK_WINDOW_MAX;
 use crate::domain::retry::{ATTEMPTS_MAX, RetryPolicy};
 use crate::domain::robot::FieldError;
 use crate::domain::window::Window;
@@ -31,6 +32,9 @@ pub(super) struct Settings {
     /// How long a service may take to serve a certificate after it was told to.
     #[serde(with = "serde_iso")]
     pub verify_within: Duration,
+    /// For how long a refused sign-in to a machine counts, as `lock_window` of the operation executor.
+    #[serde(with = "serde_iso")]
+    pub lock_window: Duration,
     /// Who gets mails of failures.
     pub recipients: Recipients,
     /// How often a lasting failure is told again.
@@ -48,6 +52,7 @@ impl Default for Settings {
             again_after: Duration::from_mins(15),
             again_at_most: Duration::from_hours(24),
             verify_within: Duration::from_secs(30),
+            lock_window: Duration::from_mins(30),
             recipients: Recipients::default(),
             reminder_interval: REMINDER,
             quiet_hours: None,
@@ -91,6 +96,7 @@ impl settings::Settings for Settings {
             Duration::from_secs(1),
             Duration::from_mins(2),
         )?;
+        require_between("lock_window", self.lock_window, minute, LOCK_WINDOW_MAX)?;
         self.audience().check()
     }
 }

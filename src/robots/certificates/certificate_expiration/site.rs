@@ -1,5 +1,6 @@
 //! The machine and the service of a binding.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,8 +10,11 @@ use crate::connect::target::Login;
 use crate::connect::tls_probe;
 use crate::connect::version_folder::{VersionFolder, said};
 use crate::domain::inventory::{CertificateBindingBody, fingerprint};
+use crate::robot::Context;
 use crate::robots::password_change::login;
-use crate::robots::targets::{self, Account, Identity, account};
+use crate::robots::sign_ins::Counted;
+use crate::robots::targets::{self, Identity, account};
+use crate::store::StoreResult;
 
 /// How long one handshake may take.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -21,7 +25,7 @@ const GLANCE: Duration = Duration::from_millis(250);
 pub(super) struct Site {
     /// The binding as it is, or was when its publication began.
     pub(super) body: CertificateBindingBody,
-    account: Account,
+    target: Counted,
     login: Login,
     verify_within: Duration,
 }
@@ -29,11 +33,7 @@ pub(super) struct Site {
 impl Site {
     /// Its folder.
     pub(super) fn folder(&self) -> VersionFolder<'_> {
-        VersionFolder::new(
-            self.account.target.as_ref(),
-            &self.login,
-            &self.body.directory,
-        )
+        VersionFolder::new(&self.target, &self.login, &self.body.directory)
     }
 
     /// SHA-256 of the certificate that the service shows, or why it shows none.
@@ -93,8 +93,15 @@ impl Site {
     }
 }
 
+impl Site {
+    /// Says how the sign-ins went; for when the machine is left.
+    pub(super) async fn leave(self, ctx: &Context) -> StoreResult<()> {
+        self.target.settle(ctx).await
+    }
+}
+
 impl Run<'_> {
-    /// Finds the machine of a binding. `names` are those of the certificate, one of which it is asked for.
+    /// Finds the machine of a binding; it is left by [`Site::leave`]. `names` are those of the certificate, one of which it is asked for.
     pub(super) async fn site(
         &self,
         mut body: CertificateBindingBody,
@@ -125,12 +132,20 @@ impl Run<'_> {
             let name = askable.ok_or_else(|| Unfit::because(reason))?;
             body.server_name = Some(name.clone());
         }
-        let Identity { name, kind, .. } = &account.identity;
-        let login = login(name, *kind, &current.secret);
+        let Identity {
+            name, kind, key, ..
+        } = account.identity;
+        let number = self.sites.fetch_add(1, Ordering::Relaxed);
+        let window = self.settings.lock_window;
+        let reserved = Counted::reserve(self.ctx, (account.target, key), number, window).await?;
+        let target = reserved.map_err(|until| {
+            let wait = (until - self.now()).to_std().unwrap_or_default();
+            Unfit::Because("sign in: the account may lock".to_owned(), wait)
+        })?;
         Ok(Site {
             body,
-            account,
-            login,
+            target,
+            login: login(&name, kind, &current.secret),
             verify_within: self.settings.verify_within,
         })
     }

@@ -4,7 +4,9 @@ use askama::Template;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 
-use super::summary::{Ending, Summary, account_title};
+use super::summary::{Counts, Ending, Summary, account_title};
+use super::table::Part;
+use super::words::{Language, Words, said};
 use crate::domain::time::Timestamp;
 use crate::store::change_report::{Change, ChangeReport};
 
@@ -13,30 +15,38 @@ pub(super) const MAIL_LIFE: TimeDelta = TimeDelta::days(7);
 /// Lines of each list in a mail: as much as anybody reads. The file has the rest.
 const LINES_MAX: usize = 50;
 
-/// A list of which not all is shown.
-#[derive(Debug)]
-struct List {
-    lines: Vec<String>,
-    left_out: usize,
+/// How somebody reads a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reader {
+    /// In which language.
+    pub language: Language,
+    /// In which zone.
+    pub zone: Tz,
 }
 
+/// A list of which not all is shown.
+#[derive(Debug)]
+struct List(Vec<String>);
+
 impl List {
-    fn of(lines: impl Iterator<Item = String>) -> Self {
+    fn of(lines: impl Iterator<Item = String>, words: &Words) -> Self {
         let mut all = lines;
-        let lines = all.by_ref().take(LINES_MAX).collect();
+        let mut lines: Vec<String> = all.by_ref().take(LINES_MAX).collect();
         let left_out = all.count();
-        Self { lines, left_out }
+        if left_out > 0 {
+            lines.push(said(words.left_out, &[&left_out]));
+        }
+        Self(lines)
     }
 }
 
 /// What a mail says.
 #[derive(Debug)]
 pub(super) struct Letter {
-    from: String,
-    until: String,
-    zone: Tz,
-    words: String,
-    open: u64,
+    words: &'static Words,
+    period: String,
+    counts: String,
+    open: Option<String>,
     causes: List,
     places: List,
     troubles: List,
@@ -49,26 +59,24 @@ pub(super) struct Letter {
 #[template(
     ext = "txt",
     escape = "none",
-    source = "Password changes from {{ l.from }} to {{ l.until }} ({{ l.zone }})
+    source = "{{ l.words.title }} {{ l.period }}
 
-{{ l.words }}
-{% if l.open > 0 %}{{ l.open }} still open
-{% endif %}{% if !l.troubles.lines.is_empty() %}
-To be looked at:
-{% for line in l.troubles.lines %}- {{ line }}
-{% endfor %}{% if l.troubles.left_out > 0 %}- and {{ l.troubles.left_out }} more
-{% endif %}{% endif %}{% if !l.causes.lines.is_empty() %}
-By cause:
-{% for line in l.causes.lines %}- {{ line }}
+{{ l.counts }}
+{% if let Some(open) = l.open %}{{ open }}
+{% endif %}{% if !l.troubles.0.is_empty() %}
+{{ l.words.troubles }}:
+{% for line in l.troubles.0 %}- {{ line }}
+{% endfor %}{% endif %}{% if !l.causes.0.is_empty() %}
+{{ l.words.by_cause }}:
+{% for line in l.causes.0 %}- {{ line }}
 {% endfor %}
-By device:
-{% for line in l.places.lines %}- {{ line }}
-{% endfor %}{% if l.places.left_out > 0 %}- and {{ l.places.left_out }} more devices
-{% endif %}{% endif %}{% if let Some(file) = l.file %}
+{{ l.words.by_device }}:
+{% for line in l.places.0 %}- {{ line }}
+{% endfor %}{% endif %}{% if let Some(file) = l.file %}
 {{ file }}
 {% endif %}
-Robot: {{ l.robot }}
-Node:  {{ l.node }}
+{{ l.words.robot }} {{ l.robot }}
+{{ l.words.node }} {{ l.node }}
 "
 )]
 struct Text<'a> {
@@ -79,22 +87,22 @@ struct Text<'a> {
 #[template(
     ext = "html",
     source = "<!DOCTYPE html>
-<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Password changes</title></head>
+<html lang=\"{{ l.words.tag }}\"><head><meta charset=\"utf-8\"><title>{{ l.words.title }}</title></head>
 <body style=\"font-family:sans-serif\">
-<h1 style=\"font-size:1.2em\">Password changes</h1>
-<p>{{ l.from }} to {{ l.until }} ({{ l.zone }})</p>
-<p><b>{{ l.words }}</b>{% if l.open > 0 %}<br>{{ l.open }} still open{% endif %}</p>
-{% if !l.troubles.lines.is_empty() %}<h2 style=\"font-size:1em\">To be looked at</h2>
-<ul>{% for line in l.troubles.lines %}<li>{{ line }}</li>
-{% endfor %}{% if l.troubles.left_out > 0 %}<li>and {{ l.troubles.left_out }} more</li>{% endif %}</ul>
-{% endif %}{% if !l.causes.lines.is_empty() %}<h2 style=\"font-size:1em\">By cause</h2>
-<ul>{% for line in l.causes.lines %}<li>{{ line }}</li>
+<h1 style=\"font-size:1.2em\">{{ l.words.title }}</h1>
+<p>{{ l.period }}</p>
+<p><b>{{ l.counts }}</b>{% if let Some(open) = l.open %}<br>{{ open }}{% endif %}</p>
+{% if !l.troubles.0.is_empty() %}<h2 style=\"font-size:1em\">{{ l.words.troubles }}</h2>
+<ul>{% for line in l.troubles.0 %}<li>{{ line }}</li>
 {% endfor %}</ul>
-<h2 style=\"font-size:1em\">By device</h2>
-<ul>{% for line in l.places.lines %}<li>{{ line }}</li>
-{% endfor %}{% if l.places.left_out > 0 %}<li>and {{ l.places.left_out }} more devices</li>{% endif %}</ul>
+{% endif %}{% if !l.causes.0.is_empty() %}<h2 style=\"font-size:1em\">{{ l.words.by_cause }}</h2>
+<ul>{% for line in l.causes.0 %}<li>{{ line }}</li>
+{% endfor %}</ul>
+<h2 style=\"font-size:1em\">{{ l.words.by_device }}</h2>
+<ul>{% for line in l.places.0 %}<li>{{ line }}</li>
+{% endfor %}</ul>
 {% endif %}{% if let Some(file) = l.file %}<p>{{ file }}</p>
-{% endif %}<p style=\"color:#666\">Robot: {{ l.robot }}<br>Node: {{ l.node }}</p>
+{% endif %}<p style=\"color:#666\">{{ l.words.robot }} {{ l.robot }}<br>{{ l.words.node }} {{ l.node }}</p>
 </body></html>
 "
 )]
@@ -118,52 +126,59 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The subject of the mail; `part` is its number and how many there are.
-    pub(super) fn subject(&self, (part, parts): (usize, usize)) -> String {
-        let words = self.words();
+    /// The subject of the mail in a language; `part` is its number and how many there are.
+    pub(super) fn subject(&self, language: Language, (part, parts): (usize, usize)) -> String {
+        let words = language.words();
+        let (title, counts) = (words.title, self.counts(words));
         match parts {
-            0 | 1 => format!("[robotd] Password changes: {words}"),
-            _ => format!("[robotd] Password changes ({part} of {parts}): {words}"),
+            0 | 1 => format!("[robotd] {title}: {counts}"),
+            _ => {
+                let of = said(words.part, &[&part, &parts]);
+                format!("[robotd] {title} ({of}): {counts}")
+            }
         }
     }
 
-    fn words(&self) -> String {
+    fn counts(&self, words: &Words) -> String {
         let total = &self.summary.total;
         match total.all() {
-            0 => "none".to_owned(),
-            _ => total.words(),
+            0 => words.none.to_owned(),
+            _ => total.said(words),
         }
     }
 
-    /// The mail for somebody in `zone`, with a line on its file.
-    pub(super) fn letter(&self, zone: Tz, file: Option<String>) -> Letter {
+    /// The mail for somebody who reads it so, with a line on its file.
+    pub(super) fn letter(&self, reader: Reader, file: Option<&Part>) -> Letter {
+        let (words, zone) = (reader.language.words(), reader.zone);
         let shown = |at: Timestamp| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
         let summary = self.summary;
-        let causes = summary.causes.iter();
-        let places = summary.places.iter();
         let trouble = |change: &Change| {
             let class = change.error_class.as_ref();
             let class = class.map(|class| format!(" ({class})")).unwrap_or_default();
+            let by = crate::domain::mail::one_line(&change.requested_by, 80);
             format!(
-                "{}: {}{class}, {}, ordered by {}",
-                account_title(change),
-                Ending::of(change.state).word(),
+                "{}: {}{class}, {}, {}",
+                account_title(change, words),
+                words.ending(Ending::of(change.state)),
                 shown(change.ended_at),
-                crate::domain::mail::one_line(&change.requested_by, 80),
+                said(words.ordered_by, &[&by]),
             )
         };
+        let (from, until) = (shown(self.report.from), shown(self.report.until));
+        let causes = summary.causes.iter();
+        let causes = causes.map(|(cause, counts)| (words.cause(*cause).to_owned(), counts));
+        let places = summary.places.iter();
+        let places = places.map(|(place, counts)| (place.title(words), counts));
+        let counted = |(what, counts): (String, &Counts)| format!("{what}: {}", counts.said(words));
         Letter {
-            from: shown(self.report.from),
-            until: shown(self.report.until),
-            zone,
-            words: self.words(),
-            open: self.open,
-            causes: List::of(causes.map(|(cause, counts)| format!("{cause}: {}", counts.words()))),
-            places: List::of(
-                places.map(|(place, counts)| format!("{}: {}", place.title(), counts.words())),
-            ),
-            troubles: List::of(summary.troubles().map(trouble)),
-            file,
+            words,
+            period: said(words.period, &[&from, &until, &zone]),
+            counts: self.counts(words),
+            open: (self.open > 0).then(|| said(words.open, &[&self.open])),
+            causes: List::of(causes.map(counted), words),
+            places: List::of(places.map(counted), words),
+            troubles: List::of(summary.troubles().map(trouble), words),
+            file: file.map(|part| part.line(words)),
             robot: self.robot.to_owned(),
             node: self.node.to_owned(),
         }

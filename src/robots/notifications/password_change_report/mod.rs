@@ -16,17 +16,18 @@ mod letter;
 mod settings;
 mod summary;
 mod table;
+mod words;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono_tz::Tz;
 use serde_json::json;
 
-use self::letter::{MAIL_LIFE, Writer};
+use self::letter::{MAIL_LIFE, Reader, Writer};
 use self::settings::Settings;
 use self::summary::{Ending, Summary};
 use self::table::Files;
+use self::words::Language;
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
 use crate::domain::inventory::Noun;
@@ -167,17 +168,17 @@ async fn close(
     mut summary: Summary,
 ) -> Result<Closing, RobotError> {
     let open = ctx.store().operation_open_changes().await?;
-    let (form, zone) = (settings.attachment, settings.timezone);
+    let (form, others) = (settings.attachment, settings.others());
     let (rows, total) = (settings.rows_per_file, summary.total.all());
-    let day = report.until.with_timezone(&zone).format("%Y-%m-%d");
+    let day = report.until.with_timezone(&others.zone).format("%Y-%m-%d");
     let name = format!("password-changes-{day}");
     let packed = tokio::task::spawn_blocking(move || {
-        let files = table::write(&summary.rows, total, form, rows, zone, &name);
+        let files = table::write(&summary.rows, total, form, rows, others, &name);
         (files, std::mem::take(&mut summary))
     });
     let defect = |error: &dyn std::fmt::Display| RobotError::fail("report", error.to_string());
     let (files, summary) = packed.await.map_err(|error| defect(&error))?;
-    let Files { files, lines } = files.map_err(|error| defect(&error))?;
+    let Files { files, parts } = files.map_err(|error| defect(&error))?;
     let writer = Writer {
         report,
         summary: &summary,
@@ -186,18 +187,18 @@ async fn close(
         node: &ctx.tools().node_name,
     };
     let expires_at = ctx.clock().now() + MAIL_LIFE;
-    let parts = lines.len().max(1);
+    let count = parts.len().max(1);
     let mut letters = Vec::new();
     for recipient in settings.recipients.iter() {
-        let Some(zone) = zone_of(ctx, recipient, settings.timezone).await? else {
+        let Some(reader) = reader_of(ctx, recipient, others).await? else {
             continue;
         };
-        for part in 0..parts {
-            let letter = writer.letter(zone, lines.get(part).cloned());
+        for part in 0..count {
+            let letter = writer.letter(reader, parts.get(part));
             letters.push(Letter {
                 mail: NewMail {
                     recipient: recipient.to_owned(),
-                    subject: writer.subject((part + 1, parts)),
+                    subject: writer.subject(reader.language, (part + 1, count)),
                     text: letter.text().map_err(|error| defect(&error))?,
                     priority: PRIORITY,
                     expires_at,
@@ -215,8 +216,12 @@ async fn close(
     })
 }
 
-/// The zone in which a recipient reads times; none where the inventory has him disabled.
-async fn zone_of(ctx: &Context, address: &str, otherwise: Tz) -> Result<Option<Tz>, RobotError> {
+/// How a recipient reads a report; none where the inventory has him disabled.
+async fn reader_of(
+    ctx: &Context,
+    address: &str,
+    otherwise: Reader,
+) -> Result<Option<Reader>, RobotError> {
     let filters = Noun::User.spec().filters.iter();
     let narrow = filters
         .filter(|one| one.name == "email")
@@ -240,8 +245,14 @@ async fn zone_of(ctx: &Context, address: &str, otherwise: Tz) -> Result<Option<T
     };
     let user = found.items.iter().find(enabled);
     Ok(user.map(|user| {
-        let zone = user.body.get("timezone").and_then(|zone| zone.as_str());
-        zone.and_then(|zone| zone.parse().ok()).unwrap_or(otherwise)
+        let field = |name| user.body.get(name).and_then(|value| value.as_str());
+        let zone = field("timezone").and_then(|zone| zone.parse().ok());
+        Reader {
+            language: field("locale")
+                .and_then(Language::of)
+                .unwrap_or(otherwise.language),
+            zone: zone.unwrap_or(otherwise.zone),
+        }
     }))
 }
 
@@ -276,7 +287,7 @@ fn events(ctx: &Context, report: ChangeReport, summary: &Summary, mails: usize) 
 fn syslog(summary: &Summary, report: ChangeReport) -> (String, serde_json::Value) {
     let shown = |at: Timestamp| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let (from, until) = (shown(report.from), shown(report.until));
-    let words = summary.total.words();
+    let words = summary.total.said(Language::English.words());
     let text = format!("password changes from {from} to {until}: {words}");
     let structured = json!({
         "succeeded": summary.total.of(Ending::Succeeded).to_string(),

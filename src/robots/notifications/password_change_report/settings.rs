@@ -5,6 +5,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::letter::Reader;
+use super::words::Language;
 use crate::domain::mail::Recipients;
 use crate::domain::robot::FieldError;
 use crate::robots::settings::{self, Iso, require, require_between};
@@ -27,11 +29,13 @@ pub(super) enum Form {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Settings {
-    /// Who gets the report. A user of the inventory with one of these addresses sees times in a zone of his own, and gets
-    /// nothing while disabled.
+    /// Who gets the report. A user of the inventory with one of these addresses reads it in a language and a zone of his own,
+    /// and gets nothing while disabled.
     pub recipients: Recipients,
     /// The zone of the times for all others, and in the file.
     pub timezone: Tz,
+    /// The language for all others, and of the file: `en`, `pt` or `es`.
+    pub language: Language,
     /// How far the first report reaches back; each later one begins where the last one ended.
     pub period: Iso,
     /// Also at each change, with so long a pause between two reports; null: by the schedule only.
@@ -51,12 +55,23 @@ impl Default for Settings {
         Self {
             recipients: Recipients::default(),
             timezone: Tz::UTC,
+            language: Language::English,
             period: Iso(Duration::from_hours(24)),
             immediate: None,
             only_failures: false,
             include_empty: false,
             attachment: Form::Xlsx,
             rows_per_file: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// How those read a report of whom nothing is known.
+    pub(super) const fn others(&self) -> Reader {
+        Reader {
+            language: self.language,
+            zone: self.timezone,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::words::{Words, said};
 use crate::domain::mail::one_line;
 use crate::domain::operation::{ChangeCause, OperationState};
 use crate::store::change_report::{Change, ChangedAccount};
@@ -47,16 +48,6 @@ impl Ending {
         }
     }
 
-    /// In texts.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Unverified => "unverified",
-            Self::NotBegun => "not begun",
-        }
-    }
-
     /// Whether somebody should look at it. What a person cancelled is none of it.
     const fn is_trouble(state: OperationState) -> bool {
         !matches!(state, OperationState::Succeeded | OperationState::Cancelled)
@@ -83,10 +74,10 @@ impl Counts {
     }
 
     /// Those that are not zero, in words.
-    pub(super) fn words(&self) -> String {
+    pub(super) fn said(&self, words: &Words) -> String {
         let told = Ending::ALL.into_iter().filter(|one| self.of(*one) > 0);
-        let words = told.map(|one| format!("{} {}", self.of(one), one.word()));
-        words.collect::<Vec<_>>().join(", ")
+        let counts = told.map(|one| format!("{} {}", self.of(one), words.ending(one)));
+        counts.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -113,10 +104,10 @@ impl Place {
     }
 
     /// In texts.
-    pub(super) fn title(&self) -> String {
+    pub(super) fn title(&self, words: &Words) -> String {
         match &self.site {
-            _ if self.gone => "credentials that are gone".to_owned(),
-            Some(site) => format!("`{}` at site `{site}`", self.device),
+            _ if self.gone => words.gone.to_owned(),
+            Some(site) => said(words.at_site, &[&self.device, site]),
             None => format!("`{}`", self.device),
         }
     }
@@ -168,10 +159,10 @@ impl Summary {
 }
 
 /// What an account is called, in one line.
-pub(super) fn account_title(change: &Change) -> String {
+pub(super) fn account_title(change: &Change, words: &Words) -> String {
     let title = match &change.account {
-        Some(account) => format!("`{}` on `{}`", account_name(account), account.device),
-        None => format!("credential {}, which is gone", change.credential),
+        Some(account) => said(words.account, &[&account_name(account), &account.device]),
+        None => said(words.gone_account, &[&change.credential]),
     };
     one_line(&title, NAME_CHARS_MAX)
 }

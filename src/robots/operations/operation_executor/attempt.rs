@@ -1,6 +1,5 @@
 //! One attempt at an account that may be asked.
 
-use super::template::command;
 use super::{Made, Run, sign_ins, unfit};
 use crate::connect::target::HostKey;
 use crate::domain::failure::FailureClass;
@@ -8,6 +7,7 @@ use crate::domain::inventory::{CredentialKind, Noun, OperationTemplateBody, Temp
 use crate::domain::operation::{Allowance, AttemptEnd, Finding, OperationKind};
 use crate::robot::inventory::{Inventory, InventoryError};
 use crate::robots::password_change::{Ended, Place, Tries, login, no_secret};
+use crate::robots::steps::{Places, command};
 use crate::robots::targets::{Account, Identity};
 use crate::store::StoreError;
 use crate::store::operation::Operation;
@@ -164,7 +164,12 @@ impl Run<'_> {
             return Ok(no_secret());
         };
         let who = &found.identity;
-        let command = match command(&template.steps, &who.name, &current.secret) {
+        let places = Places {
+            account: &who.name,
+            password: Some(&current.secret),
+            new_password: None,
+        };
+        let command = match command(&template.steps, places) {
             Ok(command) => command,
             Err(error) => {
                 let reason = format!("the template's `steps`: {error}");

@@ -18,7 +18,6 @@
 mod attempt;
 mod record;
 mod settings;
-mod template;
 
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ use crate::robots::settings::check;
 use crate::robots::targets::{Account, Identity, Unfit, account};
 use crate::store::StoreResult;
 use crate::store::operation::Operation;
-use crate::store::sign_in::{SignIns, Wanted};
+use crate::store::sign_in::{Attempt, SignIns, Wanted};
 
 /// No operation is begun after so long; the one in hand takes at most five sign-ins of 45 s.
 const BUDGET: Duration = Duration::from_mins(4);
@@ -85,7 +84,7 @@ impl Robot for ExecuteOperations {
             // This run takes the place of one whose node died: what that one had in hand comes first, without a tick's delay.
             RetryOperations.run(ctx).await?;
         }
-        let began = Instant::now();
+        let (began, per_device) = (Instant::now(), run.settings.per_device());
         let mut tally = [0_usize; 4];
         for _ in 0..OPERATIONS_MAX {
             if ctx.cancelled().is_cancelled() || began.elapsed() >= BUDGET {
@@ -94,10 +93,10 @@ impl Robot for ExecuteOperations {
             let now = ctx.clock().now();
             let claimed = ctx
                 .store()
-                .operation_claim(ctx.run().process, now + LEASE, now)
+                .operation_claim(ctx.run().process, now + LEASE, per_device, now)
                 .await?;
             let Some(operation) = claimed else { break };
-            if let Err(error) = share(ctx, now).await {
+            if let Err(error) = share(ctx, per_device, now).await {
                 ctx.warn(format!("no other instance was called: {error}"));
             }
             match run.handle(&operation).await? {
@@ -122,8 +121,8 @@ impl Robot for ExecuteOperations {
 }
 
 /// Calls another instance where there is work for it: events that order much at once wake one.
-async fn share(ctx: &Context, now: Timestamp) -> StoreResult<()> {
-    if ctx.has_free_instance() && ctx.store().operation_is_due(now).await? {
+async fn share(ctx: &Context, per_device: u32, now: Timestamp) -> StoreResult<()> {
+    if ctx.has_free_instance() && ctx.store().operation_is_due(per_device, now).await? {
         ctx.call_another().await?;
     }
     Ok(())
@@ -232,8 +231,10 @@ fn refused_at_most(operation: &Operation) -> u32 {
 fn sign_ins(operation: &Operation, account: &Identity) -> SignIns {
     SignIns {
         account: account.key.clone(),
-        operation: operation.id,
-        attempt: operation.attempts,
+        by: Attempt::Operation {
+            id: operation.id,
+            number: operation.attempts,
+        },
     }
 }
 

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::operation::AttemptPolicy;
+use crate::domain::operation::{AttemptPolicy, LOCK_WINDOW_MAX};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::robot::FieldError;
-use crate::robots::settings::{Iso, Settings as Check, require_between};
+use crate::robots::settings::{Iso, Settings as Check, require, require_between};
+
+/// More at once than any machine takes sign-ins.
+const PER_DEVICE_MAX: u32 = 100;
 
 /// The settings of the executor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,10 +20,13 @@ pub(super) struct Settings {
     attempts: RetryPolicy,
     /// For how long a refused sign-in counts; longer than the targets remember them.
     lock_window: Iso,
+    /// Operations that run on one device at once, in the whole cluster, 1 to 100.
+    per_device: u32,
 }
 
 impl Default for Settings {
-    /// Six attempts over ten minutes, and half an hour: `pam_faillock` remembers for 15 minutes, Windows for 10 to 30.
+    /// Six attempts over ten minutes, and half an hour: `pam_faillock` remembers for 15 minutes, Windows for 10 to 30. OpenSSH turns
+    /// people away from the tenth that is not signed in yet (`MaxStartups`): four leave room for them.
     fn default() -> Self {
         Self {
             attempts: RetryPolicy {
@@ -30,20 +36,27 @@ impl Default for Settings {
                 max: Duration::from_mins(30),
             },
             lock_window: Iso(Duration::from_mins(30)),
+            per_device: 4,
         }
     }
 }
 
 impl Check for Settings {
     fn check(&self) -> Result<(), FieldError> {
-        let (least, most) = (Duration::from_mins(1), Duration::from_hours(24));
-        require_between("lock_window", self.lock_window(), least, most)
+        let fits = (1..=PER_DEVICE_MAX).contains(&self.per_device);
+        require(fits, "per_device", "must lie between 1 and 100")?;
+        let least = Duration::from_mins(1);
+        require_between("lock_window", self.lock_window(), least, LOCK_WINDOW_MAX)
     }
 }
 
 impl Settings {
     pub(super) const fn lock_window(&self) -> Duration {
         self.lock_window.0
+    }
+
+    pub(super) const fn per_device(&self) -> u32 {
+        self.per_device
     }
 
     pub(super) const fn attempt_policy(&self) -> AttemptPolicy {

@@ -10,12 +10,13 @@ use super::{current, get, patch, run, text};
 use crate::robots::rig::{Rig, count};
 use crate::support::counterpart::PATIENCE;
 use crate::support::database::{Database, on_both};
+use crate::support::web_machine::hanging;
 
 on_both!(a_publication_that_dies_is_settled_by_the_next_run);
 
 /// A run that dies when the machine has written `reached`.
 async fn dies(rig: &Rig<'_>, site: &Site) {
-    let reached = site.sshd.open_file("reached");
+    let reached = site.sshd.open_file("test.reached");
     let deadline = Instant::now() + PATIENCE;
     let look = async {
         while !reached.exists() {
@@ -28,24 +29,6 @@ async fn dies(rig: &Rig<'_>, site: &Site) {
         () = look => {}
     }
     std::fs::remove_file(reached).unwrap();
-}
-
-/// A script in place of a command: it says that it was reached, hangs while it is told to, and then does what it stands for.
-fn hanging(site_of: &Site, command: &[String]) -> Vec<String> {
-    let path = site_of.sshd.open_file("hang.sh");
-    let flag = site_of.sshd.open_file("hang");
-    let reached = site_of.sshd.open_file("reached");
-    let script = format!(
-        "if [ -e {flag} ]; then : >{reached}; while [ -e {flag} ]; do sleep 0.1; done; exit 1; fi; exec \"$@\"\n",
-        flag = flag.display(),
-        reached = reached.display(),
-    );
-    std::fs::write(&path, script).unwrap();
-    let mut words = ["/bin/bash", path.to_str().unwrap()]
-        .map(str::to_owned)
-        .to_vec();
-    words.extend(command.iter().cloned());
-    words
 }
 
 /// What a run settled, published and renewed.
@@ -64,7 +47,7 @@ async fn a_publication_that_dies_is_settled_by_the_next_run(database: &Database)
     let Some(site) = Site::new(&rig, json!({})).await else {
         return;
     };
-    let test = hanging(&site, &site.nginx.command(&["-t", "-q"]));
+    let test = hanging(&site.sshd, "test", &site.nginx.command(&["-t", "-q"]));
     let binding = Noun::CertificateBinding;
     patch(&rig, binding, site.binding, json!({"test": test})).await;
     what_cannot_be_proven_goes_back(&rig, &site).await;
@@ -76,7 +59,7 @@ async fn a_publication_that_dies_is_settled_by_the_next_run(database: &Database)
 
 /// It dies when the link leads to the new pair and the service has not read it; the next run cannot prove the new pair.
 async fn what_cannot_be_proven_goes_back(rig: &Rig<'_>, site: &Site) {
-    let hang = site.sshd.open_file("hang");
+    let hang = site.sshd.open_file("test.hang");
     std::fs::write(&hang, "").unwrap();
     dies(rig, site).await;
     assert_eq!(rig.rows("certificate_publications", "state = 0").await, 1);
@@ -94,7 +77,7 @@ async fn what_cannot_be_proven_goes_back(rig: &Rig<'_>, site: &Site) {
 
 /// It dies at the same step, and the next run proves the new pair: no second certificate is ordered.
 async fn what_can_be_proven_stays(rig: &Rig<'_>, site: &Site) {
-    let hang = site.sshd.open_file("hang");
+    let hang = site.sshd.open_file("test.hang");
     std::fs::write(&hang, "").unwrap();
     rig.pass(60 * 60);
     dies(rig, site).await;

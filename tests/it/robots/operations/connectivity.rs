@@ -1,13 +1,12 @@
 //! Services of devices: which are lost, which come back, and which show another key.
 
-use std::net::TcpListener;
-
 use robotd::domain::inventory::Noun;
 use robotd::robot::outcome::Verdict;
 use serde_json::{Value, json};
 
 use super::{device, inventory, machine, make};
 use crate::robots::rig::{Rig, count};
+use crate::support::consoles::says_at;
 use crate::support::counterpart::free_port;
 use crate::support::database::{Database, on_both};
 use crate::support::sshd::Sshd;
@@ -49,7 +48,7 @@ async fn a_service_is_lost_and_recovers_and_its_key_is_watched(database: &Databa
         assert_eq!(told(&rig).await, [lost, 0, 0]);
         rig.pass(1_800);
     }
-    let _somebody = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    says_at(port, b"RFB 003.008\n");
     // An event names one device; the other one is left alone.
     let payload = json!({"type": "device.changed", "data": {"id": screen}});
     let outcome = rig.run_with(NAME, json!({}), payload).await.unwrap();

@@ -9,6 +9,7 @@ mod password_change;
 mod reconciliation;
 mod retry;
 mod targets;
+mod templates;
 
 use std::sync::Arc;
 

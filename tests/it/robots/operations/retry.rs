@@ -11,7 +11,7 @@ use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
 use robotd::store::StoreError;
 use robotd::store::operation::NewOperation;
-use robotd::store::sign_in::{SignIns, Wanted};
+use robotd::store::sign_in::{Attempt, SignIns, Wanted};
 use serde_json::json;
 
 use super::{EXECUTOR, OLD, RETRY, credential, current, device, machine, opens, ordered, stands};
@@ -36,14 +36,16 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
     let store = &rig.tools.store;
     let lease = rig.now() + TimeDelta::minutes(15);
     store
-        .operation_claim(ProcessId(1), lease, rig.now())
+        .operation_claim(ProcessId(1), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();
     let sign_ins = SignIns {
         account: account_key(id, None, "ana"),
-        operation,
-        attempt: 1,
+        by: Attempt::Operation {
+            id: operation,
+            number: 1,
+        },
     };
     let wanted = Wanted {
         tries: 2,
@@ -85,7 +87,7 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
     ordered(&rig, OperationKind::Test, id).await;
     let lease = rig.now() + TimeDelta::minutes(15);
     store
-        .operation_claim(ProcessId(2), lease, rig.now())
+        .operation_claim(ProcessId(2), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();
@@ -115,7 +117,7 @@ async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
     let made = order(store, registry, orders, rig.now()).await.unwrap();
     let lease = rig.now() + TimeDelta::minutes(15);
     let held = store
-        .operation_claim(ProcessId(1), lease, rig.now())
+        .operation_claim(ProcessId(1), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();
@@ -158,7 +160,7 @@ async fn only_what_waits_is_cancelled(database: &Database) {
     let second = ordered(&rig, OperationKind::ChangePassword, id).await;
     let lease = rig.now() + TimeDelta::minutes(15);
     store
-        .operation_claim(ProcessId(1), lease, rig.now())
+        .operation_claim(ProcessId(1), lease, u32::MAX, rig.now())
         .await
         .unwrap()
         .unwrap();

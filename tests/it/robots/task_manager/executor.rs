@@ -14,6 +14,7 @@ use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
 
 on_both!(
+    a_task_runs_a_template_and_stops_after_failures,
     a_task_orders_once_and_gathers_all_ends,
     a_selection_means_what_fits_all_its_parts,
 );
@@ -33,7 +34,9 @@ async fn carry_out(rig: &Rig<'_>, many: usize, fails: InventoryId) {
     let mut done = 0;
     while done < many {
         let lease = rig.now() + TimeDelta::minutes(15);
-        let claimed = store.operation_claim(process, lease, rig.now()).await;
+        let claimed = store
+            .operation_claim(process, lease, u32::MAX, rig.now())
+            .await;
         let Some(operation) = claimed.unwrap() else {
             tokio::task::yield_now().await;
             continue;
@@ -140,4 +143,37 @@ async fn a_selection_means_what_fits_all_its_parts(database: &Database) {
         ..Selection::default()
     };
     assert_eq!(meant(on).await, [far]);
+}
+
+async fn a_task_runs_a_template_and_stops_after_failures(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "h", json!({})).await;
+    let mut ids = Vec::new();
+    for name in ["ana", "bob", "eve"] {
+        ids.push(credential(&rig, at, name, OLD).await);
+    }
+    let template = |name: &str, kind: &str| json!({"name": name, "kind": kind, "protocol": "ssh", "steps": "/bin/true"});
+    let noun = Noun::OperationTemplate;
+    let command = make(&rig, noun, template("c", "run_command"), None).await;
+    let other = make(&rig, noun, template("o", "verify_password"), None).await;
+    let payload = |template: Value| {
+        json!({"kind": "run_template", "template": template, "stop_after": 1,
+        "credentials": {"devices": [at]}})
+    };
+    for wrong in [json!(null), json!(other), json!("999")] {
+        let refused = rig.run_with(NAME, json!({}), payload(wrong)).await;
+        let refused = refused.unwrap_err();
+        assert!(
+            refused.text.starts_with("payload.template"),
+            "{}",
+            refused.text
+        );
+    }
+    let run = rig.run_with(NAME, json!({}), payload(json!(command)));
+    let (ran, ()) = tokio::join!(run, carry_out(&rig, 1, ids[0]));
+    let told = ran.unwrap_err();
+    assert!(told.text.starts_with("3 of 3 operations"), "{}", told.text);
+    let of_template = format!("template_id = {command} AND kind = 3");
+    assert_eq!(rig.rows("operations", &of_template).await, 3);
+    assert_eq!(rig.rows("operations", "state = 7").await, 2, "cancelled");
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::words::Language;
 use super::*;
 use crate::domain::id::InventoryId;
 use crate::domain::time::from_micros;
@@ -56,15 +57,23 @@ fn people_are_told_in_words_they_know() {
     ] {
         summary.add(change(key, state, ChangeCause::Expired, device));
     }
-    assert_eq!(summary.total.words(), "1 succeeded, 1 failed, 1 not begun");
-    let titles: Vec<String> = summary.places.keys().map(Place::title).collect();
+    let words = Language::English.words();
+    assert_eq!(
+        summary.total.said(words),
+        "1 succeeded, 1 failed, 1 not begun"
+    );
+    let places = summary.places.keys();
+    let titles: Vec<String> = places.map(|place| place.title(words)).collect();
     let expected = [
         "`web1`",
         "`we b1` at site `Lisbon`",
         "credentials that are gone",
     ];
     assert_eq!(titles, expected);
-    let troubles: Vec<String> = summary.troubles().map(account_title).collect();
+    let troubles = summary.troubles();
+    let troubles: Vec<String> = troubles
+        .map(|change| account_title(change, words))
+        .collect();
     assert_eq!(troubles, ["`u2` on `we b1`", "credential 3, which is gone"]);
 }
 

@@ -80,9 +80,12 @@ async fn all_kinds(rig: &Rig<'_>) {
     changed.await.unwrap();
     let open = credential(rig, db, "open", OLD).await;
     ordered(rig, OperationKind::ChangePassword, open).await;
-    for (login, zone) in [("ana", json!("America/Sao_Paulo")), ("bob", json!(null))] {
-        let user =
-            json!({"login": login, "email": format!("{login}@example.org"), "timezone": zone});
+    for (login, zone, locale) in [
+        ("ana", json!("America/Sao_Paulo"), json!("pt-BR")),
+        ("bob", json!(null), json!(null)),
+    ] {
+        let email = format!("{login}@example.org");
+        let user = json!({"login": login, "email": email, "timezone": zone, "locale": locale});
         make(rig, Noun::User, user, None).await;
     }
 }
@@ -125,6 +128,10 @@ fn read_by_people(mails: &[Value]) {
     let said = |mail: &Value, form: &str, part: &str| mail[form].as_str().unwrap().contains(part);
     assert_eq!(
         ana["subject"],
+        "[robotd] Alterações de senhas: 2 com êxito, 1 com falha, 1 não verificadas"
+    );
+    assert_eq!(
+        bob["subject"],
         "[robotd] Password changes: 2 succeeded, 1 failed, 1 unverified"
     );
     for (mail, time) in [
@@ -133,6 +140,16 @@ fn read_by_people(mails: &[Value]) {
     ] {
         assert!(said(mail, "text", time), "{}", mail["text"]);
     }
+    for part in [
+        "1 ainda em aberto",
+        "com falha (auth_failed), 2027-01-15 05:00, solicitada por ana",
+        "- `web1` no site `Lisbon <HQ>`: 1 com êxito, 1 com falha",
+        "- registrada: 1 com êxito",
+        "O arquivo 1 de 1 contém as alterações 1 a 4 de 4; seus horários são os de UTC.",
+    ] {
+        assert!(said(ana, "text", part), "{part}: {}", ana["text"]);
+    }
+    assert!(said(ana, "html", "<html lang=\"pt\">"), "{}", ana["html"]);
     for part in [
         "1 still open",
         "failed (auth_failed), 2027-01-15 08:00, ordered by ana",

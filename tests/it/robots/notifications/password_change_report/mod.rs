@@ -52,7 +52,10 @@ async fn ends(rig: &Rig<'_>, credential: InventoryId, state: OperationState) {
     let id = ordered(rig, kind, credential).await;
     let (store, now, process) = (&rig.tools.store, rig.now(), ProcessId(7));
     let lease = now + TimeDelta::minutes(15);
-    let claimed = store.operation_claim(process, lease, now).await.unwrap();
+    let claimed = store
+        .operation_claim(process, lease, u32::MAX, now)
+        .await
+        .unwrap();
     assert_eq!(claimed.map(|one| one.id), Some(id));
     let end = OperationEnd {
         id,
