@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
@@ -52,6 +52,18 @@ struct Order {
     stop_after: Option<NonZeroU32>,
 }
 
+/// Reads a payload.
+fn ordered(payload: &Value) -> Result<Order, String> {
+    if payload.is_null() {
+        return Err(
+            r#"payload: must say what is done and to which accounts, e.g. {"kind": "test", "credentials": {"tag": "web"}}"#
+                .to_owned(),
+        );
+    }
+    serde_path_to_error::deserialize(payload)
+        .map_err(|error| format!("payload.{}: {}", error.path(), error.inner()))
+}
+
 /// Which credentials are meant: those that every given part fits; one part at least.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -81,8 +93,7 @@ impl Robot for ExecuteTasks {
     }
 
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
-        let order: Order = serde_path_to_error::deserialize(ctx.payload())
-            .map_err(|error| refused(format!("payload.{}: {}", error.path(), error.inner())))?;
+        let order = ordered(ctx.payload()).map_err(refused)?;
         let stop_after = order.stop_after;
         let execution = match ctx.store().execution_get(ctx.run().task).await? {
             Some(begun) => begun,
@@ -321,8 +332,6 @@ async fn tell(ctx: &Context, tally: Tally) -> Result<(), RobotError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]
@@ -345,6 +354,10 @@ mod tests {
         ] {
             assert_eq!(read(wrong.clone()), None, "{wrong}");
         }
+        let told = ordered(&Value::Null).unwrap_err();
+        assert!(told.starts_with("payload: must say"), "{told}");
+        let told = ordered(&json!({"kind": "erase"})).unwrap_err();
+        assert!(told.starts_with("payload.kind: "), "{told}");
     }
 
     #[test]

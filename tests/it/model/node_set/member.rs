@@ -88,11 +88,9 @@ impl Member {
                 return true;
             }
             match part {
-                0 => {
-                    if self.next_beat <= world.now && !self.beat(world).await {
-                        world.told.fenced += 1;
-                        return false;
-                    }
+                0 if self.next_beat <= world.now && !self.beat(world).await => {
+                    world.told.fenced += 1;
+                    return false;
                 }
                 1 if self.rescues => self.rescue(world).await,
                 2 if world.random.random_bool(0.2) => self.share(world).await,
