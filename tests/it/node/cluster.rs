@@ -16,7 +16,7 @@ use crate::support::node::{Node, POLL};
 
 mod instances;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 /// The shortest silence that a node can be held dead after.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
