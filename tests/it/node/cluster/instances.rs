@@ -12,6 +12,7 @@ use robotd::domain::time::{Timestamp, from_micros};
 use serde_json::json;
 
 use super::{Cluster, LIMIT, TIMEOUT, empty};
+use crate::support::node::Node;
 
 /// A change is in force everywhere within this (promise 7).
 const CHANGE: TimeDelta = TimeDelta::seconds(1);
@@ -71,6 +72,7 @@ pub(super) async fn are_exact_while_they_are_changed_and_a_node_is_killed(cluste
         .await;
     let pause = || tokio::time::sleep(Duration::from_millis(2_000));
     pause().await;
+    all_in_use(&nodes[0], 3).await;
     let mut phases = Vec::from([(began, 3)]);
     for (at, instances) in [(1, 5), (2, 2)] {
         phases.push((now(), instances));
@@ -88,6 +90,7 @@ pub(super) async fn are_exact_while_they_are_changed_and_a_node_is_killed(cluste
             changed.elapsed()
         );
         pause().await;
+        all_in_use(&nodes[0], instances).await;
     }
     phases.push((now(), 5));
     nodes[0]
@@ -123,6 +126,15 @@ pub(super) async fn are_exact_while_they_are_changed_and_a_node_is_killed(cluste
     ran.sort_unstable();
     ran.dedup();
     assert!(ran.len() >= 3, "all took part: {ran:?}");
+}
+
+/// Waits until all instances are, however busy the machine.
+async fn all_in_use(node: &Node, instances: usize) {
+    let executions = "/executions?robot=custom.counted";
+    node.until(executions, LIMIT, |page| {
+        page["items"].as_array().unwrap().len() == instances
+    })
+    .await;
 }
 
 /// No more ran at once than allowed, and as many as that, in each phase: from when on, and how many.
