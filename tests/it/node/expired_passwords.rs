@@ -17,7 +17,7 @@ use crate::support::sshd::Sshd;
 /// Credentials of the full form, by hand: see the README, "Test it".
 const CREDENTIALS: usize = 200;
 /// As many as a build's time allows; a quarter of them on each kind of target.
-const CREDENTIALS_IN_CI: usize = 12;
+const CREDENTIALS_IN_CI: usize = 8;
 /// Kinds of targets.
 const KINDS: usize = 4;
 /// For the full form on a slow machine.
