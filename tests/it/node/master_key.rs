@@ -23,7 +23,7 @@ on_both!(
 const SECRET: &str = "Right-Horse-7";
 /// Kills of the command, each a little later: from before its first step to after its last.
 const KILLS: u64 = 4;
-const STEP: Duration = Duration::from_millis(25);
+const STEP: Duration = Duration::from_millis(50);
 
 fn vault(node: &Node, url: &str, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_robotd"));
