@@ -195,7 +195,7 @@ async fn a_node_set_that_is_broken_loses_nothing_and_does_nothing_twice() {
     let (seeds, faults_ms) = if is_full() {
         (1..=50, 180_000)
     } else {
-        (1..=2, 20_000)
+        (1..=3, 25_000)
     };
     let mut all = Told::default();
     for seed in seeds {
