@@ -1,8 +1,5 @@
 //! A node that is measured.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,7 +12,7 @@ use tokio::time::timeout;
 
 use super::robots::Crowd;
 use crate::trial::place::Place;
-use crate::trial::process::{NodeProcess, command};
+use crate::trial::process::{NodeProcess, command, share_key};
 use crate::vault::AdminToken;
 
 /// The command, hidden from people, that is `serve` with the robots of [`super::robots`].
@@ -52,7 +49,8 @@ impl Node {
     /// Starts one more node with the robots to be measured, beside the first.
     pub(super) async fn beside(place: &Place, number: u32) -> anyhow::Result<Self> {
         let name = format!("node-{number}");
-        share_key(place.folder.path(), &name).context("failed to share the master key")?;
+        let folder = place.folder.path();
+        share_key(&folder.join(FIRST), &folder.join(&name))?;
         let words = [NODE_COMMAND, "--robots", "0", "--node", &name];
         Self::start(place, &name, &words).await
     }
@@ -99,11 +97,4 @@ impl Node {
         self.process.signal(Signal::TERM)?;
         self.process.wait().await.map(drop)
     }
-}
-
-/// Makes the data directory `name` for a node that has the first one's master key.
-fn share_key(folder: &Path, name: &str) -> std::io::Result<()> {
-    let (file, data_dir) = ("master.key", folder.join(name));
-    DirBuilder::new().mode(0o700).create(&data_dir)?;
-    fs::copy(folder.join(FIRST).join(file), data_dir.join(file)).map(drop)
 }

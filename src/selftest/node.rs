@@ -17,7 +17,7 @@ use super::plan::{Blow, Strike};
 use super::relay::{Passage, Relay};
 use super::{NODE_COMMAND, POLL, TIMEOUT};
 use crate::trial::place::Place;
-use crate::trial::process::{NodeProcess, command};
+use crate::trial::process::{NodeProcess, command, share_key};
 
 /// How long a node may take to start.
 pub(super) const START_MAX: Duration = Duration::from_secs(60);
@@ -69,11 +69,7 @@ impl Node {
 
     /// Gives it the master key of another one.
     pub(super) fn key_of(&self, other: &Self) -> anyhow::Result<()> {
-        let file = "master.key";
-        fs::create_dir_all(self.data_dir())?;
-        fs::copy(other.data_dir().join(file), self.data_dir().join(file))
-            .context("failed to copy the master key")?;
-        Ok(())
+        share_key(&other.data_dir(), &self.data_dir())
     }
 
     /// Starts its process.

@@ -1,5 +1,7 @@
 //! A node as a process of its own.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -8,6 +10,8 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+
+use crate::vault::key::FILE_NAME;
 
 /// How long a node may take to end.
 const END_MAX: Duration = Duration::from_secs(60);
@@ -28,6 +32,18 @@ pub(crate) fn command(folder: &Path, data_dir: &Path, url: &str) -> anyhow::Resu
         .stdout(Stdio::null())
         .kill_on_drop(true);
     Ok(command)
+}
+
+/// Makes the data directory `other` for a node that has the master key of `first`.
+pub(crate) fn share_key(first: &Path, other: &Path) -> anyhow::Result<()> {
+    let share = || {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(other)?;
+        fs::copy(first.join(FILE_NAME), other.join(FILE_NAME))
+    };
+    share().map(drop).context("failed to share the master key")
 }
 
 /// A running node; it is killed when this is dropped.

@@ -14,7 +14,7 @@ use super::secret_file::{self, SecretFileError};
 pub const KEY_BYTES: usize = 32;
 
 /// The file in the data directory.
-const FILE_NAME: &str = "master.key";
+pub(crate) const FILE_NAME: &str = "master.key";
 
 /// What is signed for the check value. A change of this text is a change of every database.
 const CHECK_MESSAGE: &[u8] = b"robotd master key check v1";

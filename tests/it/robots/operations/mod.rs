@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use robotd::domain::id::{InventoryId, OperationId};
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{ChangeCause, OperationKind};
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
 use robotd::robot::inventory::{By, Inventory, NewItem, Secrets};
 use robotd::robot::operation::order;
 use robotd::store::operation::{NewOperation, Operation};
@@ -111,6 +111,18 @@ pub async fn ordered(rig: &Rig<'_>, kind: OperationKind, credential: InventoryId
 
 async fn stands(rig: &Rig<'_>, id: OperationId) -> Operation {
     rig.tools.store.operation_get(id).await.unwrap()
+}
+
+/// Carries an operation out and answers where it stands, with the class of its failure.
+async fn done(
+    rig: &Rig<'_>,
+    kind: OperationKind,
+    id: InventoryId,
+) -> (OperationState, Option<String>) {
+    let operation = ordered(rig, kind, id).await;
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let found = stands(rig, operation).await;
+    (found.state, found.error_class)
 }
 
 /// Whether OpenSSH's own client signs in; a wrong try of ours is not counted against the account.

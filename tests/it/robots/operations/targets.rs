@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    EXECUTOR, OLD, credential, current, device, inventory, kept, machine, make, opens, ordered,
-    stands,
+    EXECUTOR, OLD, credential, current, device, done, inventory, kept, machine, make, opens,
+    ordered, stands,
 };
 use crate::robots::rig::{Rig, count};
 use crate::support::authority::Authority;
@@ -33,18 +33,6 @@ async fn fill(rig: &Rig<'_>, device: InventoryId, body: Value, secret: &str) -> 
     fields.extend(more);
     let fields = Value::Object(fields.clone());
     make(rig, Noun::Credential, fields, Some(secret)).await
-}
-
-/// Carries an operation out and answers where it stands, with the class of its failure.
-async fn done(
-    rig: &Rig<'_>,
-    kind: OperationKind,
-    id: InventoryId,
-) -> (OperationState, Option<String>) {
-    let operation = ordered(rig, kind, id).await;
-    rig.run(EXECUTOR, json!({})).await.unwrap();
-    let found = stands(rig, operation).await;
-    (found.state, found.error_class)
 }
 
 const SUCCEEDED: (OperationState, Option<String>) = (OperationState::Succeeded, None);

@@ -8,7 +8,7 @@ use robotd::domain::operation::{OperationKind, OperationState};
 use robotd::robot::inventory::{By, NewItem};
 use serde_json::{Value, json};
 
-use super::{EXECUTOR, OLD, current, inventory, kept, machine, make, opens, ordered, stands};
+use super::{OLD, current, done, inventory, kept, machine, make, opens};
 use crate::robots::rig::Rig;
 use crate::support::database::{Database, on_both};
 use crate::support::sshd::Sshd;
@@ -30,17 +30,6 @@ fn script(sshd: &Sshd, name: &str, end: &str) -> String {
         "/bin/sh {} {name} {{account}}\n{{account}}:{{new_password}}\n",
         path.display()
     )
-}
-
-async fn done(
-    rig: &Rig<'_>,
-    kind: OperationKind,
-    id: InventoryId,
-) -> (OperationState, Option<String>) {
-    let operation = ordered(rig, kind, id).await;
-    rig.run(EXECUTOR, json!({})).await.unwrap();
-    let found = stands(rig, operation).await;
-    (found.state, found.error_class)
 }
 
 async fn point(rig: &Rig<'_>, policy: InventoryId, body: Value) {
