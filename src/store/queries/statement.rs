@@ -21,7 +21,8 @@ pub(in crate::store) trait Statement: 'static {
     /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
     /// these columns; `{for update}`, `{skip locked}` and `{key share}` what keeps rows from other transactions;
     /// `{is queued}`, `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
-    /// `{queue place}` a task's place among those of its robot and priority.
+    /// `{queue place}` a task's place among those of its robot and priority. A look into a queue asks for its order too:
+    /// else the server, where it thinks that most tasks are one robot's, reads the whole table for each robot.
     const SQL: &'static str;
 }
 

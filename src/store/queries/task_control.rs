@@ -233,7 +233,9 @@ impl Statement for WaitingRobots {
     type Row = (BigInt,);
     const SQL: &'static str = "
         SELECT r.id FROM robots r
-        WHERE EXISTS (SELECT 1 FROM tasks WHERE {is queued} AND robot_id = r.id) ORDER BY r.id";
+        WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS one FROM tasks WHERE {is queued} AND robot_id = r.id
+            ORDER BY priority DESC, {queue place} LIMIT 1) AS first)
+        ORDER BY r.id";
 }
 
 /// As [`promote`], and looks which robots have queued tasks: once into the queue's index for each robot.
@@ -257,7 +259,8 @@ impl Statement for Depths {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         SELECT r.id, (SELECT count(*) FROM (
-            SELECT 1 FROM tasks WHERE {is queued} AND robot_id = r.id LIMIT ?) AS counted)
+            SELECT 1 FROM tasks WHERE {is queued} AND robot_id = r.id
+            ORDER BY priority DESC, {queue place} LIMIT ?) AS counted)
         FROM robots r ORDER BY r.id";
 }
 
@@ -286,7 +289,8 @@ impl Statement for OpenOfRobots {
                     LIMIT 2) AS a) AS running,
                 (SELECT count(*) FROM (
                     SELECT 1 FROM tasks WHERE {is queued} AND robot_id = x.robot
-                        AND (x.node = 0 OR for_node_id = x.node) LIMIT 2) AS b) AS queued,
+                        AND (x.node = 0 OR for_node_id = x.node)
+                    ORDER BY priority DESC, {queue place} LIMIT 2) AS b) AS queued,
                 (SELECT count(*) FROM (
                     SELECT 1 FROM tasks WHERE {is retrying} AND robot_id = x.robot
                         AND (x.node = 0 OR for_node_id = x.node) LIMIT 2) AS c) AS retrying

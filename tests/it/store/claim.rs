@@ -1,5 +1,7 @@
 //! Claims come and go with what runs; ids tell the time.
 
+use std::time::Instant;
+
 use chrono::TimeDelta;
 use robotd::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use robotd::domain::task::{AfterRun, ProcessOutcome, TaskStatus};
@@ -7,9 +9,10 @@ use robotd::domain::time::Timestamp;
 use robotd::store::Store;
 use robotd::store::page::PageRequest;
 use robotd::store::process::{Process, ProcessFilter};
-use robotd::store::task::{NewTask, Task, TaskFilter};
+use robotd::store::task::{NewTask, QUEUED_COUNT_MAX, Task, TaskFilter};
 
 use super::make::{at, end, first, ground, success, task};
+use crate::support::counterpart::PATIENCE;
 use crate::support::database::{Database, on_all};
 
 on_all!(
@@ -273,4 +276,37 @@ async fn a_task_that_comes_to_stand_further_in_front_is_not_forgotten(database: 
     let again = second.iter().chain(&rest).map(|claimed| claimed.task);
     assert_eq!(again.filter(|task| *task == claimed[0].task).count(), 1);
     assert_eq!(claim().await.unwrap(), []);
+}
+
+/// More than the queue's length is counted up to.
+const LONG: usize = 12_000;
+
+/// Where one robot has all the tasks, the server thinks that reading them all finds one soonest. For the others it does not.
+#[tokio::test]
+async fn a_look_into_the_queues_reads_their_index_only() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let (store, (robots, _)) = (&database.store, ground(&database.store).await);
+    for _ in 0..4 {
+        let tasks = vec![task(robots[0]); LONG / 4];
+        store.task_add(tasks, at(1)).await.unwrap();
+    }
+    database.sql("ANALYZE tasks").await;
+    let whole = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'tasks'";
+    let index = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'tasks_queued'";
+    let before = (database.number(whole).await, database.number(index).await);
+    // The server's counts are up to a second late.
+    let deadline = Instant::now() + PATIENCE;
+    while database.number(index).await < before.1 + 20 {
+        assert!(Instant::now() < deadline, "the index is not used");
+        let promoted = store.task_sweep(at(2), 10).await.unwrap();
+        assert_eq!(promoted.robots, [robots[0]]);
+        let depths = store.task_depths().await.unwrap();
+        assert_eq!(depths, [(robots[0], QUEUED_COUNT_MAX)]);
+        assert_eq!(store.robot_loads(at(0)).await.unwrap().len(), 1);
+        let asked = robots.iter().map(|robot| (*robot, None)).collect();
+        assert_eq!(store.task_open_runs(asked).await.unwrap().len(), 1);
+    }
+    assert_eq!(database.number(whole).await, before.0);
 }
