@@ -62,6 +62,11 @@ impl Crew {
 
     async fn strike(&mut self, strike: Strike, blows: &mut Blows) -> anyhow::Result<()> {
         let node = self.nodes.get_mut(strike.node).context("no such node")?;
+        if node.ended_as_dead()? {
+            blows.found_ended += 1;
+            node.start()?;
+            node.ready(&self.http).await?;
+        }
         let struck = Struck {
             client: self.client.clone(),
             witness: strike.node + 1,
@@ -71,8 +76,9 @@ impl Crew {
         let told = blows.of(strike.blow);
         node.suffer(strike).await?;
         if strike.blow == Blow::Stepped {
-            struck.until_clock(before + strike.step * 1_000).await?;
-            told.missed_after.push(began.elapsed());
+            if struck.shows(node, before + strike.step * 1_000).await? {
+                told.missed_after.push(began.elapsed());
+            }
         } else if let Ok(missed) = timeout(strike.lasts, struck.until_missed()).await {
             missed?;
             told.missed_after.push(began.elapsed());
@@ -81,15 +87,14 @@ impl Crew {
         let heard = struck.heartbeat().await?;
         let back = Instant::now();
         node.heal(strike.blow).await?;
-        match strike.blow {
-            Blow::Killed => {}
-            Blow::Stepped => struck.until_clock(before).await?,
-            Blow::Stopped | Blow::Cut | Blow::Silent => {
-                if struck.ends_as_dead(node, &heard).await? {
-                    told.declared_dead += 1;
-                    node.start()?;
-                }
-            }
+        let ended = match strike.blow {
+            Blow::Killed => false,
+            Blow::Stepped => !struck.shows(node, before).await?,
+            Blow::Stopped | Blow::Cut | Blow::Silent => struck.ends_as_dead(node, &heard).await?,
+        };
+        if ended {
+            told.declared_dead += 1;
+            node.start()?;
         }
         node.ready(&self.http).await?;
         told.back_after.push(back.elapsed());
@@ -136,14 +141,17 @@ impl Struck {
         offset.context("a node is not in the list")
     }
 
-    /// Waits until its clock is known to be ahead by this much.
-    async fn until_clock(&self, wanted: i64) -> anyhow::Result<()> {
+    /// Waits until its clock is known to be ahead by this much; false where it ends instead, because it was declared dead.
+    async fn shows(&self, node: &mut Node, wanted: i64) -> anyhow::Result<bool> {
         let deadline = Instant::now() + TOLD_MAX;
         while self.clock().await?.abs_diff(wanted) > NEAR {
+            if node.ended_as_dead()? {
+                return Ok(false);
+            }
             anyhow::ensure!(Instant::now() < deadline, "a step of a clock was not seen");
             tokio::time::sleep(POLL).await;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits until it is not among the living any more.

@@ -152,11 +152,14 @@ impl Node {
         }
     }
 
+    /// A node that was declared dead and has ended has no clock any more.
     async fn set_clock(&mut self, seconds: i64) -> anyhow::Result<()> {
         let input = self.process()?.input()?;
         let line = format!("{seconds}\n");
-        let told = input.write_all(line.as_bytes()).await;
-        told.context("failed to step a node's clock")
+        match input.write_all(line.as_bytes()).await {
+            Err(_) if self.ended_as_dead()? => Ok(()),
+            told => told.context("failed to step a node's clock"),
+        }
     }
 
     /// Whether it ended by itself, as one does that was declared dead.
@@ -174,8 +177,11 @@ impl Node {
         Ok(true)
     }
 
-    /// Ends it in order.
+    /// Ends it in order, unless it has ended.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        if self.ended_as_dead()? {
+            return Ok(());
+        }
         let process = self.process()?;
         process.signal(Signal::TERM)?;
         process.wait().await.map(drop)

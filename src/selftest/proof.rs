@@ -12,18 +12,22 @@ use crate::domain::time::{Timestamp, to_micros};
 
 /// What was done to nodes, and what it showed.
 #[derive(Debug, Default)]
-pub(super) struct Blows(BTreeMap<Blow, Told>);
+pub(super) struct Blows {
+    kinds: BTreeMap<Blow, Told>,
+    /// Nodes that were found ended, as those do that were declared dead, before anything more was done to them.
+    pub(super) found_ended: u32,
+}
 
 impl Blows {
     /// One more of a kind.
     pub(super) fn of(&mut self, blow: Blow) -> &mut Told {
-        let told = self.0.entry(blow).or_default();
+        let told = self.kinds.entry(blow).or_default();
         told.count += 1;
         told
     }
 
     fn suffered(&self) -> Vec<Suffered> {
-        let told = self.0.iter();
+        let told = self.kinds.iter();
         told.map(|(blow, told)| Suffered {
             blow: *blow,
             count: told.count,
@@ -108,6 +112,8 @@ pub struct Proof {
     pub nodes: usize,
     /// What was done to them, and how long it took to get over it.
     pub blows: Vec<Suffered>,
+    /// Nodes that had ended between two blows, because they were declared dead, and were started again.
+    pub found_ended: u32,
     /// Tasks that were answered with 2xx.
     pub accepted: usize,
     /// Of those, the ones that ended.
@@ -166,6 +172,7 @@ impl Proof {
             seed: order.seed,
             nodes: order.nodes,
             blows: blows.suffered(),
+            found_ended: blows.found_ended,
             accepted: accepted.len(),
             ended,
             lost: accepted.len().saturating_sub(ended),
@@ -202,6 +209,7 @@ impl Proof {
         ]);
         lines.extend(self.blows.iter().map(Suffered::line));
         lines.extend([
+            text("nodes found ended as dead", self.found_ended.to_string()),
             number("tasks accepted", self.accepted),
             number("tasks ended", self.ended),
             number("tasks lost", self.lost),
