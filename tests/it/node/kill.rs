@@ -21,7 +21,7 @@ const CLIENTS: usize = 32;
 
 /// How many tasks are sent over how many kills: a part of it in the suite, all by hand.
 fn size() -> (usize, usize) {
-    if is_full() { (10_000, 20) } else { (2_500, 6) }
+    if is_full() { (10_000, 20) } else { (1_500, 4) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

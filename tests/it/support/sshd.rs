@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use robotd::connect::target::HostKey;
 use tempfile::TempDir;
@@ -26,7 +27,7 @@ session required pam_permit.so
 
 /// `sshd` on loopback in a mount namespace of its own.
 ///
-/// Its `/etc` is a copy, and its `/run` is empty: accounts, rules of sudo and locks of this machine
+/// Its `/etc` is a copy in memory, and its `/run` is empty: accounts, rules of sudo and locks of this machine
 /// are its own, go with it, and are never those of the machine that runs the tests.
 pub struct Sshd {
     /// Port of loopback.
@@ -58,10 +59,11 @@ impl Sshd {
         let at = |name: &str| folder.path().join(name);
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c"]).arg(
-            "mount --bind \"$1\" /etc && mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && \
-             exec \"$2\" -D -e -f \"$3\"",
+            "mount -t tmpfs tmpfs \"$1\" && cp -a /etc/. \"$1\" && mount --move \"$1\" /etc && \
+             cp \"$2\" /etc/pam.d/sshd && mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && \
+             exec \"$3\" -D -e -f \"$4\"",
         );
-        command.arg("sshd").arg(at("etc")).arg(&sshd);
+        command.arg("sshd").arg(at("etc")).arg(at("pam")).arg(&sshd);
         command.arg(at("sshd_config"));
         let mut process = Counterpart::start(&mut command, &at("log"));
         process.wait_until_it_listens(port);
@@ -87,23 +89,15 @@ impl Sshd {
 
     /// Lets an account run a command as root; `rule` is what stands behind the account's name.
     pub fn allow_sudo(&self, name: &str, rule: &str) {
-        let path = self.folder.path().join("etc/sudoers.d").join(name);
-        std::fs::write(&path, format!("{name} {rule}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o440)).unwrap();
+        let path = format!("/etc/sudoers.d/{name}");
+        let install = ["install", "-m", "440", "/dev/stdin", &path];
+        self.must(&install, &format!("{name} {rule}\n"));
     }
 
     /// Makes a key pair that signs in as an account; answers the private key's text.
     pub fn add_key(&self, name: &str, kind: &[&str], passphrase: &str) -> String {
         let path = self.folder.path().join(format!("key-{name}"));
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-N", passphrase])
-            .args(kind)
-            .arg("-f")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(made.success());
+        make_key(&path, kind, passphrase);
         let public = std::fs::read(path.with_extension("pub")).unwrap();
         let authorized = self.folder.path().join("keys").join(name);
         std::fs::write(&authorized, public).unwrap();
@@ -137,7 +131,7 @@ impl Sshd {
 
     /// The account's line of `/etc/shadow`, by which a test sees whether anything changed.
     pub fn shadow(&self, name: &str) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join("etc/shadow")).unwrap();
+        let text = self.must(&["cat", "/etc/shadow"], "");
         let start = format!("{name}:");
         let line = text.lines().find(|line| line.starts_with(&start));
         line.unwrap().to_owned()
@@ -197,11 +191,13 @@ impl Sshd {
 
 fn prepare(folder: &Path, port: u16, options: &str) {
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
-    let etc = folder.join("etc");
-    let copied = Command::new("cp").args(["-a", "/etc"]).arg(&etc).status();
-    assert!(copied.unwrap().success());
-    std::fs::write(etc.join("pam.d/sshd"), PAM).unwrap();
-    for (name, mode) in [("home", 0o755), ("keys", 0o755), ("open", 0o777)] {
+    std::fs::write(folder.join("pam"), PAM).unwrap();
+    for (name, mode) in [
+        ("etc", 0o755),
+        ("home", 0o755),
+        ("keys", 0o755),
+        ("open", 0o777),
+    ] {
         let path = folder.join(name);
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
@@ -215,13 +211,47 @@ fn prepare(folder: &Path, port: u16, options: &str) {
     );
     for kind in ["ed25519", "rsa", "ecdsa"] {
         let path = folder.join(format!("host-{kind}"));
-        let made = Command::new("ssh-keygen")
-            .args(["-q", "-N", "", "-t", kind, "-f"])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .status();
-        assert!(made.unwrap().success());
+        if kind == "rsa" {
+            RSA_HOST_KEY.copy_to(&path);
+        } else {
+            make_key(&path, &["-t", kind], "");
+        }
         configuration.push_str(&format!("HostKey {}\n", path.display()));
     }
     std::fs::write(folder.join("sshd_config"), configuration).unwrap();
+}
+
+/// The RSA host key of all machines here: finding the primes for each would take longer than most of what is tested.
+static RSA_HOST_KEY: LazyLock<KeyPair> = LazyLock::new(|| {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("key");
+    make_key(&path, &["-t", "rsa", "-b", "2048"], "");
+    KeyPair {
+        private: std::fs::read(&path).unwrap(),
+        public: std::fs::read(path.with_extension("pub")).unwrap(),
+    }
+});
+
+struct KeyPair {
+    private: Vec<u8>,
+    public: Vec<u8>,
+}
+
+impl KeyPair {
+    fn copy_to(&self, path: &Path) {
+        std::fs::write(path, &self.private).unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::write(path.with_extension("pub"), &self.public).unwrap();
+    }
+}
+
+fn make_key(path: &Path, kind: &[&str], passphrase: &str) {
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-N", passphrase])
+        .args(kind)
+        .arg("-f")
+        .arg(path)
+        .stdin(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
 }
