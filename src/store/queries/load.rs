@@ -41,8 +41,7 @@ impl Statement for LongestRunning {
     type Row = (BigInt, BigInt, BigInt);
     const SQL: &'static str = "
         SELECT c.process_id, c.task_id, c.started_at FROM claimed c
-        JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-        WHERE c.robot_id = ? AND t.status = 2
+        WHERE c.robot_id = ? AND {is running}
         ORDER BY c.started_at, c.task_id LIMIT 1";
 }
 

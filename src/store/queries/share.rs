@@ -23,8 +23,8 @@ impl Statement for Clean {
             SELECT s.robot_id, s.node_id FROM shares s
             WHERE NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = s.node_id AND n.state = 0)
                 AND NOT EXISTS (
-                    SELECT 1 FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-                    WHERE t.status = 2 AND c.robot_id = s.robot_id AND c.node_id = s.node_id))";
+                    SELECT 1 FROM claimed c
+                    WHERE c.robot_id = s.robot_id AND c.node_id = s.node_id AND {is running}))";
 }
 
 struct Held;

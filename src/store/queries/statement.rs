@@ -13,6 +13,10 @@ use super::rows::Rows;
 use super::{Conn, Db, dialect};
 use crate::store::backend::QueryResult;
 
+/// A look by the id for each of them, not a join: a server that takes running tasks for many would read all that are queued.
+const IS_RUNNING: &str =
+    "(SELECT t.status FROM tasks t WHERE t.id = c.task_id AND t.process_id = c.process_id) = 2";
+
 /// One statement, known by its type.
 pub(in crate::store) trait Statement: 'static {
     /// What its rows are, as diesel's SQL types; `()` where it answers none.
@@ -23,6 +27,7 @@ pub(in crate::store) trait Statement: 'static {
     /// `{is queued}`, `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
     /// `{queue place}` a task's place among those of its robot and priority. A look into a queue asks for its order too:
     /// else the server, where it thinks that most tasks are one robot's, reads the whole table for each robot.
+    /// `{is running}` is what is true of those rows `c` of `claimed` whose run has not ended.
     const SQL: &'static str;
 }
 
@@ -174,6 +179,7 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                     ("{is scheduled", _) => out.push_sql(dialect::IS_SCHEDULED),
                     ("{is retrying", _) => out.push_sql(dialect::IS_RETRYING),
                     ("{queue place", _) => out.push_sql(dialect::QUEUE_PLACE),
+                    ("{is running", _) => out.push_sql(IS_RUNNING),
                     (rows, Some(piece)) if rows.starts_with("{rows ") => {
                         dialect::push_piece(&mut out, declared(S::SQL), piece)?;
                     }

@@ -284,8 +284,8 @@ impl Statement for OpenOfRobots {
         SELECT * FROM (
             SELECT x.robot, x.node,
                 (SELECT count(*) FROM (
-                    SELECT 1 FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-                    WHERE t.status = 2 AND c.robot_id = x.robot AND (x.node = 0 OR c.node_id = x.node)
+                    SELECT 1 FROM claimed c
+                    WHERE c.robot_id = x.robot AND (x.node = 0 OR c.node_id = x.node) AND {is running}
                     LIMIT 2) AS a) AS running,
                 (SELECT count(*) FROM (
                     SELECT 1 FROM tasks WHERE {is queued} AND robot_id = x.robot
