@@ -240,10 +240,7 @@ mod tests {
             (r#"{}"#, "`inner`"),
             (r#"{"inner":{"number":1,"x":2}}"#, "`inner.x`"),
             (r#"{"inner":null}"#, "`inner`"),
-            (
-                r#"[{"number":1}]"#,
-                "invalid type: sequence, expected an object",
-            ),
+            (r#"[{"number":1}]"#, "must be an object, not a list"),
         ] {
             let (status, text) = status_and_text(json.as_bytes());
             assert_eq!(status, 422, "{json}");

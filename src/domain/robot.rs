@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::category::Category;
 use super::iso_duration;
+use super::reading::in_plain_words;
 use super::retry::RetryPolicy;
 use super::schedule::Schedule;
 use super::tick::{CatchUp, Overlap};
@@ -81,8 +82,8 @@ impl FieldError {
         }
     }
 
-    /// The error that serde reports as `message` at `path`; both are cut to [`READ_CHARS_MAX`], they may quote what
-    /// was read. A missing field is reported at the object that lacks it; its name is in the message only.
+    /// The error that serde reports as `message` at `path`, in plain words; both are cut to [`READ_CHARS_MAX`], they may
+    /// quote what was read. A missing field is reported at the object that lacks it; its name is in the message only.
     #[must_use]
     pub fn at(path: &str, message: &str) -> Self {
         let cut = |text: &str| text.chars().take(READ_CHARS_MAX).collect::<String>();
@@ -95,7 +96,7 @@ impl FieldError {
             Some((name, _)) => format!("{parent}.{name}"),
             None => parent.to_owned(),
         };
-        Self::new(cut(&field), cut(message))
+        Self::new(cut(&field), cut(&in_plain_words(message)))
     }
 }
 

@@ -194,10 +194,8 @@ pub fn check_settings<T: DeserializeOwned>(value: &Value) -> Result<(), FieldErr
     serde_path_to_error::deserialize::<_, T>(value)
         .map(drop)
         .map_err(|error| {
-            FieldError::new(
-                format!("settings.{}", error.path()),
-                error.inner().to_string(),
-            )
+            let path = format!("settings.{}", error.path());
+            FieldError::at(path.trim_end_matches('.'), &error.inner().to_string())
         })
 }
 

@@ -140,7 +140,10 @@ impl CronExpression {
             .year(Year::Disallowed)
             .build();
         let cron = parser.parse(&text).map_err(|error| {
-            let error = error.to_string();
+            let error = match error {
+                croner::errors::CronError::ComponentError(reason) => reason,
+                other => other.to_string(),
+            };
             malformed(match bad_field(&parser, &fields) {
                 Some(field) => format!("{field}: {error}"),
                 None => error,

@@ -62,7 +62,10 @@ async fn each_row_has_an_answer_and_a_bad_one_changes_nothing(database: &Databas
     let bad: Vec<&str> = told.iter().map(|(.., error)| error.as_str()).collect();
     let expected = [
         (4, "B4 address: missing field `address`"),
-        (5, "E5 port: invalid value: integer `70000`, expected u16"),
+        (
+            5,
+            "E5 port: must be a whole number from 0 to 65535, not 70000",
+        ),
         (6, "E6 port: must be a whole number"),
         (7, "D7 protocol: unknown variant `gopher`"),
         (8, "I8 policy: there is no credential policy `strict`"),
