@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::steps::{Places, command};
 use crate::connect::target::{
     Attempt, Command, Failure, Login, PasswordChange, Probed, Ran, Target,
 };
 use crate::domain::failure::FailureClass;
+use crate::domain::steps::{Places, command};
 
 const STEP: &str = "change a password by a template at";
 

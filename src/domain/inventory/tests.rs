@@ -170,10 +170,34 @@ fn bad_fields_of_the_other_nouns_are_named() {
             json!({"certificate": CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")}),
             "certificate",
         ),
+    ] {
+        let found = errors(noun, change.clone());
+        assert_eq!(found, [field], "{noun:?} {change}");
+    }
+}
+
+#[test]
+fn bad_fields_of_what_is_run_are_named() {
+    for (noun, change, field) in [
         (
             Noun::OperationTemplate,
             json!({"steps": "\u{1b}[0m"}),
             "steps",
+        ),
+        (
+            Noun::OperationTemplate,
+            json!({"steps": "echo \"unterminated"}),
+            "steps",
+        ),
+        (
+            Noun::OperationTemplate,
+            json!({"kind": "change_password"}),
+            "steps",
+        ),
+        (
+            Noun::OperationTemplate,
+            json!({"protocol": "ldap"}),
+            "protocol",
         ),
     ] {
         let found = errors(noun, change.clone());

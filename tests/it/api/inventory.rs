@@ -173,6 +173,11 @@ async fn bad_bodies_and_parameters_are_named() {
             json!({"device": device["id"], "username": "u", "secret": "x"}),
             "automatic_change",
         ),
+        (
+            "/api/v1/operation-templates",
+            json!({"name": "t", "kind": "run_command", "protocol": "ssh", "steps": "echo \"unterminated"}),
+            "steps",
+        ),
     ] {
         let answer = api.post(path, &body).await;
         assert_eq!(answer.problem(422, "invalid"), [field], "{body}");

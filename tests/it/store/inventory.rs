@@ -125,7 +125,7 @@ async fn one_of_each(inventory: &Inventory) -> Vec<(Noun, Item)> {
     let template = make(
         inventory,
         Noun::OperationTemplate,
-        json!({"name": "t", "kind": "change_password", "protocol": "ssh", "steps": "passwd\n{{ new }}"}),
+        json!({"name": "t", "kind": "change_password", "protocol": "ssh", "steps": "passwd\n{new_password}\n{{}}"}),
     )
     .await;
     let issuer = json!({"name": "i", "kind": "acme", "lifetime": "P30D",
