@@ -157,6 +157,7 @@ fn nouns() -> Vec<Endpoint> {
             "/api/v1/certificate-bindings",
             "/api/v1/certificate-bindings/{id}",
         ),
+        things("/api/v1/task-definitions", "/api/v1/task-definitions/{id}"),
     ] {
         all.extend(lines);
     }

@@ -57,6 +57,7 @@ use super::{
         (name = "certificate-issuers", description = "Who issues certificates"),
         (name = "certificate-automations", description = "Which certificates are renewed, and when"),
         (name = "certificate-bindings", description = "Where certificates are published"),
+        (name = "task-definitions", description = "What is done to many accounts, and when"),
         (name = "operations", description = "What is done to the accounts of credentials"),
         (name = "imports", description = "Spreadsheets that become things of the inventory"),
         (name = "ticks", description = "Planned instants and what became of them"),

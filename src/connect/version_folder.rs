@@ -17,10 +17,8 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::target::{
-    Attempt, Command, CommandTemplate, Failure, Login, Parameter, ParameterKind, Ran, Target,
-    TemplateError, Value,
-};
+use super::target::{Attempt, Command, Failure, Login, Ran, Target};
+use crate::domain::command::{CommandTemplate, Parameter, ParameterKind, TemplateError, Value};
 use crate::domain::failure::FailureClass;
 
 /// Prints where the link leads; fails where something else has its name.

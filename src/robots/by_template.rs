@@ -1,14 +1,15 @@
-//! A target whose passwords are set by the commands of an operator's templates, where there are some.
+//! A target whose passwords are set, and proven, by the commands of an operator's templates, where there are some.
 
 use async_trait::async_trait;
 
-use super::steps::{Places, command};
 use crate::connect::target::{
     Attempt, Command, Failure, Login, PasswordChange, Probed, Ran, Target,
 };
 use crate::domain::failure::FailureClass;
+use crate::domain::steps::{Places, command};
 
-const STEP: &str = "change a password by a template at";
+const SET: &str = "change a password by a template at";
+const PROVE: &str = "prove a password by a template at";
 
 /// The target, and how passwords are set there.
 pub(super) struct ByTemplate {
@@ -20,6 +21,8 @@ pub(super) struct ByTemplate {
     pub(super) change: Option<String>,
     /// The steps by which a privileged account sets one.
     pub(super) reconcile: Option<String>,
+    /// The steps by which an account that has signed in proves its password; none: signing in is proof enough.
+    pub(super) verify: Option<String>,
 }
 
 impl ByTemplate {
@@ -32,27 +35,64 @@ impl ByTemplate {
             password: change.login.credential.password(),
             new_password: Some(&change.secret),
         };
-        let command = command(steps, places).map_err(|error| {
-            let reason = format!("the template's `steps`: {error}");
-            attempt.fail(FailureClass::Invalid, STEP, reason)
-        })?;
+        let command = prepared(&attempt, SET, steps, places)?;
         let ran = self.target.run(&change.login, &command).await?;
-        if ran.status == Some(0) {
+        let Some(reason) = refused(&ran) else {
             return Ok(());
-        }
-        attempt.effect_begins();
-        let reason = match ran.status {
-            Some(status) => format!("the command exited with {status}: {}", ran.stderr.trim()),
-            None => "a signal ended the command".to_owned(),
         };
-        Err(attempt.fail(FailureClass::Protocol, STEP, reason))
+        attempt.effect_begins();
+        Err(attempt.fail(FailureClass::Protocol, SET, reason))
+    }
+
+    /// Whether the command says so too. That it does not is no refusal of the account: it has signed in.
+    async fn prove(&self, login: &Login, steps: &str) -> Result<(), Failure> {
+        let attempt = Attempt::new(&self.shown, login);
+        let places = Places {
+            account: &login.account,
+            password: login.credential.password(),
+            new_password: None,
+        };
+        let command = prepared(&attempt, PROVE, steps, places)?;
+        let ran = self.target.run(login, &command).await?;
+        match refused(&ran) {
+            Some(reason) => Err(attempt.fail(FailureClass::Protocol, PROVE, reason)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn prepared(
+    attempt: &Attempt<'_>,
+    step: &'static str,
+    steps: &str,
+    places: Places<'_>,
+) -> Result<Command, Failure> {
+    command(steps, places).map_err(|error| {
+        let reason = format!("the template's `steps`: {error}");
+        attempt.fail(FailureClass::Invalid, step, reason)
+    })
+}
+
+/// Why a command did not do what it is for; none: it did.
+fn refused(ran: &Ran) -> Option<String> {
+    match ran.status {
+        Some(0) => None,
+        Some(status) => Some(format!(
+            "the command exited with {status}: {}",
+            ran.stderr.trim()
+        )),
+        None => Some("a signal ended the command".to_owned()),
     }
 }
 
 #[async_trait]
 impl Target for ByTemplate {
     async fn probe(&self, login: &Login) -> Result<Probed, Failure> {
-        self.target.probe(login).await
+        let probed = self.target.probe(login).await?;
+        if let Some(steps) = &self.verify {
+            self.prove(login, steps).await?;
+        }
+        Ok(probed)
     }
 
     async fn change_password(&self, change: &PasswordChange) -> Result<(), Failure> {

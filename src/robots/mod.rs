@@ -17,7 +17,6 @@ mod operations;
 pub mod password_change;
 mod settings;
 mod sign_ins;
-mod steps;
 mod system_monitors;
 mod targets;
 mod task_manager;

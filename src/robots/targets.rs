@@ -122,7 +122,10 @@ pub(super) async fn account(
     let (target, unpinned) = target(&device.address, way, guard, LIMITS)?;
     let policy = policy(inventory, credential.policy).await?;
     let target = match &policy {
-        Some(policy) => by_template(inventory, policy, way, (target, &device.address)).await?,
+        Some(policy) => {
+            let place = (target, device.address.as_str());
+            by_template(inventory, policy, way, place, unpinned).await?
+        }
         None => target,
     };
     let rules = policy.map(|policy| policy.password);
@@ -178,28 +181,29 @@ async fn by_template(
     policy: &CredentialPolicyBody,
     way: &Way,
     (target, address): (Box<dyn Target>, &str),
+    unpinned: bool,
 ) -> Result<Box<dyn Target>, Unfit> {
-    let [change, reconcile] = [policy.change_template, policy.reconcile_template];
-    if change.is_none() && reconcile.is_none() {
+    // Until its key is pinned a target is met, and nothing more.
+    let verify = policy.verify_template.filter(|_| !unpinned);
+    let named = [
+        (policy.change_template, TemplateKind::ChangePassword),
+        (policy.reconcile_template, TemplateKind::ReconcilePassword),
+        (verify, TemplateKind::VerifyPassword),
+    ];
+    if named.iter().all(|(template, _)| template.is_none()) {
         return Ok(target);
     }
+    let mut found = [None, None, None];
+    for (place, (template, kind)) in found.iter_mut().zip(named) {
+        *place = steps(inventory, template, kind, way.protocol).await?;
+    }
+    let [change, reconcile, verify] = found;
     Ok(Box::new(ByTemplate {
         target,
         shown: format!("{address}:{}", way.port),
-        change: steps(
-            inventory,
-            change,
-            TemplateKind::ChangePassword,
-            way.protocol,
-        )
-        .await?,
-        reconcile: steps(
-            inventory,
-            reconcile,
-            TemplateKind::ReconcilePassword,
-            way.protocol,
-        )
-        .await?,
+        change,
+        reconcile,
+        verify,
     }))
 }
 

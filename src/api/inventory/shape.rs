@@ -11,7 +11,7 @@ use crate::domain::inventory::column::{Child, Column, Kind, Shape};
 use crate::domain::inventory::{
     CertificateAutomationBody, CertificateBindingBody, CertificateBody, CertificateIssuerBody,
     CredentialBody, CredentialPolicyBody, DeviceBody, Noun, NounSpec, OperationTemplateBody,
-    SECRET_BYTES_MAX, SiteBody, UserBody, UserGroupBody,
+    SECRET_BYTES_MAX, SiteBody, TaskDefinitionBody, UserBody, UserGroupBody,
 };
 
 /// A schema with its name.
@@ -52,6 +52,7 @@ fn body(noun: Noun) -> (Object, Vec<Named>) {
         Noun::CertificateIssuer => of::<CertificateIssuerBody>(),
         Noun::CertificateAutomation => of::<CertificateAutomationBody>(),
         Noun::CertificateBinding => of::<CertificateBindingBody>(),
+        Noun::TaskDefinition => of::<TaskDefinitionBody>(),
     }
 }
 

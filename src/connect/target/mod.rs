@@ -3,7 +3,7 @@
 //! A [`Target`] is asked three things: does this secret still sign in, make this the secret of
 //! that account, run this command. Each protocol is one implementation beside this folder.
 //! What they share stands here: who signs in ([`Login`]), how long it may take ([`Limits`]),
-//! what is run ([`CommandTemplate`]), and how a failure is told ([`Failure`]).
+//! what is run ([`Command`]), and how a failure is told ([`Failure`]).
 //!
 //! Three rules hold for all of them:
 //!
@@ -21,7 +21,6 @@ mod failure;
 mod output;
 mod program;
 mod quote;
-mod template;
 mod tls;
 
 use std::fmt;
@@ -36,8 +35,9 @@ pub use failure::{Failure, REASON_CHARS_MAX};
 pub(crate) use output::Captured;
 pub(crate) use program::{ProgramEnd, run_program};
 pub use quote::shell_word;
-pub use template::{Command, CommandTemplate, Parameter, ParameterKind, TemplateError, Value};
 pub(crate) use tls::{client_tls, is_loopback};
+
+pub use crate::domain::command::Command;
 
 use crate::domain::failure::FailureClass;
 

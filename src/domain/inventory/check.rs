@@ -66,19 +66,18 @@ impl Problems {
         false
     }
 
-    /// Text of several lines.
-    pub fn text(&mut self, field: &str, text: &str, chars_max: usize) {
-        if text.chars().count() > chars_max {
-            self.note(field, format!("must have at most {chars_max} characters"));
-        } else if text
-            .chars()
-            .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-        {
-            self.note(
-                field,
-                "must not contain control characters but line ends and tabs",
-            );
-        }
+    /// Text of several lines; answers whether it is one.
+    pub fn text(&mut self, field: &str, text: &str, chars_max: usize) -> bool {
+        let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        let detail = if text.chars().count() > chars_max {
+            format!("must have at most {chars_max} characters")
+        } else if text.chars().any(control) {
+            "must not contain control characters but line ends and tabs".to_owned()
+        } else {
+            return true;
+        };
+        self.note(field, detail);
+        false
     }
 
     /// A description that may be absent.

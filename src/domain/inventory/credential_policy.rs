@@ -45,6 +45,11 @@ pub struct CredentialPolicyBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub reconcile_template: Option<InventoryId>,
+    /// The template of the kind `verify_password` by which an account proves, once it has signed in, that its secret does what it is for;
+    /// absent: signing in is proof enough.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub verify_template: Option<InventoryId>,
     /// What people should know of it.
     #[serde(default)]
     #[schema(max_length = 2000)]
@@ -164,6 +169,11 @@ pub(super) static SPEC: NounSpec = NounSpec {
         refers(
             "reconcile_template",
             "reconcile_template_id",
+            Noun::OperationTemplate,
+        ),
+        refers(
+            "verify_template",
+            "verify_template_id",
             Noun::OperationTemplate,
         ),
         column("description", Kind::Text),

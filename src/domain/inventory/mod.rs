@@ -1,6 +1,6 @@
 //! The inventory: the things that robots look after, and the people who may reach them.
 //!
-//! Eleven nouns, one mechanism. A noun is a body (a struct that serde reads strictly, checked field by field) and a
+//! Twelve nouns, one mechanism. A noun is a body (a struct that serde reads strictly, checked field by field) and a
 //! [`NounSpec`] that says where its fields lie, what is unique of it, how it is searched and what the others are told
 //! of a change. The store keeps, and the API serves, any noun by its specification alone: another costs a file here, a
 //! table and a line in [`Noun::spec`].
@@ -18,6 +18,7 @@ pub mod name;
 mod operation_template;
 pub mod patch;
 mod site;
+mod task_definition;
 mod user;
 mod user_group;
 
@@ -34,6 +35,7 @@ pub use credential_policy::{CredentialPolicyBody, PasswordRules};
 pub use device::{Connectivity, DeviceBody, Protocol, TRUST_ON_FIRST_USE};
 pub use operation_template::{OperationTemplateBody, TemplateKind};
 pub use site::SiteBody;
+pub use task_definition::TaskDefinitionBody;
 pub use user::UserBody;
 pub use user_group::UserGroupBody;
 
@@ -70,11 +72,13 @@ pub enum Noun {
     CertificateAutomation,
     /// Where a certificate is published.
     CertificateBinding,
+    /// What is done to many accounts, and when.
+    TaskDefinition,
 }
 
 impl Noun {
     /// All of them; each refers to earlier ones only, so that a copy in this order finds what it refers to.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Site,
         Self::CredentialPolicy,
         Self::Device,
@@ -86,6 +90,7 @@ impl Noun {
         Self::CertificateIssuer,
         Self::CertificateAutomation,
         Self::CertificateBinding,
+        Self::TaskDefinition,
     ];
 
     /// What there is to know of it.
@@ -103,6 +108,7 @@ impl Noun {
             Self::CertificateIssuer => &certificate_issuer::SPEC,
             Self::CertificateAutomation => &certificate_automation::SPEC,
             Self::CertificateBinding => &certificate_binding::SPEC,
+            Self::TaskDefinition => &task_definition::SPEC,
         }
     }
 

@@ -7,6 +7,7 @@ use super::check::Problems;
 use super::column::{Filter, FilterKind, Kind, column};
 use super::device::Protocol;
 use super::{Body, Noun, NounSpec, read, yes};
+use crate::domain::steps;
 
 /// Bound on the steps in characters.
 const STEPS_CHARS_MAX: usize = 16 * 1024;
@@ -22,7 +23,7 @@ pub struct OperationTemplateBody {
     pub kind: TemplateKind,
     /// How the device is spoken to.
     pub protocol: Protocol,
-    /// What is said, in the protocol's own words. It names secrets and never holds one.
+    /// The command, and from the second line on its standard input. It names secrets and never holds one.
     #[schema(min_length = 1, max_length = 16384)]
     pub steps: String,
     /// What people should know of it.
@@ -51,13 +52,14 @@ pub enum TemplateKind {
 impl Body for OperationTemplateBody {
     fn check(&self, problems: &mut Problems) {
         problems.name("name", &self.name);
-        if self.steps.is_empty() {
-            problems.note(
-                "steps",
-                format!("must have 1 to {STEPS_CHARS_MAX} characters"),
-            );
+        if self.protocol != Protocol::Ssh {
+            problems.note("protocol", "must be `ssh`: commands are run over no other");
         }
-        problems.text("steps", &self.steps, STEPS_CHARS_MAX);
+        if problems.text("steps", &self.steps, STEPS_CHARS_MAX)
+            && let Err(error) = steps::check(self.kind, &self.steps)
+        {
+            problems.note("steps", error.to_string());
+        }
         problems.description(self.description.as_ref());
     }
 

@@ -27,6 +27,7 @@ fn least(noun: Noun) -> Fields {
         Noun::CertificateBinding => {
             json!({"name": "a", "automation": "1", "credential": "1", "directory": "/a", "reload": ["/b"]})
         }
+        Noun::TaskDefinition => json!({"name": "a", "kind": "test", "username": "root"}),
     })
 }
 
@@ -170,10 +171,57 @@ fn bad_fields_of_the_other_nouns_are_named() {
             json!({"certificate": CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")}),
             "certificate",
         ),
+    ] {
+        let found = errors(noun, change.clone());
+        assert_eq!(found, [field], "{noun:?} {change}");
+    }
+}
+
+#[test]
+fn bad_fields_of_what_is_run_are_named() {
+    for (noun, change, field) in [
         (
             Noun::OperationTemplate,
             json!({"steps": "\u{1b}[0m"}),
             "steps",
+        ),
+        (
+            Noun::OperationTemplate,
+            json!({"steps": "echo \"unterminated"}),
+            "steps",
+        ),
+        (
+            Noun::OperationTemplate,
+            json!({"kind": "change_password"}),
+            "steps",
+        ),
+        (
+            Noun::OperationTemplate,
+            json!({"protocol": "ldap"}),
+            "protocol",
+        ),
+        (Noun::TaskDefinition, json!({"username": null}), "devices"),
+        (
+            Noun::TaskDefinition,
+            json!({"devices": ["1", "1"]}),
+            "devices[1]",
+        ),
+        (Noun::TaskDefinition, json!({"template": "1"}), "template"),
+        (Noun::TaskDefinition, json!({"stop_after": 0}), "stop_after"),
+        (
+            Noun::TaskDefinition,
+            json!({"schedule": {"every": "PT90S"}}),
+            "schedule",
+        ),
+        (
+            Noun::TaskDefinition,
+            json!({"schedule": {"cron": "61 * * * *"}}),
+            "schedule",
+        ),
+        (
+            Noun::TaskDefinition,
+            json!({"expires_after": "PT1S"}),
+            "expires_after",
         ),
     ] {
         let found = errors(noun, change.clone());

@@ -50,6 +50,7 @@ pub(in crate::store) mod task_add;
 pub(in crate::store) mod task_claim;
 pub(in crate::store) mod task_complete;
 pub(in crate::store) mod task_control;
+pub(in crate::store) mod task_definition;
 pub(in crate::store) mod task_finish;
 pub(in crate::store) mod task_release;
 pub(in crate::store) mod task_report;

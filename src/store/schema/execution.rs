@@ -1,4 +1,4 @@
-//! The table of executions.
+//! The tables of executions, and of what is executed.
 
 diesel::table! {
     task_executions (task_id) {
@@ -6,5 +6,40 @@ diesel::table! {
         first_operation -> BigInt,
         wanted -> Integer,
         started_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    task_definitions (id) {
+        id -> BigInt,
+        identity -> Text,
+        revision -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        name -> Text,
+        kind -> Text,
+        template_id -> Nullable<BigInt>,
+        site_id -> Nullable<BigInt>,
+        tag -> Nullable<Text>,
+        username -> Nullable<Text>,
+        stop_after -> Nullable<BigInt>,
+        schedule -> Nullable<Text>,
+        task_window -> Nullable<Text>,
+        overlap -> Text,
+        catch_up -> Text,
+        expires_after -> Nullable<BigInt>,
+        description -> Nullable<Text>,
+        enabled -> Bool,
+        planned_at -> Nullable<BigInt>,
+        decision -> Nullable<Text>,
+        task -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    task_definition_devices (id) {
+        id -> BigInt,
+        definition_id -> BigInt,
+        device_id -> BigInt,
     }
 }

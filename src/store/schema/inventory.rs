@@ -29,6 +29,7 @@ diesel::table! {
         enabled -> Bool,
         change_template_id -> Nullable<BigInt>,
         reconcile_template_id -> Nullable<BigInt>,
+        verify_template_id -> Nullable<BigInt>,
     }
 }
 

@@ -173,6 +173,16 @@ async fn bad_bodies_and_parameters_are_named() {
             json!({"device": device["id"], "username": "u", "secret": "x"}),
             "automatic_change",
         ),
+        (
+            "/api/v1/operation-templates",
+            json!({"name": "t", "kind": "run_command", "protocol": "ssh", "steps": "echo \"unterminated"}),
+            "steps",
+        ),
+        (
+            "/api/v1/task-definitions",
+            json!({"name": "t", "kind": "test", "tag": "web", "schedule": {"every": "PT1S"}}),
+            "schedule",
+        ),
     ] {
         let answer = api.post(path, &body).await;
         assert_eq!(answer.problem(422, "invalid"), [field], "{body}");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use robotd::connect::command::GuardProgram;
 use robotd::connect::local::LocalTarget;
 use robotd::connect::target::{
-    Command, CommandTemplate, Credential, Failure, Limits, Login, OUTPUT_BYTES_MAX, Parameter,
-    ParameterKind, Ran, Target as _, Value,
+    Command, Credential, Failure, Limits, Login, OUTPUT_BYTES_MAX, Ran, Target as _,
 };
+use robotd::domain::command::{CommandTemplate, Parameter, ParameterKind, Value};
 use robotd::domain::failure::{Effect, FailureClass};
 use secrecy::SecretString;
 

@@ -110,22 +110,14 @@ async fn one_of_each(inventory: &Inventory) -> Vec<(Noun, Item)> {
             "expires_at": "2027-01-02T03:04:05.678901Z"}),
     )
     .await;
-    let user = make(
-        inventory,
-        Noun::User,
-        json!({"login": "ana", "email": "ana@example.org"}),
-    )
-    .await;
-    let group = make(
-        inventory,
-        Noun::UserGroup,
-        json!({"name": "g", "members": [user.id]}),
-    )
-    .await;
+    let user = json!({"login": "ana", "email": "ana@example.org"});
+    let user = make(inventory, Noun::User, user).await;
+    let group = json!({"name": "g", "members": [user.id]});
+    let group = make(inventory, Noun::UserGroup, group).await;
     let template = make(
         inventory,
         Noun::OperationTemplate,
-        json!({"name": "t", "kind": "change_password", "protocol": "ssh", "steps": "passwd\n{{ new }}"}),
+        json!({"name": "t", "kind": "change_password", "protocol": "ssh", "steps": "passwd\n{new_password}\n{{}}"}),
     )
     .await;
     let issuer = json!({"name": "i", "kind": "acme", "lifetime": "P30D",
@@ -137,7 +129,12 @@ async fn one_of_each(inventory: &Inventory) -> Vec<(Noun, Item)> {
     let binding = json!({"name": "nginx", "automation": automation.id, "credential": credential.id,
         "directory": "/etc/tls/www", "reload": ["/bin/true", "{x}"], "owner": "root:www"});
     let binding = make(inventory, Noun::CertificateBinding, binding).await;
+    let definition = json!({"name": "nightly", "kind": "run_template", "template": template.id, "site": site.id,
+        "devices": [device.id], "stop_after": 3, "expires_after": "PT8H",
+        "schedule": {"cron": "0 3 * * *", "timezone": "Europe/Berlin"}, "window": {"start": "22:00", "end": "06:00"}});
+    let definition = make(inventory, Noun::TaskDefinition, definition).await;
     Vec::from([
+        (Noun::TaskDefinition, definition),
         (Noun::CertificateBinding, binding),
         (Noun::CertificateAutomation, automation),
         (Noun::CertificateIssuer, issuer),

@@ -25,7 +25,7 @@ INSERT INTO samples VALUES (0, 'edge', 'n', 1, 1, 0.1, 1), (0, 'edge', 'n', 2, 1
 INSERT INTO daily_facts VALUES ('2026-11-25', 'm', '', '', 1), ('2026-11-25', 'm', 'd', 'x', -1);
 INSERT INTO watermarks VALUES (1, 'w', '{}');
 INSERT INTO sites VALUES (40, 'hq', 1, 2, 3, 'HQ', NULL), (41, 'lab', 1, 2, 3, 'Lab', 'two');
-INSERT INTO credential_policies VALUES (42, 'p', 1, 2, 3, 'p', 5, NULL, 60, NULL, '{}', NULL, TRUE, 7, NULL);
+INSERT INTO credential_policies VALUES (42, 'p', 1, 2, 3, 'p', 5, NULL, 60, NULL, '{}', NULL, TRUE, 7, NULL, 8);
 INSERT INTO devices VALUES (43, 'web', 1, 2, 3, 'web', '192.0.2.7', 40, 'linux', NULL, '[]', TRUE),
     (44, 'db', 1, 2, 3, 'db', '192.0.2.8', NULL, NULL, 'd', '["a"]', FALSE);
 INSERT INTO device_connectivities VALUES (1, 43, 'ssh', 22, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
@@ -56,6 +56,9 @@ INSERT INTO mail_files VALUES (70, 'a.csv', 'text/csv', X'2c0d0a'), (71, 'b', 'b
 DELETE FROM mail_files WHERE id = 75;
 INSERT INTO password_change_reports VALUES (80, 1, 2, 3, 4, 5, 6), (81, 1, 3, 9, 5, 6, NULL);
 INSERT INTO task_executions VALUES (7, 60, 2, 1);
+INSERT INTO task_definitions VALUES (63, 'n', 1, 2, 3, 'N', 'run_template', 51, 40, 'ä', 'root', 3, '{"every":"PT1H"}', '{}', 'skip', 'last', 60, 'd', TRUE, 9, 'fired', '7'),
+    (64, 'o', 1, 2, 3, 'o', 'test', NULL, NULL, NULL, 'root', NULL, NULL, NULL, 'allow', 'none', NULL, NULL, FALSE, NULL, NULL, NULL);
+INSERT INTO task_definition_devices VALUES (1, 63, 43), (5, 63, 44);
 INSERT INTO batch_imports VALUES (90, 'ä.csv', 9, 'f', NULL, 0, 2, NULL, 'ci', '["hostname"]', 2, 2, 1, 0, 0, 1, 0, 1, FALSE, NULL, NULL, NULL, 1, 2, 3),
     (91, 'b.csv', 9, 'f', 90, 1, 1, 'e', 'ci', NULL, NULL, 0, 0, 0, 0, 0, 0, 3, TRUE, 4, 5, 6, 1, 2, NULL);
 INSERT INTO batch_import_files VALUES (91, 2, X'00ff00');

@@ -13,12 +13,13 @@ use super::counterpart::{Counterpart, counterpart, free_port, skipped};
 
 const INSTALL: &str = "apt-get install -y openssh-server openssh-client sshpass sudo";
 
-/// Locks an account after three wrong passwords, and changes a password that is at its end.
+/// Locks an account after three wrong passwords, and changes a password that is at its end. A wrong one is refused at once:
+/// nobody learns from the seconds that PAM would wait.
 const PAM: &str = "\
-auth required pam_faillock.so preauth deny=3 unlock_time=600
+auth required pam_faillock.so preauth nodelay deny=3 unlock_time=600
 auth [success=1 default=ignore] pam_unix.so nodelay
-auth [default=die] pam_faillock.so authfail deny=3 unlock_time=600
-auth sufficient pam_faillock.so authsucc deny=3 unlock_time=600
+auth [default=die] pam_faillock.so authfail nodelay deny=3 unlock_time=600
+auth sufficient pam_faillock.so authsucc nodelay deny=3 unlock_time=600
 auth required pam_deny.so
 account required pam_unix.so
 password required pam_unix.so obscure yescrypt

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use robotd::connect::target::{
-    Command, CommandTemplate, OUTPUT_BYTES_MAX, Parameter, ParameterKind, Ran, Target as _, Value,
-};
+use robotd::connect::target::{Command, OUTPUT_BYTES_MAX, Ran, Target as _};
+use robotd::domain::command::{CommandTemplate, Parameter, ParameterKind, Value};
 use robotd::domain::failure::FailureClass;
 use secrecy::SecretString;
 

@@ -306,9 +306,10 @@ async fn a_command_runs_once_and_shows_no_secret(database: &Database) {
     let line = format!("sh -c 'tee -a {}; exit $1' name", place.display());
     let good = template("good", steps(&format!("{line} 0")));
     let bad = template("bad", steps(&format!("{line} 3")));
-    let broken = template("broken", "echo {password}".to_owned());
+    let mut off = template("off", steps(&format!("{line} 0")));
+    off["enabled"] = json!(false);
     let mut ends = Vec::new();
-    for body in [good, bad, broken] {
+    for body in [good, bad, off] {
         let template = make(&rig, Noun::OperationTemplate, body, None).await;
         let order = robotd::store::operation::NewOperation {
             kind: OperationKind::RunTemplate,

@@ -105,6 +105,7 @@ async fn passwords_are_set_by_the_templates_of_a_policy(database: &Database) {
     assert_eq!(used, "change ana\nreconcile ana\nbroken ana\n");
     let log = rig.log.lock().unwrap().join("\n");
     assert!(!log.contains(&new) && !log.contains(OLD), "{log}");
+    a_password_is_proven_by_the_template_too(&rig, &sshd, at).await;
 }
 
 async fn what_a_failed_command_did_the_account_says(
@@ -121,4 +122,35 @@ async fn what_a_failed_command_did_the_account_says(
     let settled = done(rig, OperationKind::Reconcile, ana).await;
     assert_eq!(settled, (OperationState::Succeeded, None), "{:?}", rig.log);
     assert!(kept(rig, ana).await[1].is_none() && current(rig, ana).await == current_one);
+}
+
+/// The command says no although the account has signed in: what was changed stays open until the command says yes.
+async fn a_password_is_proven_by_the_template_too(rig: &Rig<'_>, sshd: &Sshd, at: InventoryId) {
+    sshd.add_account("bob", OLD);
+    let refuses = sshd.open_file("refuses");
+    let end = format!("test ! -e {}", refuses.display());
+    let steps = script(sshd, "verify", &end).replace("new_password", "password");
+    let body =
+        json!({"name": "verify", "kind": "verify_password", "protocol": "ssh", "steps": steps});
+    let verify = make(rig, Noun::OperationTemplate, body, None).await;
+    let policy = json!({"name": "q", "verify_template": verify});
+    let policy = make(rig, Noun::CredentialPolicy, policy, None).await;
+    let bob = json!({"device": at, "username": "bob", "automatic_change": true, "policy": policy});
+    let bob = make(rig, Noun::Credential, bob, Some(OLD)).await;
+    std::fs::write(&refuses, "").unwrap();
+    let open = (OperationState::Unverified, Some("protocol".to_owned()));
+    let changed = done(rig, OperationKind::ChangePassword, bob).await;
+    assert_eq!(changed, open, "{:?}", rig.log);
+    assert_eq!(current(rig, bob).await, OLD);
+    let (_, candidate) = kept(rig, bob).await[1].clone().unwrap();
+    assert!(opens(sshd, "bob", &candidate));
+    std::fs::remove_file(refuses).unwrap();
+    rig.pass(1_801);
+    let settled = done(rig, OperationKind::Reconcile, bob).await;
+    assert_eq!(settled, (OperationState::Succeeded, None), "{:?}", rig.log);
+    assert_eq!(current(rig, bob).await, candidate);
+    let used = std::fs::read_to_string(sshd.open_file("used")).unwrap();
+    assert!(used.ends_with("verify bob\nverify bob\n"), "{used}");
+    let log = rig.log.lock().unwrap().join("\n");
+    assert!(!log.contains(&candidate) && !log.contains(OLD), "{log}");
 }

@@ -4,12 +4,14 @@ use chrono::TimeDelta;
 use robotd::domain::id::{InventoryId, ProcessId};
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::OperationState;
+use robotd::domain::task::Trigger;
 use robotd::robot::RobotError;
+use robotd::robot::inventory::{By, NewItem};
 use robotd::store::execution::Selection;
 use robotd::store::operation::{OperationAttempt, OperationEnd};
 use serde_json::{Value, json};
 
-use crate::robots::operations::{OLD, credential, make};
+use crate::robots::operations::{OLD, credential, inventory, make};
 use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
 
@@ -17,6 +19,7 @@ on_both!(
     a_task_runs_a_template_and_stops_after_failures,
     a_task_orders_once_and_gathers_all_ends,
     a_selection_means_what_fits_all_its_parts,
+    a_definition_is_begun_once_for_each_of_its_instants,
 );
 
 const NAME: &str = "task_manager.executor";
@@ -101,9 +104,11 @@ async fn a_task_orders_once_and_gathers_all_ends(database: &Database) {
     for wrong in [
         none,
         json!({"kind": "test", "credentials": {}}),
+        json!({"definition": "999"}),
         Value::Null,
     ] {
-        let refused = rig.run_with(NAME, json!({}), wrong).await.unwrap_err();
+        let refused = rig.run_by(Trigger::Api, NAME, json!({}), wrong).await;
+        let refused = refused.unwrap_err();
         assert_eq!((refused.class, refused.temporary), ("payload", false));
     }
 }
@@ -176,4 +181,132 @@ async fn a_task_runs_a_template_and_stops_after_failures(database: &Database) {
     let of_template = format!("template_id = {command} AND kind = 3");
     assert_eq!(rig.rows("operations", &of_template).await, 3);
     assert_eq!(rig.rows("operations", "state = 7").await, 2, "cancelled");
+}
+
+/// A definition of a test of all accounts `root`, with more fields.
+async fn definition(rig: &Rig<'_>, name: &str, more: Value) -> InventoryId {
+    let mut body = json!({"name": name, "kind": "test", "username": "root", "stop_after": 2});
+    let fields = body.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    make(rig, Noun::TaskDefinition, body, None).await
+}
+
+/// What its schedule came to so far: the last planned instant, what became of it, and whether a task was ever begun.
+async fn decided(rig: &Rig<'_>, id: InventoryId) -> (Value, Value, bool) {
+    let item = inventory(rig).get(Noun::TaskDefinition, id).await.unwrap();
+    let state = |field: &str| item.state[field].clone();
+    (
+        state("planned_at"),
+        state("decision"),
+        state("task").is_string(),
+    )
+}
+
+async fn a_definition_is_begun_once_for_each_of_its_instants(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "h", json!({})).await;
+    let root = credential(&rig, at, "root", OLD).await;
+    let cron = json!({"cron": "30 8 * * *", "timezone": "UTC"});
+    let waits = definition(
+        &rig,
+        "waits",
+        json!({"schedule": cron, "expires_after": "PT1H"}),
+    )
+    .await;
+    let allows = json!({"schedule": cron, "overlap": "allow"});
+    let allows = definition(&rig, "allows", allows).await;
+    let misses = json!({"schedule": cron, "overlap": "allow", "catch_up": "none"});
+    let misses = definition(&rig, "misses", misses).await;
+    let off = definition(&rig, "off", json!({"schedule": cron, "enabled": false})).await;
+    let by_hand = definition(&rig, "by hand", json!({})).await;
+    let look = || rig.run(NAME, json!({}));
+    let begun = async || {
+        let of_definition = "unique_key LIKE 'definition:%' AND payload LIKE '%\"stop_after\":2%'";
+        rig.rows("tasks", of_definition).await
+    };
+    assert_eq!(look().await.unwrap().counters.len(), 0);
+
+    rig.pass(1_800);
+    // As two nodes would, at the same moment.
+    let (one, other) = tokio::join!(look(), look());
+    let both = [one, other].map(|ran| count(&ran.unwrap(), "tasks_begun"));
+    assert_eq!((both[0] + both[1], begun().await), (3, 3));
+    assert_eq!(look().await.unwrap().counters.len(), 0, "once");
+    let first = json!("2027-01-15T08:30:00Z");
+    for id in [waits, allows, misses] {
+        assert_eq!(
+            decided(&rig, id).await,
+            (first.clone(), json!("fired"), true)
+        );
+    }
+    let of_it = format!(
+        "deadline_at = {} AND planned_at = {}",
+        rig.micros() + 3_600_000_000,
+        rig.micros()
+    );
+    assert_eq!(rig.rows("tasks", &of_it).await, 1);
+
+    // Nobody looked for three days, and no task has ended.
+    rig.pass(3 * 86_400 + 600);
+    assert_eq!(count(&look().await.unwrap(), "tasks_begun"), 1);
+    assert_eq!(begun().await, 4);
+    let last = json!("2027-01-18T08:30:00Z");
+    for (id, decision) in [
+        (waits, "skipped:overlap"),
+        (allows, "caught_up"),
+        (misses, "missed"),
+    ] {
+        assert_eq!(
+            decided(&rig, id).await,
+            (last.clone(), json!(decision), true)
+        );
+    }
+    for id in [off, by_hand] {
+        assert_eq!(decided(&rig, id).await, (Value::Null, Value::Null, false));
+    }
+    what_is_changed_begins_anew(&rig, off).await;
+
+    what_is_named_is_begun_by_hand(&rig, by_hand, root).await;
+}
+
+async fn what_is_named_is_begun_by_hand(rig: &Rig<'_>, by_hand: InventoryId, root: InventoryId) {
+    let run = rig.run_by(
+        Trigger::Api,
+        NAME,
+        json!({}),
+        json!({"definition": by_hand}),
+    );
+    let (ran, ()) = tokio::join!(run, carry_out(rig, 1, InventoryId(0)));
+    assert_eq!(count(&ran.unwrap(), "operations_succeeded"), 1);
+    let of_root = format!("credential_id = {root} AND kind = 2");
+    assert_eq!(rig.rows("operations", &of_root).await, 1);
+}
+
+/// A definition that is enabled makes up for nothing that was planned while it was not, and is not begun by being enabled.
+async fn what_is_changed_begins_anew(rig: &Rig<'_>, off: InventoryId) {
+    let refused = rig.run_by(Trigger::Api, NAME, json!({}), json!({"definition": off}));
+    let text = refused.await.unwrap_err().text;
+    assert_eq!(text, "payload.definition: it is disabled");
+    let patch =
+        json!({"enabled": true, "schedule": {"cron": null, "timezone": null, "every": "PT1H"}});
+    let patch = NewItem {
+        fields: patch.as_object().unwrap().clone(),
+        secret: None,
+    };
+    let by = By {
+        actor: "ana",
+        now: rig.now(),
+    };
+    let noun = Noun::TaskDefinition;
+    inventory(rig)
+        .change(noun, off, None, &patch, by)
+        .await
+        .unwrap();
+    for (seconds, begun) in [(0, 0), (3_599, 0), (1, 1), (1, 0)] {
+        rig.pass(seconds);
+        let ran = rig.run(NAME, json!({})).await.unwrap();
+        assert_eq!(count(&ran, "tasks_begun"), begun, "{:?}", rig.log);
+    }
+    let planned = json!("2027-01-18T09:40:00Z");
+    assert_eq!(decided(rig, off).await, (planned, json!("fired"), true));
 }

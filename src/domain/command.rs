@@ -5,6 +5,7 @@
 //! word, an option or a part of a shell's script. Secrets fill places in the standard input
 //! only, because a machine shows every command line to all of its users.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use secrecy::zeroize::Zeroizing;
@@ -60,18 +61,32 @@ pub enum TemplateError {
     /// The template is wrong.
     #[error("word {word} of the command: {reason}")]
     Word {
-        /// Which one, from 1; 0 for the command as a whole.
+        /// Which one, from 1.
         word: usize,
         /// What is wrong and what to do.
         reason: &'static str,
     },
+    /// The standard input is wrong.
+    #[error("line {line} of the standard input: {reason}")]
+    Input {
+        /// Which one, from 1.
+        line: usize,
+        /// What is wrong and what to do.
+        reason: &'static str,
+    },
+    /// There is more than a command may have.
+    #[error(
+        "too long: at most {} words, and 32 KiB of them and of the standard input",
+        WORDS_MAX
+    )]
+    TooLong,
     /// A place names no parameter, or a parameter has no value, or it has the wrong one.
     #[error("parameter `{name}`: {reason}")]
     Parameter {
         /// Its name.
         name: String,
         /// What is wrong and what to do.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
 }
 
@@ -129,7 +144,7 @@ impl CommandTemplate {
         let parameters = declared(parameters)?;
         let bytes = words.iter().map(String::len).sum::<usize>();
         if words.len() > WORDS_MAX || bytes.max(stdin.len()) > TEXT_BYTES_MAX {
-            return Err(word_error(0, "too long: at most 64 words and 32 KiB"));
+            return Err(TemplateError::TooLong);
         }
         let mut read = Vec::with_capacity(words.len());
         for (at, word) in words.iter().enumerate() {
@@ -141,7 +156,7 @@ impl CommandTemplate {
         }
         let template = Self {
             words: read,
-            stdin: parts_of(stdin).map_err(|reason| word_error(0, reason))?,
+            stdin: parts_of(stdin).map_err(|reason| input_error(stdin, reason))?,
             parameters,
         };
         template.check_places()?;
@@ -185,7 +200,24 @@ impl CommandTemplate {
 
     fn kind_of(&self, place: &str) -> Result<ParameterKind, TemplateError> {
         let kind = self.parameters.get(place).copied();
-        kind.ok_or_else(|| parameter_error(place, "it is not declared"))
+        kind.ok_or_else(|| {
+            let known: Vec<_> = self
+                .parameters
+                .keys()
+                .map(|name| format!("`{{{name}}}`"))
+                .collect();
+            let reason = match known.as_slice() {
+                [] => "it is not declared; `{{` and `}}` stand for braces".to_owned(),
+                known => format!("it is not declared; there is {} here", known.join(", ")),
+            };
+            parameter_error(&place.escape_debug().to_string(), reason)
+        })
+    }
+
+    /// Whether the standard input has a place for the parameter `name`.
+    #[must_use]
+    pub fn reads(&self, name: &str) -> bool {
+        places(&self.stdin).any(|place| place == name)
     }
 
     /// Fills the places.
@@ -341,10 +373,19 @@ fn word_error(word: usize, reason: &'static str) -> TemplateError {
     TemplateError::Word { word, reason }
 }
 
-fn parameter_error(name: &str, reason: &'static str) -> TemplateError {
+/// Of a brace that stands alone in the standard input: the first line that holds one.
+fn input_error(stdin: &str, reason: &'static str) -> TemplateError {
+    let at = stdin.lines().position(|line| parts_of(line).is_err());
+    TemplateError::Input {
+        line: at.unwrap_or_default() + 1,
+        reason,
+    }
+}
+
+fn parameter_error(name: &str, reason: impl Into<Cow<'static, str>>) -> TemplateError {
     TemplateError::Parameter {
         name: name.to_owned(),
-        reason,
+        reason: reason.into(),
     }
 }
 

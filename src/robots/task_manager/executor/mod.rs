@@ -1,78 +1,49 @@
-//! Carries out a task that people order: one operation for each credential it means.
+//! Carries out tasks on many accounts, one operation for each, and begins those that have a schedule.
 //!
-//! - **Looks at**: the task's payload, the credentials it means, and how its operations stand.
-//! - **Changes**: orders at most 500 operations when the task begins; robot 45 carries them out. Cancels those that wait when
-//!   the task is cancelled. Publishes `task.finished` or `task.failed`.
+//! - **Looks at**: the task's payload, the credentials it means, and how its operations stand; each minute, the enabled task
+//!   definitions of the inventory.
+//! - **Changes**: orders at most 500 operations when a task begins; robot 45 carries them out. Cancels those that wait when
+//!   the task is cancelled. Publishes `task.finished` or `task.failed`. Each minute: registers a task for each definition that
+//!   is due, and notes in the definition what became of its planned instants.
 //! - **Safe to repeat**: yes: the operations are ordered in the transaction that notes that the task has begun; a second run
-//!   goes on watching them.
-//! - **If it stops**: tasks wait; operations that were ordered are carried out all the same.
+//!   goes on watching them. A planned instant has one task, by its key.
+//! - **If it stops**: tasks wait, and instants are made up for as their definition says; operations that were ordered are carried
+//!   out all the same.
 //!
-//! Number 41 of the catalogue. A task is one of the runtime's: `POST /tasks` registers it, for now or for `run_at`; its
-//! `deadline` is that of its operations, its `unique_key` keeps it from running twice, and its report, log, progress and
-//! cancellation are those of every task. What it means is decided when it begins, and stays so.
+//! Number 41 of the catalogue. A task is one of the runtime's: a definition's schedule or `POST /tasks` registers it, for now or for
+//! `run_at`; its `deadline` is that of its operations, its `unique_key` keeps it from running twice, and its report, log,
+//! progress and cancellation are those of every task. What it means is decided when it begins, and stays so.
+
+mod order;
+mod schedules;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use self::order::{Asked, Order, asked};
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::{Noun, OperationTemplateBody, TemplateKind};
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::robot::{FieldError, Sharding};
+use crate::domain::task::Trigger;
+use crate::domain::tick::Overlap;
 use crate::domain::time::Timestamp;
 use crate::robot::operation::{begin, cancel};
+use crate::robot::spec::Wakes;
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use crate::store::StoreError;
-use crate::store::execution::{Execution, Selection, Standing};
+use crate::store::execution::{Execution, Standing};
 use crate::store::operation::{NewOperation, OPERATIONS_MAX};
 
 /// How often the operations are looked at: people who watch see them move.
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) struct ExecuteTasks;
-
-/// The payload of a task.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Order {
-    /// What is done.
-    kind: OperationKind,
-    /// To which accounts.
-    credentials: Means,
-    /// The template, for `run_template`.
-    #[serde(default)]
-    template: Option<InventoryId>,
-    /// When so many operations did not succeed, those that wait are cancelled.
-    #[serde(default)]
-    stop_after: Option<NonZeroU32>,
-}
-
-/// Reads a payload.
-fn ordered(payload: &Value) -> Result<Order, String> {
-    if payload.is_null() {
-        return Err(
-            r#"payload: must say what is done and to which accounts, e.g. {"kind": "test", "credentials": {"tag": "web"}}"#
-                .to_owned(),
-        );
-    }
-    serde_path_to_error::deserialize(payload)
-        .map_err(|error| format!("payload.{}: {}", error.path(), error.inner()))
-}
-
-/// Which credentials are meant: those that every given part fits; one part at least.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Means {
-    devices: Vec<InventoryId>,
-    site: Option<InventoryId>,
-    tag: Option<String>,
-    username: Option<String>,
-}
 
 #[async_trait]
 impl Robot for ExecuteTasks {
@@ -81,8 +52,11 @@ impl Robot for ExecuteTasks {
             name: "task_manager.executor",
             title: "Executor",
             category: Category::TaskManager,
-            summary: "Carries out tasks on many accounts: one operation for each",
-            // It holds an instance while its operations are carried out, and does nothing in it.
+            summary: "Carries out tasks on many accounts, one operation for each, and begins those that have a schedule",
+            // Schedules are to the minute. A tick does not wait for tasks that are carried out.
+            wakes: Wakes::Cron("* * * * *"),
+            overlap: Overlap::Queue,
+            // A task holds an instance while its operations are carried out, and does nothing in it.
             instances: 8,
             sharding: Sharding::Sharded,
             timeout: Duration::from_hours(1),
@@ -93,7 +67,14 @@ impl Robot for ExecuteTasks {
     }
 
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
-        let order = ordered(ctx.payload()).map_err(refused)?;
+        let by_itself = matches!(ctx.run().trigger, Trigger::Tick | Trigger::Manual);
+        if by_itself && ctx.payload().is_null() {
+            return schedules::begin_due(ctx).await;
+        }
+        let order = match asked(ctx.payload()).map_err(refused)? {
+            Asked::Order(order) => order,
+            Asked::Definition(id) => schedules::defined(ctx, id).await?,
+        };
         let stop_after = order.stop_after;
         let execution = match ctx.store().execution_get(ctx.run().task).await? {
             Some(begun) => begun,
@@ -133,7 +114,8 @@ async fn start(ctx: &Context, order: Order) -> Result<Execution, RobotError> {
     if let Some(id) = order.template {
         usable_template(ctx, id).await?;
     }
-    let selection = selection(order.credentials).map_err(|text| refused(text.to_owned()))?;
+    let what = (order.kind, order.template);
+    let selection = order.selection().map_err(|text| refused(text.to_owned()))?;
     let store = ctx.store();
     let most = u32::try_from(OPERATIONS_MAX).unwrap_or(u32::MAX);
     let meant = store.execution_select(selection, most + 1).await?;
@@ -144,7 +126,6 @@ async fn start(ctx: &Context, order: Order) -> Result<Execution, RobotError> {
         let text = format!("more than {OPERATIONS_MAX} credentials fit; divide the task");
         return Err(refused(text));
     }
-    let what = (order.kind, order.template);
     let orders = orders(what, meant, ctx.run().deadline, ctx.robot());
     let now = ctx.clock().now();
     let registry = &ctx.tools().registry;
@@ -167,30 +148,6 @@ async fn usable_template(ctx: &Context, id: InventoryId) -> Result<(), RobotErro
         let text = "payload.template: must be an enabled one of the kind `run_command`";
         Err(refused(text.to_owned()))
     }
-}
-
-fn selection(means: Means) -> Result<Selection, &'static str> {
-    let Means {
-        devices,
-        site,
-        tag,
-        username,
-    } = means;
-    if devices.len() > OPERATIONS_MAX {
-        return Err("payload.credentials.devices: must be at most 500");
-    }
-    let selection = Selection {
-        devices,
-        site,
-        tag,
-        username,
-    };
-    if selection == Selection::default() {
-        return Err(
-            "payload.credentials: must name `devices`, a `site`, a `tag` or a `username`: not all there are",
-        );
-    }
-    Ok(selection)
 }
 
 fn orders(
@@ -333,32 +290,6 @@ async fn tell(ctx: &Context, tally: Tally) -> Result<(), RobotError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_task_names_what_it_means() {
-        let read = |value: Value| {
-            let order = serde_json::from_value::<Order>(value);
-            order
-                .ok()
-                .and_then(|order| selection(order.credentials).ok())
-        };
-        let some =
-            read(json!({"kind": "test", "credentials": {"username": "root", "devices": ["7"]}}));
-        assert_eq!(some.unwrap().devices, [InventoryId(7)]);
-        for wrong in [
-            json!(null),
-            json!({"kind": "test"}),
-            json!({"kind": "test", "credentials": {}}),
-            json!({"kind": "erase", "credentials": {"username": "root"}}),
-            json!({"kind": "test", "credentials": {"user": "root"}}),
-        ] {
-            assert_eq!(read(wrong.clone()), None, "{wrong}");
-        }
-        let told = ordered(&Value::Null).unwrap_err();
-        assert!(told.starts_with("payload: must say"), "{told}");
-        let told = ordered(&json!({"kind": "erase"})).unwrap_err();
-        assert!(told.starts_with("payload.kind: "), "{told}");
-    }
 
     #[test]
     fn whatever_has_not_succeeded_is_no_success() {

@@ -91,6 +91,8 @@ fn a_template_that_makes_data_a_program_or_shows_a_secret_is_refused() {
         (&["id", "{text"], "", "word 2 of the command: a brace"),
         (&["id", "text}"], "", "word 2 of the command: a brace"),
         (&["id", "a\nb"], "", "word 2 of the command: a control"),
+        (&["id"], "a\n{text", "line 2 of the standard input: a brace"),
+        (&["id"; 65], "", "too long: at most 64 words"),
     ] {
         let error = parse(words, stdin).unwrap_err().to_string();
         assert!(error.starts_with(text), "{words:?}: {error}");

@@ -1,0 +1,2 @@
+DROP TABLE task_definition_devices;
+DROP TABLE task_definitions;
