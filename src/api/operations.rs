@@ -22,7 +22,7 @@ use crate::domain::time::Timestamp;
 use crate::robot::operation;
 use crate::store::StoreError;
 use crate::store::operation::{NewOperation, Operation, OperationAttempt, OperationFilter};
-use crate::store::page::Page;
+use crate::store::page::{Page, PageRequest};
 
 impl Noun for OperationId {
     const NOUN: &'static str = "operation";
@@ -85,40 +85,40 @@ impl CreateOperationBody {
 pub struct OperationView {
     /// Its id.
     #[schema(value_type = String)]
-    id: OperationId,
+    pub id: OperationId,
     /// What is done.
-    kind: OperationKind,
+    pub kind: OperationKind,
     /// To whose account.
     #[schema(value_type = String)]
-    credential: InventoryId,
+    pub credential: InventoryId,
     /// Where it stands.
-    state: OperationState,
+    pub state: OperationState,
     /// Class of the last failure, such as `auth_failed`.
-    error_class: Option<String>,
+    pub error_class: Option<String>,
     /// Attempts begun.
-    attempts: u32,
+    pub attempts: u32,
     /// When it was, or will be, due.
     #[schema(value_type = String, format = DateTime)]
-    run_at: Timestamp,
+    pub run_at: Timestamp,
     /// Not begun after this.
     #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
     /// The template, of `run_template`.
     #[schema(value_type = Option<String>)]
-    template: Option<InventoryId>,
+    pub template: Option<InventoryId>,
     /// The version of the new secret. While the operation is open, the target may know it.
-    candidate_version: Option<i64>,
+    pub candidate_version: Option<i64>,
     /// Who ordered it.
-    requested_by: String,
+    pub requested_by: String,
     /// When it was ordered.
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    pub created_at: Timestamp,
     /// When it last changed.
     #[schema(value_type = String, format = DateTime)]
-    updated_at: Timestamp,
+    pub updated_at: Timestamp,
     /// When it ended; null while it is open.
     #[schema(value_type = Option<String>, format = DateTime)]
-    finished_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
 }
 
 impl Row for OperationView {
@@ -166,30 +166,30 @@ impl From<Operation> for OperationView {
 pub struct OperationDetailView {
     /// The operation.
     #[serde(flatten)]
-    operation: OperationView,
+    pub operation: OperationView,
     /// Its attempts that are over, the first one first.
-    history: Vec<AttemptView>,
+    pub history: Vec<AttemptView>,
 }
 
 /// An attempt that is over.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AttemptView {
     /// 1 is the first.
-    number: u32,
+    pub number: u32,
     /// When it began.
     #[schema(value_type = String, format = DateTime)]
-    started_at: Timestamp,
+    pub started_at: Timestamp,
     /// When it ended.
     #[schema(value_type = String, format = DateTime)]
-    ended_at: Timestamp,
+    pub ended_at: Timestamp,
     /// Where it left the operation.
-    state: OperationState,
+    pub state: OperationState,
     /// Class of its failure.
-    error_class: Option<String>,
+    pub error_class: Option<String>,
     /// What went wrong, for people.
-    detail: Option<String>,
+    pub detail: Option<String>,
     /// Sign-ins that the target refused.
-    refused: u32,
+    pub refused: u32,
 }
 
 impl From<OperationAttempt> for AttemptView {
@@ -207,7 +207,7 @@ impl From<OperationAttempt> for AttemptView {
 }
 
 /// Filters of the list.
-#[derive(Debug, utoipa::IntoParams)]
+#[derive(Debug, Clone, Copy, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct OperationParams {
     /// Only in this state.
@@ -292,6 +292,24 @@ async fn must_be_there(state: &ApiState, noun: Inventory, id: InventoryId) -> Re
     }
 }
 
+/// A part of the operations, newest first.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    only: &OperationParams,
+    page: PageRequest,
+) -> Result<Page<OperationView>, ApiError> {
+    let filter = OperationFilter {
+        state: only.state,
+        kind: only.kind,
+        credential: only.credential,
+    };
+    let found = state.store.operation_list(filter, page).await?;
+    Ok(found.map(OperationView::from))
+}
+
 /// Operations, newest first. CSV by `Accept: text/csv`.
 #[utoipa::path(
     get, path = "/api/v1/operations", tag = "operations", operation_id = "operation_list",
@@ -305,15 +323,18 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let filter = OperationFilter {
-        state: only.state,
-        kind: only.kind,
-        credential: only.credential,
-    };
-    let found = state.store.operation_list(filter, page.request()).await?;
-    let items: Vec<_> = found.items.into_iter().map(OperationView::from).collect();
-    let next = found.next;
-    report(&request, Page { items, next })
+    report(&request, select(&state, &only, page.request()).await?)
+}
+
+/// One operation, with its attempts.
+///
+/// # Errors
+/// There is none of this id; a database that does not answer.
+pub async fn one(state: &ApiState, id: OperationId) -> Result<OperationDetailView, ApiError> {
+    let operation = state.store.operation_get(id).await?.into();
+    let attempts = state.store.operation_attempts(id).await?;
+    let history = attempts.into_iter().map(AttemptView::from).collect();
+    Ok(OperationDetailView { operation, history })
 }
 
 /// One operation, with its attempts.
@@ -328,10 +349,21 @@ pub(super) async fn get(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<OperationDetailView>, ApiError> {
-    let operation = state.store.operation_get(id).await?.into();
-    let attempts = state.store.operation_attempts(id).await?;
-    let history = attempts.into_iter().map(AttemptView::from).collect();
-    Ok(web::Json(OperationDetailView { operation, history }))
+    one(&state, id).await.map(web::Json)
+}
+
+/// Ends an operation that waits, in the name of `actor`.
+///
+/// # Errors
+/// There is none of this id, or it is running or has ended; a database that does not answer.
+pub async fn cancel_operation(
+    state: &ApiState,
+    id: OperationId,
+    actor: &str,
+) -> Result<OperationView, ApiError> {
+    let (registry, now) = (state.registry(), state.now());
+    let cancelled = operation::cancel(&state.store, registry, id, actor, now).await?;
+    Ok(cancelled.into())
 }
 
 /// Ends an operation that waits. One that is running is not stopped half-way.
@@ -349,7 +381,6 @@ pub(super) async fn cancel(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<OperationView>, ApiError> {
-    let (registry, now) = (state.registry(), state.now());
-    let cancelled = operation::cancel(&state.store, registry, id, &caller.name, now).await?;
-    Ok(web::Json(cancelled.into()))
+    let cancelled = cancel_operation(&state, id, &caller.name).await;
+    cancelled.map(web::Json)
 }

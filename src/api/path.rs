@@ -36,11 +36,16 @@ impl<T: Noun> FromRequest for PathId<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let text = request.match_info().query("id");
-        // `parse` alone would take `+7` and `007`; an id has one form.
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-        let id = if plain { text.parse().ok() } else { None };
-        ready(id.map(Self).ok_or_else(|| ApiError::missing(T::NOUN, text)))
+        let id = read_id(text).map(Self);
+        ready(id.ok_or_else(|| ApiError::missing(T::NOUN, text)))
     }
+}
+
+/// Reads an id, which has one form: `parse` alone would take `+7` and `007`.
+#[must_use]
+pub fn read_id<T: FromStr>(text: &str) -> Option<T> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    if plain { text.parse().ok() } else { None }
 }
 
 /// The robot that `{name}` of a path names.

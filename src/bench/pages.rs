@@ -19,7 +19,7 @@ const VISITS: u32 = 100;
 /// Rows that are worth one.
 const ROWS_A_VISIT: u32 = 1_000;
 /// The pages, the first of each list.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/",
     "/robots",
     "/robots/mail.email_sender",
@@ -32,9 +32,10 @@ const PAGES: [&str; 12] = [
     "/ticks",
     "/ticks?robot=mail.email_sender",
     "/audit",
+    "/audit?object=robot:mail.email_sender&last=1h",
 ];
 
-/// Asks for each page over `count` finished tasks, each with a process and begun by a tick. The pages take turns, so
+/// Asks for each page over `count` finished tasks, each with a process, and as many ticks and entries of the audit trail. The pages take turns, so
 /// that those which share what they have counted are no quicker than for people who go from one to the other.
 pub(super) async fn measure(place: &Place, count: u32) -> anyhow::Result<Vec<Sample>> {
     let node = Node::plain(place).await?;
@@ -45,6 +46,7 @@ pub(super) async fn measure(place: &Place, count: u32) -> anyhow::Result<Vec<Sam
         .bench_fill_finished(NodeId(1), count, from, step)
         .await?;
     store.bench_fill_ticks(NodeId(1), count, from, step).await?;
+    store.bench_fill_audit(count, from, step).await?;
     place.settle().await?;
     // What a node has counted is of its own time: one that is started again finds all that is there.
     node.stop().await?;

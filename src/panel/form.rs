@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::Panel;
 use super::session::Session;
 use super::shell::own_address;
-use crate::api::{ApiError, Code};
+use crate::api::{ApiError, Code, imports};
 
 /// The field that proves where the form comes from.
 pub(super) const TOKEN_FIELD: &str = "form_token";
@@ -69,19 +69,43 @@ impl FromRequest for Posted {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let fields = Fields::parse(&read(payload).await?);
-            let session = request.extensions().get::<Session>().cloned();
-            let panel = request.app_data::<web::Data<Panel>>();
-            let own = session.zip(panel).is_some_and(|(session, panel)| {
-                session.knows(&panel.signer, fields.text(TOKEN_FIELD))
-            });
-            if own {
-                Ok(Self(fields))
-            } else {
-                let why = "the form belongs to another session; go back, load the page again and repeat it";
-                Err(ApiError::new(Code::Forbidden, why))
-            }
+            must_be_own(&request, fields.text(TOKEN_FIELD))?;
+            Ok(Self(fields))
         })
     }
+}
+
+/// A file that a page of this session sent.
+#[derive(Debug)]
+pub(super) struct PostedFile(pub(super) imports::Form);
+
+impl FromRequest for PostedFile {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let form = imports::Form::read(request, payload, Some(TOKEN_FIELD));
+        let request = request.clone();
+        Box::pin(async move {
+            let form = form.await?;
+            must_be_own(&request, form.proof())?;
+            Ok(Self(form))
+        })
+    }
+}
+
+/// Refuses a form whose proof is not of the request's session.
+fn must_be_own(request: &HttpRequest, proof: &str) -> Result<(), ApiError> {
+    let session = request.extensions().get::<Session>().cloned();
+    let panel = request.app_data::<web::Data<Panel>>();
+    let own = session
+        .zip(panel)
+        .is_some_and(|(session, panel)| session.knows(&panel.signer, proof));
+    if own {
+        return Ok(());
+    }
+    let why = "the form belongs to another session; go back, load the page again and repeat it";
+    Err(ApiError::new(Code::Forbidden, why))
 }
 
 /// The whole body.

@@ -37,15 +37,7 @@ pub(super) async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let session = session_of(request.request());
-    auth::identify_session(
-        request.request(),
-        session.as_ref().map(|session| session.token_hash),
-    )
-    .await;
-    if let Some(session) = session {
-        request.extensions_mut().insert(session);
-    }
+    identify(request.request()).await;
     let told = request.cookie(TOLD_COOKIE).is_some();
     let asked = request.request().clone();
     if changes(request.method()) && !is_own(&asked) {
@@ -74,6 +66,16 @@ pub(super) async fn guard(
         put_headers(&mut head.headers);
         body
     }))
+}
+
+/// Leaves to the page whose session the request belongs to, and what its token may do.
+pub(super) async fn identify(request: &HttpRequest) {
+    let session = session_of(request);
+    let token_hash = session.as_ref().map(|session| session.token_hash);
+    auth::identify_session(request, token_hash).await;
+    if let Some(session) = session {
+        request.extensions_mut().insert(session);
+    }
 }
 
 /// The page of an error; who is not signed in is led there, unless a script asked.

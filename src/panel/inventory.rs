@@ -15,7 +15,7 @@ use super::shell::{Place, Shell, Visit, answer};
 use super::{plain, see, text as t};
 use crate::api::inventory;
 use crate::api::query::{FromParams, Params, Query};
-use crate::api::{ApiError, ApiState, Caller, Operator, Viewer};
+use crate::api::{ApiError, ApiState, Caller, Code, Operator, Viewer};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::{Column, FilterKind, Kind};
 use crate::domain::inventory::{Noun, NounSpec};
@@ -146,7 +146,7 @@ enum Cell {
 }
 
 /// Names of things that others refer to.
-type Names = HashMap<(Noun, i64), String>;
+pub(super) type Names = HashMap<(Noun, i64), String>;
 
 /// Where one comes to who has not chosen a noun.
 pub(super) async fn home(_: Viewer, _: Query<()>) -> HttpResponse {
@@ -280,23 +280,31 @@ async fn names(
     columns: &[&'static Column],
     things: &[Value],
 ) -> Result<Names, ApiError> {
-    let mut names = Names::new();
+    let mut wanted = Vec::new();
     for column in columns {
-        let Kind::Ref(noun) = column.kind else {
-            continue;
-        };
-        for thing in things {
-            let Some(id) = thing
-                .get(column.field)
-                .and_then(Value::as_str)
-                .and_then(inventory::id)
-            else {
-                continue;
-            };
-            let InventoryId(number) = id;
-            if let Entry::Vacant(place) = names.entry((noun, number)) {
-                let other = inventory::one(state, noun.spec(), id).await?;
-                place.insert(name_of(noun.spec(), &other));
+        if let Kind::Ref(noun) = column.kind {
+            let ids = things.iter().filter_map(|thing| {
+                let id = thing.get(column.field).and_then(Value::as_str);
+                id.and_then(inventory::id)
+            });
+            wanted.extend(ids.map(|id| (noun, id)));
+        }
+    }
+    named(state, wanted).await
+}
+
+/// The names of things; those that are gone have none.
+pub(super) async fn named(
+    state: &ApiState,
+    wanted: impl IntoIterator<Item = (Noun, InventoryId)>,
+) -> Result<Names, ApiError> {
+    let mut names = Names::new();
+    for (noun, id) in wanted {
+        if let Entry::Vacant(place) = names.entry((noun, id.0)) {
+            match inventory::one(state, noun.spec(), id).await {
+                Ok(thing) => drop(place.insert(name_of(noun.spec(), &thing))),
+                Err(error) if error.code() == Code::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -8,7 +8,7 @@ use actix_web::http::header::{self, ContentDisposition, DispositionParam, Dispos
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use askama::Template;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::shell::{Place, Shell, Visit, answer};
@@ -228,32 +228,29 @@ pub(super) async fn table<R: Report>(
 ) -> Result<HttpResponse, ApiError> {
     let only = filters.only;
     let columns = R::columns(&only)?;
-    let first = (Next::Head, state, only, columns);
-    let pieces = stream::unfold(first, |(next, state, only, columns)| async move {
-        let (piece, next) = match next {
-            Next::Head => (csv::line(&columns), Next::Part(None, 0)),
-            Next::Part(after, read) => {
-                let request = PageRequest {
-                    limit: PAGE_ROWS_MAX,
-                    after,
-                };
-                match R::select(&state, &only, request).await {
-                    Ok(page) => {
-                        let more = page.next.filter(|_| read + 1 < CSV_PARTS_MAX);
-                        let next = more.map_or(Next::End, |key| Next::Part(Some(key), read + 1));
-                        (csv::body(&page.items, &columns), next)
-                    }
-                    Err(error) => (Err(error), Next::End),
-                }
-            }
-            Next::End => return None,
+    let first = R::select(&state, &only, csv_part(None)).await?;
+    let mut head = csv::line(&columns)?;
+    head.extend(csv::body(&first.items, &columns)?);
+    let further = (first.next, 1, state, only, columns);
+    let further = stream::unfold(further, |(next, read, state, only, columns)| async move {
+        let after = next.filter(|_| read < CSV_PARTS_MAX)?;
+        let (piece, next) = match R::select(&state, &only, csv_part(Some(after))).await {
+            Ok(page) => (csv::body(&page.items, &columns), page.next),
+            Err(error) => (Err(error), None),
         };
-        Some((piece.map(Bytes::from), (next, state, only, columns)))
+        let piece = piece.map(Bytes::from);
+        Some((piece, (next, read + 1, state, only, columns)))
     });
+    let head = stream::iter([Ok(Bytes::from(head))]);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, csv::CSV))
         .insert_header(attachment(filters.address.name()))
-        .streaming(pieces))
+        .streaming(head.chain(further)))
+}
+
+const fn csv_part(after: Option<i64>) -> PageRequest {
+    let limit = PAGE_ROWS_MAX;
+    PageRequest { limit, after }
 }
 
 /// Has the browser keep an answer as a file of this name.
@@ -262,14 +259,6 @@ pub(super) fn attachment(name: &str) -> ContentDisposition {
         disposition: DispositionType::Attachment,
         parameters: vec![DispositionParam::Filename(name.to_owned())],
     }
-}
-
-/// The next piece of a CSV file.
-enum Next {
-    Head,
-    /// The part after a key, and how many were read.
-    Part(Option<i64>, u32),
-    End,
 }
 
 #[cfg(test)]

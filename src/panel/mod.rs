@@ -18,11 +18,13 @@ mod audit;
 mod executions;
 mod form;
 mod guard;
+mod imports;
 mod inventory;
 mod latency;
 mod list;
 mod log;
 mod moment;
+mod operations;
 mod overview;
 mod plain;
 mod problem;
@@ -48,7 +50,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use self::audit::Audit;
 use self::executions::Executions;
+use self::imports::{Imports, Rows};
 use self::inventory::Things;
+use self::operations::Operations;
 use self::processes::Processes;
 use self::tasks::Tasks;
 use self::ticks::Ticks;
@@ -111,6 +115,19 @@ fn table() -> Vec<Endpoint> {
         at("/inventory/{noun}").get(list::page::<Things>),
         at("/inventory/{noun}/{id}").get(inventory::one),
         at("/inventory/credentials/{id}/secret").post(inventory::secret),
+        at("/operations").get(list::page::<Operations>),
+        at("/operations.csv").get(list::table::<Operations>),
+        at("/operations/{id}").get(operations::page),
+        at("/operations/{id}/cancel").post(operations::cancel),
+        at("/imports")
+            .get(list::page::<Imports>)
+            .post(imports::upload),
+        at("/imports.csv").get(list::table::<Imports>),
+        at("/imports/template.xlsx").get(imports::template),
+        at("/imports/{id}.csv").get(list::table::<Rows>),
+        at("/imports/{id}").get(list::page::<Rows>),
+        at("/imports/{id}/result.xlsx").get(imports::result),
+        at("/imports/{id}/cancel").post(imports::cancel),
         at("/tasks").get(list::page::<Tasks>),
         at("/tasks.csv").get(list::table::<Tasks>),
         at("/tasks/{id}").get(task::page),
@@ -147,6 +164,7 @@ fn see(path: &str) -> HttpResponse {
 /// To programs, always.
 pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if csv::prefers(request.headers(), "text/html") {
+        guard::identify(&request).await;
         let error = ApiError::missing("page", request.path());
         return Ok(guard::protected(problem::page(&request, &error)));
     }

@@ -27,7 +27,7 @@ pub(super) fn page(request: &HttpRequest, error: &ApiError) -> HttpResponse {
         .ok();
     let caller = caller.as_ref().map(|Viewer(caller)| caller);
     let page = ProblemPage {
-        shell: Visit::of(request).shell(caller, Place::Nowhere, heading, ""),
+        shell: Visit::of(request).shell(caller, Place::Problem, heading, ""),
         status: status.as_u16(),
         heading,
         error: error.to_string(),

@@ -34,11 +34,14 @@ pub(super) enum Place {
     Ticks,
     Audit,
     Inventory,
+    Operations,
+    Imports,
+    Problem,
     Nowhere,
 }
 
 /// The navigation, in its order.
-const PLACES: [Place; 8] = [
+const PLACES: [Place; 10] = [
     Place::Overview,
     Place::Robots,
     Place::Executions,
@@ -47,6 +50,8 @@ const PLACES: [Place; 8] = [
     Place::Ticks,
     Place::Audit,
     Place::Inventory,
+    Place::Operations,
+    Place::Imports,
 ];
 
 impl Place {
@@ -60,7 +65,9 @@ impl Place {
             Self::Ticks => "/ticks",
             Self::Audit => "/audit",
             Self::Inventory => "/inventory",
-            Self::Overview | Self::Nowhere => "/",
+            Self::Operations => "/operations",
+            Self::Imports => "/imports",
+            Self::Overview | Self::Problem | Self::Nowhere => "/",
         }
     }
 
@@ -75,7 +82,9 @@ impl Place {
             Self::Ticks => text::TICKS,
             Self::Audit => text::AUDIT,
             Self::Inventory => text::INVENTORY,
-            Self::Nowhere => text::PRODUCT,
+            Self::Operations => text::OPERATIONS,
+            Self::Imports => text::IMPORTS,
+            Self::Problem | Self::Nowhere => text::PRODUCT,
         }
     }
 }
@@ -165,9 +174,15 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// The places of the navigation; empty for who is not signed in.
+    /// The places of the navigation; empty for who is not signed in. An error also leads on where nobody could be asked
+    /// what the session's token may do.
     pub(super) fn places(&self) -> &'static [Place] {
-        if self.role.is_some() { &PLACES } else { &[] }
+        let led_on = self.place == Place::Problem && !self.form_token.is_empty();
+        if self.role.is_some() || led_on {
+            &PLACES
+        } else {
+            &[]
+        }
     }
 
     /// The field of a form that proves where it comes from.

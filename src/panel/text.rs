@@ -227,6 +227,43 @@ texts! {
     REASON = "Reason";
     SHOW_SECRET = "Show the secret";
     HIDE = "Hide it";
+    // Operations.
+    OPERATIONS = "Operations";
+    OPERATIONS_SUB = "What is done to the accounts of credentials, and what became of it";
+    NO_OPERATIONS = "No operation is like that.";
+    OPERATION = "Operation";
+    KIND = "What";
+    CREDENTIAL = "Credential";
+    TEMPLATE = "Template";
+    ORDERED = "Ordered";
+    ORDERED_BY = "Ordered by";
+    ITS_OPERATIONS = "Its operations";
+    ATTEMPTS_OVER = "Attempts that are over";
+    NO_ATTEMPT_OVER = "None is over yet.";
+    REFUSED_SIGN_INS = "Refused sign-ins";
+    CANDIDATE = "Version of the new secret";
+    // Imports.
+    IMPORTS = "Imports";
+    IMPORTS_SUB = "Spreadsheets that become devices and credentials, and what became of their rows";
+    NO_IMPORTS = "No import is like that.";
+    IMPORT = "Import";
+    FILE = "File";
+    FILE_HINT = "XLSX, OpenDocument or CSV, at most 8 MiB and 10,000 rows. It is kept sealed until its rows have their answers.";
+    FILE_TEMPLATE = "A workbook to fill in";
+    MODE = "What becomes of it";
+    SEND = "Send the file";
+    SENT = "Sent";
+    SENT_BY = "Sent by";
+    BYTES = "Bytes";
+    ROWS = "Rows";
+    SAME_AS = "The same file as";
+    RESULT = "Rows with their answers, as a workbook";
+    IMPORT_SUB = "The rows that have an answer, by line";
+    NO_ANSWERS = "No row has such an answer yet.";
+    LINE = "Line";
+    ANSWER = "Answer";
+    MISTAKES_OF_ROW = "What is wrong";
+    DEVICE = "Device";
     // One process, one task.
     ERROR = "Error";
     COUNTED = "Counted";
@@ -284,6 +321,9 @@ pub(super) fn told(told: &str) -> Option<String> {
         "switched_on" => format!("Robots switched on: {detail}."),
         "stopping" => format!("Process {detail} was asked to stop."),
         "cancelled" => format!("Task {detail} is cancelled, or was asked to stop."),
+        "operation_cancelled" => format!("Operation {detail} is cancelled."),
+        "import_sent" => format!("Import {detail} is kept, and waits for its robot."),
+        "import_cancelled" => format!("Import {detail} is cancelled, or was told to end."),
         "retried" => format!("Task {detail} is queued again."),
         _ => return None,
     };

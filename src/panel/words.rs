@@ -2,6 +2,8 @@
 //! that the word does not.
 
 use crate::domain::alert::Level;
+use crate::domain::import::{ImportMode, ImportState, RowAnswer};
+use crate::domain::operation::{OperationKind, OperationState};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::robot::{RobotStatus, Sharding};
 use crate::domain::task::{ProcessOutcome, TaskStatus, Trigger};
@@ -128,6 +130,60 @@ pub(super) const fn tick(decision: Decision) -> Word {
         Decision::Missed => word("Missed", "bad"),
         Decision::CaughtUp => word("Caught up", "calm"),
         Decision::Coalesced => word("Joined", "calm"),
+    }
+}
+
+/// What is done to an account.
+pub(super) const fn operation_kind(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::ChangePassword => "New password",
+        OperationKind::Reconcile => "Find out which secret holds",
+        OperationKind::Test => "Test of the secret",
+        OperationKind::RunTemplate => "Command of a template",
+    }
+}
+
+/// Where an operation stands.
+pub(super) const fn operation(state: OperationState) -> Word {
+    match state {
+        OperationState::Queued => word("Queued", "calm"),
+        OperationState::Running => word("Running", "busy"),
+        OperationState::Retrying => word("Waits to be repeated", "warn"),
+        OperationState::Unverified => word("Unverified", "warn"),
+        OperationState::Succeeded => word("Succeeded", "good"),
+        OperationState::Failed => word("Failed", "bad"),
+        OperationState::Expired => word("Expired", "warn"),
+        OperationState::Cancelled => word("Cancelled", "warn"),
+    }
+}
+
+/// What becomes of an imported file.
+pub(super) const fn import_mode(mode: ImportMode) -> &'static str {
+    match mode {
+        ImportMode::Apply => "Carry its rows out",
+        ImportMode::Validate => "Only say what they would do",
+    }
+}
+
+/// Where an import stands.
+pub(super) const fn import(state: ImportState) -> Word {
+    match state {
+        ImportState::Waiting => word("Waiting", "calm"),
+        ImportState::Running => word("Running", "busy"),
+        ImportState::Finished => word("Finished", "good"),
+        ImportState::Failed => word("Failed", "bad"),
+        ImportState::Cancelled => word("Cancelled", "warn"),
+    }
+}
+
+/// What became of a row of an import.
+pub(super) const fn row_answer(answer: RowAnswer) -> Word {
+    match answer {
+        RowAnswer::Created => word("Created", "good"),
+        RowAnswer::Updated => word("Updated", "good"),
+        RowAnswer::Unchanged => word("Unchanged", "calm"),
+        RowAnswer::Refused => word("Refused", "bad"),
+        RowAnswer::Skipped => word("Left out", "warn"),
     }
 }
 

@@ -93,6 +93,22 @@ impl Store {
         Ok(())
     }
 
+    /// Makes `count` entries of the audit trail, not chained to each other, the first at `from`, each following one
+    /// `step_micros` later.
+    pub async fn bench_fill_audit(
+        &self,
+        count: u32,
+        from: Timestamp,
+        step_micros: i64,
+    ) -> StoreResult<()> {
+        let mut at = from;
+        for rows in chunks(count) {
+            write!(self, bench::fill_audit(rows, at, step_micros))?;
+            at += chrono::TimeDelta::microseconds(i64::from(rows) * step_micros);
+        }
+        Ok(())
+    }
+
     /// Makes `count` tasks of `robot` that are due from `from` on, one a second.
     pub async fn bench_fill_scheduled(
         &self,

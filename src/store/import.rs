@@ -161,6 +161,7 @@ impl Store {
         let ids = self.publication_ids(&events, now).await?;
         let (import, published) = write!(self, import::add(&new, &ids, now))?;
         self.tell(Signal::Syslog);
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(import)
     }
@@ -232,7 +233,9 @@ impl Store {
     /// an earlier holder meant to create or to update, and that is found unchanged, has his answer.
     pub async fn import_answer(&self, holder: Holder, rows: Vec<ImportRow>) -> StoreResult<bool> {
         bounded("rows", rows.len(), ROWS_OF_CALL_MAX)?;
-        write!(self, import::answer(holder, &rows))
+        let taken = write!(self, import::answer(holder, &rows))?;
+        self.tell(Signal::Inventory);
+        Ok(taken)
     }
 
     /// Ends an import and removes its file; answers `false` where it is no longer the holder's.
@@ -249,6 +252,7 @@ impl Store {
             return Ok(false);
         };
         self.tell(Signal::Syslog);
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(true)
     }
@@ -269,6 +273,7 @@ impl Store {
         let ids = self.publication_ids(&events, now).await?;
         let (cancelled, published) = write!(self, import::cancel(id, &end, &ids, now))?;
         self.tell(Signal::Syslog);
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(cancelled)
     }

@@ -199,6 +199,7 @@ impl Store {
         let ids = self.publication_ids(&events, now).await?;
         let (made, published) = write!(self, operation::order(first, &orders, &events, &ids, now))?;
         self.tell(Signal::Syslog);
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(made)
     }
@@ -279,6 +280,7 @@ impl Store {
         let ids = self.publication_ids(&events, now).await?;
         let (moved, published) = write!(self, operation::apply(&moves, &events, &ids, now))?;
         self.tell(Signal::Syslog);
+        self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(moved)
     }

@@ -31,6 +31,17 @@ impl<T> Default for Page<T> {
     }
 }
 
+impl<T> Page<T> {
+    /// The same part of the list with each row made into something else.
+    #[must_use]
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(make).collect(),
+            next: self.next,
+        }
+    }
+}
+
 impl PageRequest {
     /// Rows to read: one more than wanted tells whether there is a next page.
     pub(super) fn rows(self) -> i64 {

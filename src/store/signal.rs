@@ -35,7 +35,7 @@ pub enum Signal {
     },
     /// A robot's configuration changed.
     Robot(RobotId),
-    /// Things of the inventory changed.
+    /// Things of the inventory changed, operations on them or imports of them.
     Inventory,
     /// Messages wait for the syslog collector.
     Syslog,

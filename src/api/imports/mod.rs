@@ -9,7 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(super) use self::upload::{__path_create, create};
+pub use self::upload::{Form, take};
 pub(super) use self::workbook::{__path_result, __path_template, result, template};
+pub use self::workbook::{answered_workbook, empty_workbook};
 use super::auth::{Admin, Viewer};
 use super::csv::{Row, report};
 use super::error::{ApiError, Problem};
@@ -22,7 +24,7 @@ use crate::domain::import::{ImportMode, ImportState, RowAnswer, RowError};
 use crate::domain::time::Timestamp;
 use crate::robot::import;
 use crate::store::import::{Import, ImportRow};
-use crate::store::page::Page;
+use crate::store::page::{Page, PageRequest};
 
 impl Noun for ImportId {
     const NOUN: &'static str = "import";
@@ -33,47 +35,47 @@ impl Noun for ImportId {
 pub struct ImportView {
     /// Its id.
     #[schema(value_type = String)]
-    id: ImportId,
+    pub id: ImportId,
     /// The file's name as it was sent.
-    name: String,
+    pub name: String,
     /// The file's bytes.
-    bytes: u64,
+    pub bytes: u64,
     /// What becomes of it.
-    mode: ImportMode,
+    pub mode: ImportMode,
     /// Where it stands.
-    state: ImportState,
+    pub state: ImportState,
     /// Why it failed, and what to do.
-    failure: Option<String>,
+    pub failure: Option<String>,
     /// The newest earlier import of the same file: sent again, it changes only what is not as it says.
     #[schema(value_type = Option<String>)]
-    same_as: Option<ImportId>,
+    pub same_as: Option<ImportId>,
     /// Rows of the file; null until it was read.
-    rows_total: Option<u32>,
+    pub rows_total: Option<u32>,
     /// Rows with an answer.
-    rows_done: u32,
+    pub rows_done: u32,
     /// Rows that made something.
-    created: u32,
+    pub created: u32,
     /// Rows that changed something.
-    updated: u32,
+    pub updated: u32,
     /// Rows of which all was there.
-    unchanged: u32,
+    pub unchanged: u32,
     /// Rows that are not acceptable.
-    refused: u32,
+    pub refused: u32,
     /// Rows that were left out because of others.
-    skipped: u32,
+    pub skipped: u32,
     /// Whether it is to end.
-    cancel_requested: bool,
+    pub cancel_requested: bool,
     /// Who sent it.
-    requested_by: String,
+    pub requested_by: String,
     /// When it was sent.
     #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    pub created_at: Timestamp,
     /// When it was first taken in hand.
     #[schema(value_type = Option<String>, format = DateTime)]
-    started_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     /// When it ended, and the file was removed; null while it is open.
     #[schema(value_type = Option<String>, format = DateTime)]
-    finished_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
 }
 
 impl Row for ImportView {
@@ -131,17 +133,17 @@ impl From<Import> for ImportView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImportRowView {
     /// Its line in the file.
-    line: u32,
+    pub line: u32,
     /// What became of it; of a file that is only validated, what would.
-    answer: RowAnswer,
+    pub answer: RowAnswer,
     /// What is wrong with it, column by column.
-    errors: Vec<RowError>,
+    pub errors: Vec<RowError>,
     /// Its device, where that is there.
     #[schema(value_type = Option<String>)]
-    device: Option<InventoryId>,
+    pub device: Option<InventoryId>,
     /// Its credential, where that is there.
     #[schema(value_type = Option<String>)]
-    credential: Option<InventoryId>,
+    pub credential: Option<InventoryId>,
 }
 
 impl Row for ImportRowView {
@@ -161,7 +163,7 @@ impl From<ImportRow> for ImportRowView {
 }
 
 /// Filters of the list.
-#[derive(Debug, utoipa::IntoParams)]
+#[derive(Debug, Clone, Copy, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ImportParams {
     /// Only in this state.
@@ -178,7 +180,7 @@ impl FromParams for ImportParams {
 }
 
 /// Filters of the rows.
-#[derive(Debug, utoipa::IntoParams)]
+#[derive(Debug, Clone, Copy, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ImportRowParams {
     /// Only with this answer.
@@ -194,6 +196,19 @@ impl FromParams for ImportRowParams {
     }
 }
 
+/// A part of the imports, newest first.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn select(
+    state: &ApiState,
+    only: ImportParams,
+    page: PageRequest,
+) -> Result<Page<ImportView>, ApiError> {
+    let found = state.store.import_list(only.state, page).await?;
+    Ok(found.map(ImportView::from))
+}
+
 /// Imports, newest first. CSV by `Accept: text/csv`.
 #[utoipa::path(
     get, path = "/api/v1/imports", tag = "imports", operation_id = "import_list",
@@ -207,10 +222,15 @@ pub(super) async fn list(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let found = state.store.import_list(only.state, page.request()).await?;
-    let items: Vec<_> = found.items.into_iter().map(ImportView::from).collect();
-    let next = found.next;
-    report(&request, Page { items, next })
+    report(&request, select(&state, only, page.request()).await?)
+}
+
+/// One import.
+///
+/// # Errors
+/// There is none of this id; a database that does not answer.
+pub async fn one(state: &ApiState, id: ImportId) -> Result<ImportView, ApiError> {
+    Ok(state.store.import_get(id).await?.into())
 }
 
 /// One import.
@@ -225,7 +245,22 @@ pub(super) async fn get(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<ImportView>, ApiError> {
-    Ok(web::Json(state.store.import_get(id).await?.into()))
+    one(&state, id).await.map(web::Json)
+}
+
+/// A part of the rows that have an answer, by line.
+///
+/// # Errors
+/// There is no import of this id; a database that does not answer.
+pub async fn select_rows(
+    state: &ApiState,
+    id: ImportId,
+    only: ImportRowParams,
+    page: PageRequest,
+) -> Result<Page<ImportRowView>, ApiError> {
+    state.store.import_get(id).await?;
+    let found = state.store.import_rows(id, only.answer, page).await?;
+    Ok(found.map(ImportRowView::from))
 }
 
 /// The rows that have an answer, by line. CSV by `Accept: text/csv`.
@@ -242,12 +277,22 @@ pub(super) async fn rows(
     request: HttpRequest,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    state.store.import_get(id).await?;
-    let found = state.store.import_rows(id, only.answer, page.request());
-    let found = found.await?;
-    let items: Vec<_> = found.items.into_iter().map(ImportRowView::from).collect();
-    let next = found.next;
-    report(&request, Page { items, next })
+    let found = select_rows(&state, id, only, page.request()).await?;
+    report(&request, found)
+}
+
+/// Ends an import that waits, in the name of `actor`; one that is being carried out ends after the rows it is at.
+///
+/// # Errors
+/// There is none of this id, or it has ended; a database that does not answer.
+pub async fn cancel_import(
+    state: &ApiState,
+    id: ImportId,
+    actor: &str,
+) -> Result<ImportView, ApiError> {
+    let (store, registry) = (&state.store, state.registry());
+    let cancelled = import::cancel(store, registry, id, actor, state.now()).await?;
+    Ok(cancelled.into())
 }
 
 /// Ends an import that waits; one that is being carried out ends after the rows it is at, which stay as they are.
@@ -265,9 +310,8 @@ pub(super) async fn cancel(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<ImportView>, ApiError> {
-    let (store, registry) = (&state.store, state.registry());
-    let cancelled = import::cancel(store, registry, id, &caller.name, state.now()).await?;
-    Ok(web::Json(cancelled.into()))
+    let cancelled = cancel_import(&state, id, &caller.name).await;
+    cancelled.map(web::Json)
 }
 
 /// Where an import is.

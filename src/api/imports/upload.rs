@@ -1,5 +1,6 @@
 //! Taking a file: `multipart/form-data` (RFC 7578), piece by piece, within bounds.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use crate::robot::safe::SafeError;
 const AROUND_BYTES_MAX: usize = 64 * 1024;
 /// Bound on a field that is a word.
 const WORD_BYTES_MAX: usize = 32;
+/// Bound on the field that proves where a page's form comes from.
+const PROOF_BYTES_MAX: usize = 512;
 /// What a file without a name is called.
 const NO_NAME: &str = "file";
 
@@ -42,19 +45,37 @@ pub(super) struct ImportForm {
 }
 
 /// A form that was read whole. Its bytes are wiped when they are done with.
-pub(in crate::api) struct Form {
+pub struct Form {
     name: String,
     file: Zeroizing<Vec<u8>>,
     mode: ImportMode,
+    proof: Option<String>,
     /// A place among the uploads that are in memory at once.
     _place: OwnedSemaphorePermit,
 }
 
-impl FromRequest for Form {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+/// Says nothing of what is in the file.
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, mode, .. } = self;
+        f.debug_struct("Form")
+            .field("name", name)
+            .field("mode", mode)
+            .finish_non_exhaustive()
+    }
+}
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+impl Form {
+    /// Reads the form of a request. A page's form has one field more, of the name `proof`, which proves where it comes from.
+    ///
+    /// # Errors
+    /// A body of another type, one that is too large or broke off, fields that are missing, unknown or not acceptable, too
+    /// many uploads at once.
+    pub fn read(
+        request: &HttpRequest,
+        payload: &mut Payload,
+        proof: Option<&'static str>,
+    ) -> Pin<Box<dyn Future<Output = Result<Self, ApiError>>>> {
         let media = Head::of(request).media(&["multipart/form-data"]);
         let length = content_length(request);
         let parts = Multipart::new(request.headers(), payload.take());
@@ -64,8 +85,23 @@ impl FromRequest for Form {
             if length.is_some_and(|length| length > FILE_BYTES_MAX + AROUND_BYTES_MAX) {
                 return Err(too_large());
             }
-            read(parts, length.unwrap_or_default(), place?).await
+            read(parts, length.unwrap_or_default(), place?, proof).await
         })
+    }
+
+    /// What the field said that proves where the form comes from; nothing where it was not asked for.
+    #[must_use]
+    pub fn proof(&self) -> &str {
+        self.proof.as_deref().unwrap_or_default()
+    }
+}
+
+impl FromRequest for Form {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        Self::read(request, payload, None)
     }
 }
 
@@ -88,9 +124,9 @@ async fn read(
     mut parts: Multipart,
     length: usize,
     place: OwnedSemaphorePermit,
+    proof: Option<&'static str>,
 ) -> Result<Form, ApiError> {
-    let mut file = None;
-    let mut mode = None;
+    let (mut file, mut mode, mut proven) = (None, None, None);
     while let Some(part) = parts.next().await {
         let part = part.map_err(|_| unreadable())?;
         match part.name() {
@@ -99,6 +135,9 @@ async fn read(
                 file = Some((name, file_of(part, length).await?));
             }
             Some("mode") if mode.is_none() => mode = Some(mode_of(part).await?),
+            field if field.is_some() && field == proof && proven.is_none() => {
+                proven = Some(word_of(part, PROOF_BYTES_MAX).await?);
+            }
             Some("file" | "mode") => {
                 let field = part.name().unwrap_or_default().to_owned();
                 return Err(ApiError::field(
@@ -131,6 +170,7 @@ async fn read(
         name,
         file,
         mode: mode.unwrap_or(ImportMode::Apply),
+        proof: proven,
         _place: place,
     })
 }
@@ -148,12 +188,17 @@ async fn file_of(mut part: Field, length: usize) -> Result<Zeroizing<Vec<u8>>, A
     Ok(file)
 }
 
-async fn mode_of(mut part: Field) -> Result<ImportMode, ApiError> {
-    let bytes = match part.bytes(WORD_BYTES_MAX).await {
+/// A field's text; nothing where it is longer than `bytes_max` or no text.
+async fn word_of(mut part: Field, bytes_max: usize) -> Result<String, ApiError> {
+    let bytes = match part.bytes(bytes_max).await {
         Ok(bytes) => bytes.map_err(|_| unreadable())?,
         Err(_) => Bytes::new(),
     };
-    let word = std::str::from_utf8(&bytes).unwrap_or_default();
+    Ok(std::str::from_utf8(&bytes).unwrap_or_default().to_owned())
+}
+
+async fn mode_of(part: Field) -> Result<ImportMode, ApiError> {
+    let word = word_of(part, WORD_BYTES_MAX).await?;
     word.parse()
         .map_err(|_| ApiError::field(Code::Invalid, "mode", "must be `apply` or `validate`"))
 }
@@ -186,6 +231,26 @@ fn unreadable() -> ApiError {
     )
 }
 
+/// Keeps the file of a form, sealed, in the name of `actor`; a robot carries its rows out.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn take(state: &ApiState, form: &Form, actor: &str) -> Result<ImportView, ApiError> {
+    let upload = Upload {
+        name: &form.name,
+        file: &form.file,
+        mode: form.mode,
+        actor,
+    };
+    let (store, registry) = (&state.store, state.registry());
+    let kept = keep(store, &state.safe, registry, upload, state.now()).await;
+    let import = kept.map_err(|error| match error {
+        SafeError::Store(error) => error.into(),
+        SafeError::Seal(_) => ApiError::internal(error),
+    })?;
+    Ok(import.into())
+}
+
 /// Takes a spreadsheet. It is kept sealed, a robot carries its rows out, and it is removed when they have their answers.
 #[utoipa::path(
     post, path = "/api/v1/imports", tag = "imports", operation_id = "import_create",
@@ -199,19 +264,8 @@ pub(in crate::api) async fn create(
     form: Form,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let upload = Upload {
-        name: &form.name,
-        file: &form.file,
-        mode: form.mode,
-        actor: &caller.name,
-    };
-    let (store, registry) = (&state.store, state.registry());
-    let kept = keep(store, &state.safe, registry, upload, state.now()).await;
-    let import = kept.map_err(|error| match error {
-        SafeError::Store(error) => error.into(),
-        SafeError::Seal(_) => ApiError::internal(error),
-    })?;
+    let import = take(&state, &form, &caller.name).await?;
     Ok(HttpResponse::Accepted()
         .insert_header(location(import.id))
-        .json(ImportView::from(import)))
+        .json(import))
 }

@@ -32,6 +32,14 @@ const CELL_CHARS_MAX: usize = 32_000;
         content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"))
 )]
 pub(in crate::api) async fn template(_: Viewer, _: Query<()>) -> Result<HttpResponse, ApiError> {
+    empty_workbook()
+}
+
+/// A workbook to fill in, as an attachment.
+///
+/// # Errors
+/// A workbook that cannot be written, which is a defect.
+pub fn empty_workbook() -> Result<HttpResponse, ApiError> {
     let columns: Vec<Column<'_>> = COLUMNS.iter().map(shaded).collect();
     let title = "Fill in from line 6. A column may be left out, a cell may be empty: what is there stays as it is.";
     let file = write(title, &columns, []).map_err(ApiError::internal)?;
@@ -56,6 +64,14 @@ pub(in crate::api) async fn result(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
+    answered_workbook(&state, id).await
+}
+
+/// The rows of an import with their answers, as an attachment.
+///
+/// # Errors
+/// There is no import of this id, it has not ended, or it has no rows; a database that does not answer.
+pub async fn answered_workbook(state: &ApiState, id: ImportId) -> Result<HttpResponse, ApiError> {
     let import = state.store.import_get(id).await?;
     if import.finished_at.is_none() {
         let detail = format!("import `{id}` has not ended: {}", import.state);

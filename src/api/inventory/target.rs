@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::super::body::{BODY_BYTES_MAX, Head, parse, refusal};
 use super::super::error::{ApiError, Code};
 use super::super::object::UniqueObject;
+use super::super::path::read_id;
 use super::super::query::{FromParams, Params};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::check::NAME_CHARS_MAX;
@@ -84,8 +85,7 @@ impl FromRequest for PathItem {
 /// Reads an id. `parse` alone would take `+7` and `007`; an id has one form.
 #[must_use]
 pub fn id(text: &str) -> Option<InventoryId> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    if plain { text.parse().ok() } else { None }
+    read_id(text)
 }
 
 /// The filters of a noun's list.

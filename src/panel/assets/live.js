@@ -173,8 +173,8 @@ function open() {
     const was = streamed;
     streamed = true;
     state("live");
-    // What changed before the stream was open was not told.
-    if (!was && Date.now() - lastRead > 1000) refresh();
+    // What changed between the reading of the page and the opening of its stream was not told.
+    if (!was) refresh();
   });
   stream.addEventListener("change", told);
   stream.addEventListener("error", () => {

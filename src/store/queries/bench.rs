@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
+use serde_json::json;
 
 use super::statement::{Bind, Statement, bind};
 use super::{Conn, dialect, ids};
@@ -107,6 +108,32 @@ pub(in crate::store) fn fill_ticks(
     let (at, step) = (to_micros(from), step_micros);
     let binds = [i64::from(count), at, step, at, step, node.0];
     bind(FillTicks, &binds.map(Bind::Int)).execute(conn)?;
+    Ok(())
+}
+
+struct FillAudit;
+
+impl Statement for FillAudit {
+    type Row = ();
+    const SQL: &'static str = "
+        WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < ?),
+            newest(id) AS (SELECT COALESCE(max(id), 0) FROM audit_trail)
+        INSERT INTO audit_trail (id, at, actor, action, object, before_json, after_json, prev_hash, hash)
+        SELECT newest.id + i, ? + i * ?, 'bench', 'robot.change', 'robot:mail.email_sender', ?, ?,
+            'bench ' || CAST(newest.id + i - 1 AS TEXT), 'bench ' || CAST(newest.id + i AS TEXT)
+        FROM n, newest";
+}
+
+/// Appends entries of one robot's changes, which are not chained: only for a database that is measured.
+pub(in crate::store) fn fill_audit(
+    conn: &mut Conn,
+    count: u32,
+    from: Timestamp,
+    step_micros: i64,
+) -> QueryResult<()> {
+    let mut binds = Vec::from([i64::from(count), to_micros(from), step_micros].map(Bind::Int));
+    binds.extend([1, 2].map(|instances| Bind::Text(json!({"instances": instances}).to_string())));
+    bind(FillAudit, &binds).execute(conn)?;
     Ok(())
 }
 

@@ -70,7 +70,7 @@ fn insiders(database: &str, url: Option<&str>) {
     assert_eq!(reports.len(), 32, "{:?}", names(&reports));
 
     let pages = figures(&["pages", "--tasks", "3000"], url);
-    assert_eq!(pages.len(), 12, "{:?}", names(&pages));
+    assert_eq!(pages.len(), 13, "{:?}", names(&pages));
     assert!(
         pages
             .iter()

@@ -184,6 +184,7 @@ async fn browsers_are_told_what_pages_may_do(node: &Node) {
             assert!(!html.contains(inline), "{path}: {inline}");
         }
     }
+    errors_lead_on(node, &admin).await;
     let program = reqwest::get(format!("{}/nowhere", node.url()))
         .await
         .unwrap();
@@ -191,6 +192,23 @@ async fn browsers_are_told_what_pages_may_do(node: &Node) {
         program.headers()["content-type"],
         "application/problem+json"
     );
+}
+
+/// Who is signed in finds the navigation on the page of an error too, whatever went wrong.
+async fn errors_lead_on(node: &Node, admin: &Visitor) {
+    let stranger = Visitor::stranger(node);
+    for (answer, status, led_on) in [
+        (admin.get("/nowhere").await, 404, true),
+        (admin.get("/tasks/999999999").await, 404, true),
+        (admin.get("/tasks?bad=1").await, 400, true),
+        (admin.post("/robots/custom.quick/run", &[]).await, 403, true),
+        (stranger.get("/nowhere").await, 404, false),
+    ] {
+        let path = answer.url().path().to_owned();
+        assert_eq!(answer.status(), status, "{path}");
+        let page = answer.text().await.unwrap();
+        assert_eq!(page.contains("href=\"/operations\""), led_on, "{path}");
+    }
 }
 
 async fn what_never_changes_is_kept_by_browsers(node: &Node) {

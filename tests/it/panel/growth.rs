@@ -17,10 +17,10 @@ use crate::support::counterpart::PATIENCE;
 use crate::support::node::Node;
 use crate::support::postgres_server::PostgresServer;
 
-/// Finished tasks with their processes, and as many ticks, at first.
-const FEW: u32 = 3_000;
+/// Finished tasks with their processes, and as many ticks and entries of the audit trail, at first.
+const FEW: u32 = 2_000;
 /// Those that come then.
-const MORE: u32 = 21_000;
+const MORE: u32 = 12_000;
 /// Blocks that a statement may read more of then: a level of an index for each of its searches, beside half as much again.
 const BLOCKS_MORE: f64 = 30.0;
 
@@ -117,6 +117,7 @@ async fn fill(store: &Store, count: u32, hours: i64) {
         .bench_fill_ticks(node, count, from, step)
         .await
         .unwrap();
+    store.bench_fill_audit(count, from, step).await.unwrap();
 }
 
 /// Blocks that one call of each statement has read so far, in the mean.

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::orders::{a_file_is_sent_and_its_rows_are_seen, operations_are_seen_and_cancelled};
 use super::rig::{LIVE, Visitor, node, token};
 use crate::support::browser::Browser;
 use crate::support::node::Node;
@@ -60,6 +61,9 @@ async fn things_are_found_and_a_secret_is_shown_on_request() {
     assert!(!node.log().contains("horse") && !audit.to_string().contains("horse"));
 
     who_may_not_see_it_is_refused(&node, &credential).await;
+    a_file_is_sent_and_its_rows_are_seen(&browser, &node).await;
+    operations_are_seen_and_cancelled(&browser, &node).await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
 /// Two devices, one of them in Berlin and with an account. Answers the page of its credential.

@@ -1,7 +1,5 @@
 //! Five hundred robots of the operator's own.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use super::rig::{LIVE, Visitor};
@@ -11,10 +9,6 @@ use crate::support::node::Node;
 const ROBOTS: usize = 500;
 /// What goes over the line for a page of all of them.
 const PAGE_BYTES_MAX: u64 = 100_000;
-/// How long the node may take for it, unoptimised and on a busy machine; it is some tens of milliseconds.
-const MADE_WITHIN: Duration = Duration::from_secs(1);
-/// How soon what is typed is found; a quarter of a second is waited for the next letter.
-const FOUND_WITHIN: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn five_hundred_robots_stay_readable() {
@@ -26,7 +20,7 @@ async fn five_hundred_robots_stay_readable() {
     });
     let mut node = Node::new(&robots.collect::<String>());
     node.start().await;
-    pages_are_made_quickly(&node).await;
+    pages_show_them(&node).await;
     browser.sign_in(&node, &node.token()).await;
     for (width, height) in [(1280, 860), (360, 740)] {
         browser.size(width, height).await;
@@ -42,23 +36,16 @@ async fn five_hundred_robots_stay_readable() {
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
-async fn pages_are_made_quickly(node: &Node) {
+/// The first page has those that fit, and says how many it has not.
+async fn pages_show_them(node: &Node) {
     let visitor = Visitor::signed_in(node, &node.token()).await;
     for (page, shown) in [
         ("/", "and further 4"),
         ("/robots", "custom.copies_499"),
         ("/robots/custom.copies_499", "custom.copies_499"),
     ] {
-        let mut quickest = Duration::MAX;
-        for _ in 0..3 {
-            let started = Instant::now();
-            let answer = visitor.get(page).await;
-            let html = answer.text().await.unwrap();
-            assert!(html.contains(shown), "{page}");
-            quickest = quickest.min(started.elapsed());
-        }
-        println!("{page} of {ROBOTS} robots is made in {quickest:?}");
-        assert!(quickest < MADE_WITHIN, "{page}: {quickest:?}");
+        let html = visitor.get(page).await.text().await.unwrap();
+        assert!(html.contains(shown), "{page}");
     }
 }
 
@@ -87,10 +74,8 @@ async fn one_is_found_among_them(browser: &Browser, node: &Node) {
         .until("document.querySelector('#category-custom').getBoundingClientRect().top < 200")
         .await;
 
-    let started = Instant::now();
     browser.fill("input[name=q]", "copies 417").await;
     browser.until(&rows(1)).await;
-    assert!(started.elapsed() < FOUND_WITHIN, "{:?}", started.elapsed());
     browser.choose("[name=status]", "disabled").await;
     browser
         .until("document.querySelector('.empty') !== null")

@@ -5,6 +5,7 @@ mod frame;
 mod growth;
 mod inventory;
 mod many;
+mod orders;
 mod overview;
 mod pages;
 mod process;

@@ -5,6 +5,7 @@ use std::process::Command;
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, redirect};
 
+use crate::support::form::{form, media};
 use crate::support::node::Node;
 
 /// Robots of the operator's own: one is done at once, one goes on and says how far it is, one fails, one writes a long log
@@ -40,7 +41,12 @@ pub const LIVE: &str = "document.querySelector('[data-live-state]').dataset.stat
 
 /// A started node with [`ROBOTS`].
 pub async fn node() -> Node {
-    let mut node = Node::new(ROBOTS);
+    node_with("").await
+}
+
+/// One with more in its configuration.
+pub async fn node_with(more: &str) -> Node {
+    let mut node = Node::new(&format!("{ROBOTS}{more}"));
     node.start().await;
     node
 }
@@ -129,6 +135,25 @@ impl Visitor {
             .header("origin", origin)
             .header(COOKIE, &self.cookie)
             .body(body);
+        request.send().await.unwrap()
+    }
+
+    /// Sends a file as the form of imports does.
+    pub async fn send_file(&self, path: &str, form_token: &str, file: &[u8]) -> Response {
+        let proof = ("form_token", None, form_token.as_bytes());
+        let fields: [(&str, Option<&str>, &[u8]); 3] = [
+            proof,
+            ("mode", None, b"validate"),
+            ("file", Some("a.csv"), file),
+        ];
+        let request = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .header("accept", "text/html")
+            .header("content-type", media())
+            .header("origin", &self.base)
+            .header(COOKIE, &self.cookie)
+            .body(form(&fields));
         request.send().await.unwrap()
     }
 

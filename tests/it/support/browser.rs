@@ -1,6 +1,9 @@
 //! A real browser at the panel: Chromium without a screen, told what to do by chromedriver.
+//!
+//! Debian has it as a program of its own, which starts in half the time and with half the processes of the one that also has
+//! a screen.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -15,14 +18,18 @@ use tempfile::TempDir;
 use super::counterpart::{Counterpart, PATIENCE, counterpart, free_port};
 use super::node::Node;
 
-/// How often a page is looked at again.
-const GLANCE: Duration = Duration::from_millis(25);
+/// How often a page is looked at again: each look costs driver and browser some milliseconds of a processor.
+const GLANCE: Duration = Duration::from_millis(60);
 /// Clicks on what is replaced each time.
 const CLICKS_MAX: u32 = 5;
+
+/// Not the script of this name on the path: whoever ends that leaves the browser behind.
+const CHROMIUM: &str = "/usr/lib/chromium/chromium-headless-shell";
 
 /// chromedriver; all browsers of this process share it, and it ends with the last of them.
 struct Driver {
     port: u16,
+    browser: PathBuf,
     _process: Counterpart,
     _folder: TempDir,
 }
@@ -34,7 +41,7 @@ fn driver() -> Option<Arc<Driver>> {
     if let Some(driver) = known.upgrade() {
         return Some(driver);
     }
-    counterpart("chromium", "apt-get install chromium")?;
+    let browser = counterpart(CHROMIUM, "apt-get install chromium-headless-shell")?;
     let program = counterpart("chromedriver", "apt-get install chromium-driver")?;
     let folder = tempfile::Builder::new()
         .prefix("robotd-driver-")
@@ -47,11 +54,21 @@ fn driver() -> Option<Arc<Driver>> {
     process.wait_until_it_listens(port);
     let driver = Arc::new(Driver {
         port,
+        browser,
         _process: process,
         _folder: folder,
     });
     *known = Arc::downgrade(&driver);
     Some(driver)
+}
+
+/// What the environment has prepared under a name, e.g. where axe-core lies, which `tests/axe` fetches.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only the environment tells what tests/run has prepared"
+)]
+pub fn prepared(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
 }
 
 /// One browser with a profile of its own; gone when this is.
@@ -69,7 +86,6 @@ impl Browser {
         let driver = driver()?;
         let mut capabilities = Capabilities::new();
         let arguments = [
-            "--headless=new",
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",
@@ -77,7 +93,8 @@ impl Browser {
             "--hide-scrollbars",
             "--window-size=1280,900",
         ];
-        capabilities.insert("goog:chromeOptions".to_owned(), json!({"args": arguments}));
+        let options = json!({"binary": driver.browser, "args": arguments});
+        capabilities.insert("goog:chromeOptions".to_owned(), options);
         // Authorities of tests are no browser's.
         capabilities.insert("acceptInsecureCerts".to_owned(), json!(true));
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL"}));
@@ -217,6 +234,12 @@ impl Browser {
         element.send_keys(text).await.unwrap();
     }
 
+    /// Chooses a file in a field for one.
+    pub async fn attach(&self, selector: &str, file: &Path) {
+        let field = self.client.find(Locator::Css(selector)).await.unwrap();
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+    }
+
     /// Takes the pointer away from whatever it is at.
     pub async fn point_nowhere(&self) {
         let corner = json!({"type": "mouseMoved", "x": 1, "y": 1});
@@ -250,17 +273,19 @@ impl Browser {
         std::fs::write(path, png).unwrap();
     }
 
-    /// Keeps a picture for people to look at after a test.
+    /// Keeps a picture for people to look at after a test, where `ROBOTD_TEST_PICTURES` names a folder for them.
     pub async fn keep_picture(&self, name: &str) {
+        let Some(folder) = prepared("ROBOTD_TEST_PICTURES") else {
+            return;
+        };
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
         let name: String = name.chars().map(plain).collect();
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         self.picture(&folder.join(format!("panel{name}.png"))).await;
     }
 
-    /// Bytes that went over the line for the page that is open, and all it is made of.
+    /// Bytes that went over the line for the page that is open, and all it is made of; not what it has asked for since.
     pub async fn transferred(&self) -> u64 {
-        let sum = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].reduce((sum, entry) => sum + entry.transferSize, 0)";
+        let sum = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].filter(entry => entry.initiatorType !== 'fetch').reduce((sum, entry) => sum + entry.transferSize, 0)";
         self.value(sum).await.as_u64().unwrap()
     }
 
