@@ -220,7 +220,8 @@ async fn a_day_lies_behind(node: &mut Node) {
     node.stop().await;
     let path = node.data_dir().join("robotd.db");
     let store = Store::open(StoreConfig::Sqlite { path }).await.unwrap();
-    for (hour, count) in (1..).zip(RUNS.into_iter().rev()) {
+    // The oldest first: ids rise with time.
+    for (hour, count) in (1..=23).rev().zip(RUNS) {
         let from = SystemClock.now() - TimeDelta::hours(hour);
         let step = 3_600_000_000 / i64::from(count);
         let filled = store.bench_fill_finished(NodeId(1), count, from, step);
