@@ -140,9 +140,9 @@ impl RobotConfig {
             }
         }
         let config: Self = serde_path_to_error::deserialize(value).map_err(|error| {
-            vec![FieldError::new(
-                error.path().to_string(),
-                error.inner().to_string(),
+            vec![FieldError::at(
+                &error.path().to_string(),
+                &error.inner().to_string(),
             )]
         })?;
         config.validate()?;

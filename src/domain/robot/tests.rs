@@ -165,6 +165,16 @@ fn null_is_none_where_a_field_may_be_absent_and_refused_elsewhere() {
 }
 
 #[test]
+fn a_value_of_another_type_is_refused_in_plain_words() {
+    let change = fields(json!({"instances": "two"}));
+    let errors = config().with_overrides(&change).unwrap_err();
+    assert_eq!(
+        errors[0].detail,
+        "must be a whole number from 0 to 4294967295, not the text \"two\""
+    );
+}
+
+#[test]
 fn members_of_an_object_are_laid_over_one_by_one() {
     let changed = with(json!({"retry": {"max_attempts": 9}, "settings": {"deep": {"a": 7}}}));
     let retry = RetryPolicy {
