@@ -61,12 +61,12 @@ pub struct Figure {
     /// Anything else, by a name that says its unit.
     #[serde(flatten)]
     pub facts: BTreeMap<&'static str, f64>,
-    /// Runs.
-    pub runs: u32,
+    /// Measured so often.
+    pub runs: usize,
 }
 
 /// One figure a case, in the order in which the cases were first met.
-pub(super) fn medians(runs: u32, samples: Vec<Sample>) -> Vec<Figure> {
+pub(super) fn medians(samples: Vec<Sample>) -> Vec<Figure> {
     let mut cases: Vec<Vec<Sample>> = Vec::new();
     for sample in samples {
         match cases
@@ -77,13 +77,10 @@ pub(super) fn medians(runs: u32, samples: Vec<Sample>) -> Vec<Figure> {
             None => cases.push(Vec::from([sample])),
         }
     }
-    cases
-        .iter()
-        .filter_map(|case| of_case(runs, case))
-        .collect()
+    cases.iter().filter_map(|case| of_case(case)).collect()
 }
 
-fn of_case(runs: u32, case: &[Sample]) -> Option<Figure> {
+fn of_case(case: &[Sample]) -> Option<Figure> {
     let first = case.first()?;
     let over = |of: &dyn Fn(&Sample) -> Option<f64>| -> Vec<f64> {
         let mut values: Vec<f64> = case.iter().filter_map(of).collect();
@@ -114,7 +111,7 @@ fn of_case(runs: u32, case: &[Sample]) -> Option<Figure> {
         p95_ms: time(95).map(round),
         p99_ms: time(99).map(round),
         facts,
-        runs,
+        runs: case.len(),
     })
 }
 
@@ -188,16 +185,14 @@ mod tests {
 
     #[test]
     fn cases_are_told_apart_and_each_is_the_median_of_its_runs() {
-        let figures = medians(
-            3,
-            Vec::from([
-                sample("a", 3.0, &[1, 2, 9]),
-                sample("b", 1.0, &[]),
-                sample("a", 1.0, &[4]),
-                sample("a", 2.0, &[3]),
-            ]),
-        );
+        let figures = medians(Vec::from([
+            sample("a", 3.0, &[1, 2, 9]),
+            sample("b", 1.0, &[]),
+            sample("a", 1.0, &[4]),
+            sample("a", 2.0, &[3]),
+        ]));
         assert_eq!(figures.len(), 2);
+        assert_eq!((figures[0].runs, figures[1].runs), (3, 1));
         let a = &figures[0];
         assert_eq!(
             (a.rate, a.rate_min, a.rate_max),

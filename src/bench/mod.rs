@@ -15,6 +15,7 @@ mod pages;
 mod queue;
 mod reports;
 pub mod robots;
+mod snapshot;
 mod ticks;
 
 use anyhow::Context as _;
@@ -37,8 +38,10 @@ pub enum Workload {
     Latency,
     /// Draining by one node, and by three on one PostgreSQL
     Nodes,
-    /// Draining beside old rows, scheduled tasks, many robots, and an open snapshot
+    /// Draining beside old rows, scheduled tasks and many robots
     Growth,
+    /// Draining beside a transaction that has been open for long
+    Snapshot,
     /// Pages of the reports over old rows
     Reports,
     /// First pages of the panel over a day of old rows
@@ -77,7 +80,7 @@ pub async fn measure(order: &Order) -> anyhow::Result<Vec<Figure>> {
         samples.extend(measured.with_context(|| format!("failed in run {run}"))?);
         cleaned.context("failed to clean up")?;
     }
-    Ok(figure::medians(order.runs, samples))
+    Ok(figure::medians(samples))
 }
 
 async fn one_run(order: &Order, place: &Place) -> anyhow::Result<Vec<Sample>> {
@@ -89,6 +92,7 @@ async fn one_run(order: &Order, place: &Place) -> anyhow::Result<Vec<Sample>> {
         Workload::Latency => latency::measure(place, size(500)).await,
         Workload::Nodes => nodes::measure(place, size(200_000)).await,
         Workload::Growth => growth::measure(place, size(10_000_000)).await,
+        Workload::Snapshot => snapshot::measure(place, size(600)).await,
         Workload::Reports => reports::measure(place, size(10_000_000)).await,
         Workload::Pages => pages::measure(place, size(1_000_000)).await,
         Workload::Ticks => ticks::measure(place, size(10_000)).await,

@@ -15,7 +15,7 @@ const RUNS_MAX: i64 = 100;
 pub(super) struct BenchFlags {
     /// The workload
     workload: Workload,
-    /// Size of the work: tasks, old tasks for growth, reports and pages, robots for ticks, seconds for idle
+    /// Size of the work: tasks, old tasks for growth, reports and pages, robots for ticks, seconds for idle and snapshot
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     tasks: Option<u32>,
     /// Runs; the figures are medians

@@ -80,8 +80,7 @@ impl Statement for Loaded {
     type Row = (BigInt,);
     const SQL: &'static str = "
         SELECT r.id FROM robots r
-        WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS one FROM tasks WHERE {is queued} AND robot_id = r.id
-                ORDER BY priority DESC, {queue place} LIMIT 1) AS first)
+        WHERE {has queued}
             OR EXISTS (SELECT 1 FROM claims WHERE robot_id = r.id)
             OR EXISTS (SELECT 1 FROM tasks_done
                 WHERE robot_id = r.id AND status <> 3 AND status IN (4, 7) AND finished_at >= ?)

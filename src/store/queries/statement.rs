@@ -17,6 +17,16 @@ use crate::store::backend::QueryResult;
 const IS_RUNNING: &str =
     "(SELECT t.status FROM tasks t WHERE t.id = c.task_id AND t.process_id = c.process_id) = 2";
 
+/// Asked in the queue's order: else the server, where it thinks that most tasks are one robot's, reads the whole table
+/// to find one of another.
+const HAS_QUEUED: [&str; 5] = [
+    "EXISTS (SELECT 1 FROM (SELECT 1 AS one FROM tasks WHERE ",
+    dialect::IS_QUEUED,
+    " AND robot_id = r.id ORDER BY priority DESC, ",
+    dialect::QUEUE_PLACE,
+    " LIMIT 1) AS first)",
+];
+
 /// One statement, known by its type.
 pub(in crate::store) trait Statement: 'static {
     /// What its rows are, as diesel's SQL types; `()` where it answers none.
@@ -25,9 +35,9 @@ pub(in crate::store) trait Statement: 'static {
     /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
     /// these columns; `{for update}`, `{skip locked}` and `{key share}` what keeps rows from other transactions;
     /// `{is queued}`, `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
-    /// `{queue place}` a task's place among those of its robot and priority. A look into a queue asks for its order too:
-    /// else the server, where it thinks that most tasks are one robot's, reads the whole table for each robot.
-    /// `{is running}` is what is true of those rows `c` of `claimed` whose run has not ended.
+    /// `{queue place}` a task's place among those of its robot and priority; `{has queued}` is true of those rows `r` of
+    /// `robots` that have a queued task: as there, a look into a queue asks for its order too. `{is running}`
+    /// is true of those rows `c` of `claimed` whose run has not ended.
     const SQL: &'static str;
 }
 
@@ -179,6 +189,7 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                     ("{is scheduled", _) => out.push_sql(dialect::IS_SCHEDULED),
                     ("{is retrying", _) => out.push_sql(dialect::IS_RETRYING),
                     ("{queue place", _) => out.push_sql(dialect::QUEUE_PLACE),
+                    ("{has queued", _) => HAS_QUEUED.iter().for_each(|part| out.push_sql(part)),
                     ("{is running", _) => out.push_sql(IS_RUNNING),
                     (rows, Some(piece)) if rows.starts_with("{rows ") => {
                         dialect::push_piece(&mut out, declared(S::SQL), piece)?;

@@ -308,18 +308,28 @@ fn claimed(row: ClaimedRow) -> QueryResult<Claimed> {
     })
 }
 
+/// Those running tasks whose claim is such a one.
+macro_rules! running {
+    ($claim:literal) => {
+        concat!(
+            "SELECT id, process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts, deaths,
+                deadline_at, planned_at, started_at, cancel_requested
+            FROM tasks
+            WHERE id IN (SELECT c.task_id FROM claimed c WHERE {is running} AND ",
+            $claim,
+            ") ORDER BY id"
+        )
+    };
+}
+
 /// Running tasks that no living node holds. Running rows are few: no more than all instances.
 struct Orphans;
 
 impl Statement for Orphans {
     type Row = ClaimedColumns;
-    const SQL: &'static str = "
-        SELECT t.id, t.process_id, t.robot_id, t.node_id, t.trigger_code, t.payload, t.attempts, t.max_attempts,
-            t.deaths, t.deadline_at, t.planned_at, t.started_at, t.cancel_requested
-        FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-        LEFT JOIN nodes n ON n.id = c.node_id
-        WHERE t.status = 2 AND (n.id IS NULL OR n.state <> 0)
-        ORDER BY t.id LIMIT ?";
+    const SQL: &'static str = running!(
+        "NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = c.node_id AND n.state = 0) ORDER BY c.task_id LIMIT ?"
+    );
 }
 
 /// Running tasks whose node is not alive.
@@ -333,11 +343,7 @@ struct ClaimedAs;
 
 impl Statement for ClaimedAs {
     type Row = ClaimedColumns;
-    const SQL: &'static str = "
-        SELECT t.id, t.process_id, t.robot_id, t.node_id, t.trigger_code, t.payload, t.attempts, t.max_attempts,
-            t.deaths, t.deadline_at, t.planned_at, t.started_at, t.cancel_requested
-        FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-        WHERE t.status = 2 AND c.node_id = ? AND c.process_id >= ? AND c.process_id < ? ORDER BY t.id";
+    const SQL: &'static str = running!("c.node_id = ? AND c.process_id >= ? AND c.process_id < ?");
 }
 
 /// Running tasks that `node` claimed as one of `processes`.
@@ -360,9 +366,11 @@ struct ToStop;
 impl Statement for ToStop {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
-        SELECT c.process_id, c.robot_id
-        FROM claimed c JOIN tasks t ON t.id = c.task_id AND t.process_id = c.process_id
-        WHERE t.status = 2 AND t.cancel_requested AND c.node_id = ? ORDER BY c.process_id";
+        SELECT c.process_id, c.robot_id FROM claimed c
+        WHERE c.node_id = ? AND (
+            SELECT t.cancel_requested FROM tasks t
+            WHERE t.id = c.task_id AND t.process_id = c.process_id AND t.status = 2)
+        ORDER BY c.process_id";
 }
 
 /// Processes in execution on `node` that were asked to stop.

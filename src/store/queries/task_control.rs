@@ -231,11 +231,7 @@ struct WaitingRobots;
 
 impl Statement for WaitingRobots {
     type Row = (BigInt,);
-    const SQL: &'static str = "
-        SELECT r.id FROM robots r
-        WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS one FROM tasks WHERE {is queued} AND robot_id = r.id
-            ORDER BY priority DESC, {queue place} LIMIT 1) AS first)
-        ORDER BY r.id";
+    const SQL: &'static str = "SELECT r.id FROM robots r WHERE {has queued} ORDER BY r.id";
 }
 
 /// As [`promote`], and looks which robots have queued tasks: once into the queue's index for each robot.

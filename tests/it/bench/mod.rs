@@ -64,7 +64,14 @@ fn insiders(database: &str, url: Option<&str>) {
     assert!(drain[0]["rate"].as_f64().unwrap() > 0.0);
 
     let growth = figures(&["growth", "--tasks", "1000"], url);
-    assert_eq!(growth.len(), 5, "{:?}", names(&growth));
+    assert_eq!(growth.len(), 4, "{:?}", names(&growth));
+    assert!(growth.iter().all(|case| case["runs"] == 5));
+
+    let snapshot = figures(&["snapshot", "--tasks", "1"], url);
+    assert_eq!(
+        names(&snapshot),
+        ["snapshot, none open", "snapshot, open for 1 s"]
+    );
 
     let reports = figures(&["reports", "--tasks", "3000"], url);
     assert_eq!(reports.len(), 32, "{:?}", names(&reports));

@@ -287,11 +287,13 @@ async fn a_look_into_the_queues_reads_their_index_only() {
     let Some(database) = Database::postgres().await else {
         return;
     };
-    let (store, (robots, _)) = (&database.store, ground(&database.store).await);
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
     for _ in 0..4 {
         let tasks = vec![task(robots[0]); LONG / 4];
         store.task_add(tasks, at(1)).await.unwrap();
     }
+    let running = store.task_claim(node, vec![(robots[0], MANY)], at(1));
+    assert_eq!(running.await.unwrap().len(), usize::try_from(MANY).unwrap());
     database.sql("ANALYZE tasks").await;
     let whole = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'tasks'";
     let index = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'tasks_queued'";
@@ -307,6 +309,8 @@ async fn a_look_into_the_queues_reads_their_index_only() {
         assert_eq!(store.robot_loads(at(0)).await.unwrap().len(), 1);
         let asked = robots.iter().map(|robot| (*robot, None)).collect();
         assert_eq!(store.task_open_runs(asked).await.unwrap().len(), 1);
+        assert_eq!(store.task_orphans(10).await.unwrap(), []);
+        assert_eq!(store.task_to_stop(node).await.unwrap(), []);
     }
     assert_eq!(database.number(whole).await, before.0);
 }
