@@ -56,7 +56,8 @@ impl Statement for Dead {
 }
 
 /// Durations of the last succeeded runs, among the last 2,000 that ended a task and the last 2,000 that did not: a
-/// robot that always fails must not make every look read its whole history.
+/// robot that always fails must not make every look read its whole history. Rows are compared for the reason that
+/// `dialect::COMPARES_ROWS` gives.
 struct Durations;
 
 impl Statement for Durations {
@@ -65,11 +66,14 @@ impl Statement for Durations {
         SELECT finished_at - started_at FROM (
             SELECT * FROM (
                 SELECT process_id AS id, outcome, started_at, finished_at FROM tasks_done
-                WHERE robot_id = ? AND outcome IS NOT NULL ORDER BY process_id DESC LIMIT 2000) AS a
+                WHERE (robot_id, process_id) >= (?, 0) AND (robot_id, process_id) <= (?, 9223372036854775807)
+                    AND outcome IS NOT NULL
+                ORDER BY robot_id DESC, process_id DESC LIMIT 2000) AS a
             UNION ALL
             SELECT * FROM (
                 SELECT id, outcome, started_at, finished_at FROM processes
-                WHERE robot_id = ? ORDER BY id DESC LIMIT 2000) AS b) AS part
+                WHERE (robot_id, id) >= (?, 0) AND (robot_id, id) <= (?, 9223372036854775807)
+                ORDER BY robot_id DESC, id DESC LIMIT 2000) AS b) AS part
         WHERE outcome = 1 ORDER BY id DESC LIMIT 200";
 }
 
@@ -109,7 +113,7 @@ fn robot_load(conn: &mut Conn, robot: RobotId, since: Timestamp) -> QueryResult<
     let running: Option<(i64, i64, i64)> =
         bind(LongestRunning, &[one()]).get_result(conn).optional()?;
     let (dead,): (i64,) = bind(Dead, &[one(), Bind::Int(to_micros(since))]).get_result(conn)?;
-    let durations: Vec<(i64,)> = bind(Durations, &[one(), one()]).load(conn)?;
+    let durations: Vec<(i64,)> = bind(Durations, &[one(), one(), one(), one()]).load(conn)?;
     Ok(RobotLoad {
         robot,
         queued: u32::try_from(queued).unwrap_or(QUEUED_COUNT_MAX),

@@ -46,6 +46,7 @@ pub(in crate::store) mod share;
 pub(in crate::store) mod sign_in;
 pub(in crate::store) mod sql;
 pub(in crate::store) mod statement;
+mod stretch;
 pub(in crate::store) mod task_add;
 pub(in crate::store) mod task_claim;
 pub(in crate::store) mod task_complete;

@@ -6,6 +6,7 @@ use diesel::sql_types::Bool;
 use serde_json::Value;
 
 use super::ids::Span;
+use super::stretch::Stretch;
 use super::{Conn, Db, claims, ids, node};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{ProcessOutcome, TaskStatus, Trigger};
@@ -270,19 +271,18 @@ fn list_ended(
     span: Span,
     page: PageRequest,
 ) -> QueryResult<Vec<Process>> {
+    // There are few of them: one index for each way of asking is enough.
+    let state = trouble(filter).filter(|_| robot.is_none());
+    let stretch = Stretch::new(robot, state, "id", (span, page.after));
     let mut query = processes::table
         .select(Ended::as_select())
-        .order(processes::id.desc())
+        .order(stretch.newest_first())
         .limit(page.rows())
+        .filter(stretch)
         .into_boxed();
-    if let Some(robot) = robot {
-        query = query.filter(processes::robot_id.eq(robot.0));
-    }
     if let Some(outcome) = filter.outcome {
-        query = query.filter(sql::<Bool>(&format!("outcome = {}", outcome.code())));
-        if outcome != ProcessOutcome::Succeeded {
-            query = query.filter(sql::<Bool>("outcome <> 1"));
-        }
+        query = query.filter(sql::<Bool>(of_outcome(outcome)));
+        query = query.filter(processes::outcome.eq(outcome.code()));
     }
     if let Some(node) = filter.node {
         query = query.filter(processes::node_id.eq(node.0));
@@ -296,12 +296,6 @@ fn list_ended(
     if let Some(to) = filter.to {
         query = query.filter(processes::started_at.lt(to_micros(to)));
     }
-    if let Some(first) = span.first {
-        query = query.filter(processes::id.ge(first));
-    }
-    if let Some(before) = span.before(page.after) {
-        query = query.filter(processes::id.lt(before));
-    }
     query.load(conn)?.into_iter().map(ended_process).collect()
 }
 
@@ -313,20 +307,16 @@ fn list_last(
     span: Span,
     page: PageRequest,
 ) -> QueryResult<Vec<Process>> {
+    let stretch = Stretch::new(robot, trouble(filter), "process_id", (span, page.after));
     let mut query = tasks_done::table
         .select(Last::as_select())
         .filter(sql::<Bool>("outcome IS NOT NULL"))
-        .order(tasks_done::process_id.desc())
+        .order(stretch.newest_first())
         .limit(page.rows())
+        .filter(stretch)
         .into_boxed();
-    if let Some(robot) = robot {
-        query = query.filter(tasks_done::robot_id.eq(robot.0));
-    }
     if let Some(outcome) = filter.outcome {
-        query = query.filter(sql::<Bool>(&format!("outcome = {}", outcome.code())));
-        if outcome != ProcessOutcome::Succeeded {
-            query = query.filter(sql::<Bool>("outcome <> 1"));
-        }
+        query = query.filter(sql::<Bool>(of_outcome(outcome)));
     }
     if let Some(node) = filter.node {
         query = query.filter(tasks_done::node_id.eq(node.0));
@@ -340,11 +330,19 @@ fn list_last(
     if let Some(to) = filter.to {
         query = query.filter(tasks_done::started_at.lt(to_micros(to)));
     }
-    if let Some(first) = span.first {
-        query = query.filter(tasks_done::process_id.ge(first));
-    }
-    if let Some(before) = span.before(page.after) {
-        query = query.filter(tasks_done::process_id.lt(before));
-    }
     query.load(conn)?.into_iter().map(last_of_task).collect()
+}
+
+/// The outcome that is asked for, where an index knows of it: most succeed.
+fn trouble(filter: &ProcessFilter) -> Option<(&'static str, i16)> {
+    let outcome = filter.outcome?;
+    (outcome != ProcessOutcome::Succeeded).then(|| ("outcome", outcome.code()))
+}
+
+/// As text of the statement, not a bind: a partial index serves only what is said as it says it.
+fn of_outcome(outcome: ProcessOutcome) -> &'static str {
+    match outcome {
+        ProcessOutcome::Succeeded => "outcome = 1",
+        _ => "outcome <> 1",
+    }
 }

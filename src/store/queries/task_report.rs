@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::ids::Span;
+use super::stretch::Stretch;
 use super::{Conn, Db, dialect, ids, outbox, task_control};
 use crate::domain::id::{EventId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
@@ -211,32 +212,29 @@ fn list_done(
     span: Span,
     page: PageRequest,
 ) -> QueryResult<Vec<Task>> {
+    // Of those that succeeded no index knows: they are most.
+    let trouble = filter
+        .status
+        .filter(|status| *status != TaskStatus::Succeeded);
+    let state = trouble.map(|status| ("status", status.code()));
+    let stretch = Stretch::new(robot, state, "id", (span, page.after));
     let mut query = tasks_done::table
         .select(Done::as_select())
-        .order(tasks_done::id.desc())
+        .order(stretch.newest_first())
         .limit(page.rows())
+        .filter(stretch)
         .into_boxed();
-    if let Some(robot) = robot {
-        query = query.filter(tasks_done::robot_id.eq(robot.0));
-    }
-    if let Some(status) = filter.status {
-        // As text of the statement, not a bind: the partial index by status only serves that.
-        query = query.filter(sql::<Bool>(&format!("status = {}", status.code())));
-        if status != TaskStatus::Succeeded {
-            query = query.filter(sql::<Bool>("status <> 3"));
-        }
+    // As text of the statement, not binds: a partial index serves only what is said as it says it.
+    if trouble.is_some() {
+        query = query.filter(sql::<Bool>("status <> 3"));
+    } else if filter.status.is_some() {
+        query = query.filter(sql::<Bool>("status = 3"));
     }
     if let Some(from) = filter.from {
         query = query.filter(tasks_done::created_at.ge(to_micros(from)));
     }
     if let Some(to) = filter.to {
         query = query.filter(tasks_done::created_at.lt(to_micros(to)));
-    }
-    if let Some(first) = span.first {
-        query = query.filter(tasks_done::id.ge(first));
-    }
-    if let Some(before) = span.before(page.after) {
-        query = query.filter(tasks_done::id.lt(before));
     }
     query.load(conn)?.into_iter().map(done).collect()
 }

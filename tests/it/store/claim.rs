@@ -314,3 +314,75 @@ async fn a_look_into_the_queues_reads_their_index_only() {
     }
     assert_eq!(database.number(whole).await, before.0);
 }
+
+/// Rows of history of which the first two hundred are the second robot's. Taken to be spread evenly, they are found
+/// soonest by walking through everybody's; the server plans so once a question was asked five times.
+const HISTORY: i64 = 20_000;
+
+#[tokio::test]
+async fn a_robot_that_rested_is_found_by_its_own_index() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    let [busy, rested] = [robots[0], robots[1]];
+    let fill = format!(
+        "INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, attempts, max_attempts, \
+            deaths, requested_by, created_at, process_id, finished_at, node_id, started_at, outcome, cancel_requested) \
+         SELECT i, CASE WHEN i <= 200 THEN {rested} ELSE {busy} END, 3, 3 + i % 2, 'null', 4, i, 1, 5, 0, 'test', i, i, i, \
+            {}, i, 1 + i % 2, FALSE FROM generate_series(1, {HISTORY}) i",
+        node.0,
+    );
+    database.sql(&fill).await;
+    database.sql("ANALYZE tasks_done").await;
+    store.task_add(vec![task(rested)], at(1)).await.unwrap();
+    let read = |which: &str| {
+        format!(
+            "SELECT {which} FROM pg_stat_user_indexes WHERE indexrelname IN ('tasks_done_pkey', 'tasks_done_process')"
+        )
+    };
+    let everybodys = read("CAST(sum(idx_tup_read) AS BIGINT)");
+    let own = "SELECT CAST(sum(idx_scan) AS BIGINT) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'tasks_done_robot_%'";
+    let before = (
+        database.number(&everybodys).await,
+        database.number(own).await,
+    );
+    let page = PageRequest {
+        limit: 50,
+        after: None,
+    };
+    // The server's counts are up to a second late.
+    let deadline = Instant::now() + PATIENCE;
+    while database.number(own).await < before.1 + 40 {
+        assert!(Instant::now() < deadline, "its indexes are not used");
+        for outcome in [
+            None,
+            Some(ProcessOutcome::Succeeded),
+            Some(ProcessOutcome::Failed),
+        ] {
+            let asked = ProcessFilter {
+                robots: vec![rested],
+                outcome,
+                ..ProcessFilter::default()
+            };
+            assert_eq!(
+                store.process_list(asked, page).await.unwrap().items.len(),
+                50
+            );
+        }
+        for status in [TaskStatus::Succeeded, TaskStatus::Failed] {
+            let asked = TaskFilter {
+                robots: vec![rested],
+                status: Some(status),
+                ..TaskFilter::default()
+            };
+            assert_eq!(store.task_list(asked, page).await.unwrap().items.len(), 50);
+        }
+        assert_eq!(store.robot_loads(at(0)).await.unwrap().len(), 1);
+    }
+    let walked = database.number(&everybodys).await - before.0;
+    assert!(
+        walked < HISTORY,
+        "{walked} rows of everybody's indexes were read"
+    );
+}

@@ -142,6 +142,10 @@ pub(in crate::store) const IS_RETRYING: &str = "stage = 2";
 /// Whether one statement claims for all robots: saves a round trip for each.
 pub(in crate::store) const CLAIMS_AT_ONCE: bool = true;
 
+/// Whether a stretch of an index is said as a comparison of rows: said column by column, in the order of ids, the server
+/// walks through the ids of all robots where it takes one robot's rows to be spread evenly.
+pub(in crate::store) const COMPARES_ROWS: bool = true;
+
 /// Whether one statement can change several tables: saves round trips and reads the rows once.
 pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = true;
 

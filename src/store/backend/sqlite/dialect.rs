@@ -93,6 +93,9 @@ pub(in crate::store) const IS_RETRYING: &str = "status = 0 AND process_id IS NOT
 /// Whether one statement claims for all robots: `LATERAL` is not known here, and not needed.
 pub(in crate::store) const CLAIMS_AT_ONCE: bool = false;
 
+/// Whether a stretch of an index is said as a comparison of rows: of those, an index by rowid serves the first column only.
+pub(in crate::store) const COMPARES_ROWS: bool = false;
+
 /// Whether one statement can change several tables.
 pub(in crate::store) const CHANGES_TABLES_AT_ONCE: bool = false;
 
