@@ -47,6 +47,7 @@ pub(in crate::store) mod sign_in;
 pub(in crate::store) mod sql;
 pub(in crate::store) mod statement;
 pub(in crate::store) mod task_add;
+pub(in crate::store) mod task_approval;
 pub(in crate::store) mod task_claim;
 pub(in crate::store) mod task_complete;
 pub(in crate::store) mod task_control;
