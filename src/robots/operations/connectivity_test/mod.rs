@@ -3,7 +3,8 @@
 //! - **Looks at**: every connectivity of every enabled device, 100 devices at a time, or those of the device that an event
 //!   names, or of up to 500 that imports have changed, half a minute after they ended; nobody signs in.
 //! - **Changes**: the status, latency and last error of each connectivity. Publishes `device.connectivity_lost` after
-//!   `lost_after` failures in a row, `device.connectivity_recovered`, and `device.host_key_changed`.
+//!   `lost_after` failures in a row, `device.connectivity_recovered`, and `device.host_key_changed`. Remembers until when it looked
+//!   at imports.
 //! - **Safe to repeat**: yes: the same answer changes nothing but its time, and what was told is not told again.
 //! - **If it stops**: services that went away are found only when somebody needs them.
 //!

@@ -3,8 +3,9 @@
 //! - **Looks at**: the task's payload, the credentials it means, and how its operations stand; each minute, the enabled task
 //!   definitions of the inventory.
 //! - **Changes**: orders at most 500 operations a task, all when it begins or batch by batch; robot 45 carries them out. Cancels
-//!   those that wait when the task is cancelled or too many did not succeed. Publishes `task.finished` or `task.failed`. Each
-//!   minute: registers a task for each definition that is due, and notes in the definition what became of its planned instants.
+//!   those that wait when the task is cancelled or too many did not succeed. Publishes `task.finished` or `task.failed`. Writes
+//!   down that a task waits for somebody's approval, and puts it to sleep. Each minute: registers a task for each definition that
+//!   is due, and notes in the definition what became of its planned instants; wakes what sleeps though it was decided on.
 //! - **Safe to repeat**: yes: operations are ordered in the transaction that notes that they are; a second run goes on
 //!   from there. A planned instant has one task, by its key.
 //! - **If it stops**: tasks wait, and instants are made up for as their definition says; operations that were ordered are carried
