@@ -40,6 +40,7 @@ pub mod state;
 pub mod stats;
 pub mod stream;
 pub mod table;
+pub mod task_approvals;
 pub mod task_view;
 pub mod tasks;
 pub mod ticks;
@@ -78,6 +79,10 @@ fn table() -> Vec<Endpoint> {
         at("/api/v1/tasks/{id}").get(tasks::get),
         at("/api/v1/tasks/{id}/cancel").post(tasks::cancel),
         at("/api/v1/tasks/{id}/retry").post(tasks::retry),
+        at("/api/v1/task-approvals").get(task_approvals::list),
+        at("/api/v1/task-approvals/{id}").get(task_approvals::get),
+        at("/api/v1/task-approvals/{id}/approve").post(task_approvals::approve),
+        at("/api/v1/task-approvals/{id}/deny").post(task_approvals::deny),
         at("/api/v1/processes").get(processes::list),
         at("/api/v1/processes/{id}").get(processes::get),
         at("/api/v1/processes/{id}/log").get(process_log::read),

@@ -15,7 +15,7 @@ use super::inventory::describe::Nouns;
 use super::{
     activity, alerts, audit, docs, events, executions, health, imports, inventory, metrics, nodes,
     operations, preview, process_log, processes, queue_history, robots, schema, stats, stream,
-    tasks, ticks,
+    task_approvals, tasks, ticks,
 };
 
 #[derive(OpenApi)]
@@ -26,6 +26,7 @@ use super::{
         robots::list, robots::get, robots::change, robots::reset, robots::run, preview::show,
         events::list, events::publish,
         tasks::list, tasks::create, tasks::batch, tasks::get, tasks::cancel, tasks::retry,
+        task_approvals::list, task_approvals::get, task_approvals::approve, task_approvals::deny,
         processes::list, processes::get, process_log::read,
         executions::list, executions::cancel,
         operations::list, operations::create, operations::get, operations::cancel,
@@ -44,6 +45,7 @@ use super::{
     tags(
         (name = "robots", description = "Configuration and live state"),
         (name = "tasks", description = "Registered work"),
+        (name = "task-approvals", description = "Tasks that wait for somebody's decision"),
         (name = "processes", description = "Started runs"),
         (name = "executions", description = "Runs in execution"),
         (name = "sites", description = "Where devices stand"),
@@ -96,7 +98,13 @@ impl Modify for Bearer {
 }
 
 /// Operations whose body may be absent.
-const OPTIONAL_BODY: [&str; 3] = ["robot_run", "robot_preview", "credential_view"];
+const OPTIONAL_BODY: [&str; 5] = [
+    "robot_run",
+    "robot_preview",
+    "credential_view",
+    "task_approval_approve",
+    "task_approval_deny",
+];
 
 /// Adds the errors that follow from what an operation takes.
 struct Errors;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::auth::{Admin, Operator, Viewer};
+use super::auth::{Admin, Caller, Operator, Viewer};
 use super::body::{Json, RequestBody};
 use super::error::{ApiError, Code};
 use super::etag::{IfMatch, IfMatchParam, etag};
@@ -20,7 +20,7 @@ use super::robot_view::{ChangedRobotView, RobotView, last_runs, view};
 use super::schema::RobotPatch;
 use super::state::ApiState;
 use super::task_view::{TaskView, order};
-use super::tasks::{location, register};
+use super::tasks::{admit, location, register};
 use crate::domain::category::Category;
 use crate::domain::robot::{FieldError, Overrides, RobotConfig, RobotStatus, merge};
 use crate::domain::task::{PAYLOAD_BYTES_MAX, Trigger};
@@ -328,7 +328,7 @@ pub(super) async fn run(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let payload = body.payload.map_or(Value::Null, Value::Object);
-    let view = run_robot(&state, &robot, payload, &caller.name).await?;
+    let view = run_robot(&state, &robot, payload, &caller).await?;
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, location(view.id)))
         .json(view))
@@ -337,12 +337,12 @@ pub(super) async fn run(
 /// Registers a task of a robot that is due at once, as ordered by hand.
 ///
 /// # Errors
-/// A payload of more than 256 KiB, a database that does not answer.
+/// A payload of more than 256 KiB, or one that the robot refuses; a database that does not answer.
 pub async fn run_robot(
     state: &ApiState,
     robot: &Entry,
     payload: Value,
-    actor: &str,
+    caller: &Caller,
 ) -> Result<TaskView, ApiError> {
     if payload.to_string().len() > PAYLOAD_BYTES_MAX {
         return Err(ApiError::field(
@@ -354,7 +354,8 @@ pub async fn run_robot(
     let task = NewTask {
         trigger: Trigger::Manual,
         payload,
-        ..order(robot, actor)
+        ..order(robot, &caller.name)
     };
+    admit(state, &task, caller.role, "").await?;
     Ok(register(state, task).await?.0)
 }

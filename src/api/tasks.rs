@@ -14,9 +14,11 @@ use super::path::PathId;
 use super::query::{FromParams, Params, Query, RobotParams, Selected, SpanParams};
 use super::state::ApiState;
 use super::task_view::{CreateTaskBody, TaskView};
+use crate::domain::access::Role;
 use crate::domain::id::TaskId;
 use crate::domain::robot::FieldError;
 use crate::domain::task::{BATCH_TASKS_MAX, TaskStatus};
+use crate::robot::{Admission, Refusal};
 use crate::store::page::{Page, PageRequest};
 use crate::store::task::{CancelEffect, NewTask, Task, TaskFilter};
 
@@ -41,6 +43,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let invalid = |errors| ApiError::fields(Code::Invalid, errors);
     let task = body.check(&state, &caller.name, "").map_err(invalid)?;
+    admit(&state, &task, caller.role, "").await?;
     let (view, existing) = register(&state, task).await?;
     let mut answer = if existing {
         HttpResponse::Ok()
@@ -50,6 +53,32 @@ pub(super) async fn create(
     Ok(answer
         .insert_header((header::LOCATION, location(view.id)))
         .json(view))
+}
+
+/// Refuses a task that its robot would not carry out; `prefix` stands before the names of its fields.
+///
+/// # Errors
+/// The field that is to blame, or the role that does not suffice; a database that does not answer.
+pub(super) async fn admit(
+    state: &ApiState,
+    task: &NewTask,
+    role: Role,
+    prefix: &str,
+) -> Result<(), ApiError> {
+    let admission = Admission {
+        payload: &task.payload,
+        trigger: task.trigger,
+        role,
+        inventory: &state.inventory,
+    };
+    let admitted = state.handle.admit(task.robot, &admission).await;
+    admitted.map_err(|refusal| match refusal {
+        Refusal::Field(FieldError { field, detail }) => {
+            ApiError::field(Code::Invalid, format!("{prefix}{field}"), detail)
+        }
+        Refusal::Forbidden(detail) => ApiError::new(Code::Forbidden, detail),
+        Refusal::Store(error) => error.into(),
+    })
 }
 
 /// Registers a task; answers it as it stands then, or the known one and that it was known.
@@ -138,6 +167,9 @@ pub(super) async fn batch(
     }
     if !errors.is_empty() {
         return Err(ApiError::fields(Code::Invalid, errors));
+    }
+    for (index, task) in tasks.iter().enumerate() {
+        admit(&state, task, caller.role, &format!("tasks[{index}].")).await?;
     }
     let added = state.store.task_add(tasks, state.now()).await?;
     let tasks = added.into_iter().map(|added| added.id).collect();

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod alert;
+pub mod approval;
 pub mod audit;
 pub mod category;
 pub mod command;

@@ -178,6 +178,8 @@ pub enum RunEnd {
     TimedOut,
     /// A person cancelled it.
     Cancelled,
+    /// The robot found that the task's time was over before its work could begin.
+    Expired,
     /// The node ends or the window closed: offered again, no attempt used up.
     Interrupted,
     /// The worker or the node died.
@@ -190,7 +192,7 @@ impl RunEnd {
     pub const fn outcome(&self) -> ProcessOutcome {
         match self {
             Self::Succeeded => ProcessOutcome::Succeeded,
-            Self::Skipped | Self::Snoozed(_) => ProcessOutcome::Skipped,
+            Self::Skipped | Self::Snoozed(_) | Self::Expired => ProcessOutcome::Skipped,
             Self::FailedTemporarily | Self::FailedPermanently => ProcessOutcome::Failed,
             Self::Unverified => ProcessOutcome::Unverified,
             Self::Panicked => ProcessOutcome::Panicked,
@@ -267,6 +269,7 @@ pub fn after_run(
             false,
         ),
         RunEnd::Cancelled => AfterRun::Finished(TaskStatus::Cancelled),
+        RunEnd::Expired => AfterRun::Finished(TaskStatus::Expired),
         RunEnd::FailedPermanently => AfterRun::Finished(TaskStatus::Failed),
         RunEnd::Interrupted => again(Duration::ZERO, false, false),
         RunEnd::FailedTemporarily | RunEnd::Unverified | RunEnd::TimedOut => {

@@ -54,6 +54,8 @@ struct Row {
     done: u32,
     total: Option<u32>,
     answers: Vec<(Word, String)>,
+    /// Those of them that did not do what they say.
+    lacking: Vec<(Word, String)>,
     same_as: Option<String>,
     sent: At,
     sent_by: String,
@@ -81,6 +83,9 @@ impl Row {
             (RowAnswer::Skipped, import.skipped),
         ];
         let given = answers.into_iter().filter(|(_, rows)| *rows > 0);
+        let lack = |answer: &RowAnswer| matches!(answer, RowAnswer::Refused | RowAnswer::Skipped);
+        let shown =
+            |(answer, rows): (RowAnswer, u32)| (words::row_answer(answer), count(rows.into()));
         let open = import.finished_at.is_none();
         Self {
             id: import.id.to_string(),
@@ -92,9 +97,12 @@ impl Row {
             failure: import.failure.as_deref().map(plain::visible),
             done: import.rows_done,
             total: import.rows_total,
-            answers: given
-                .map(|(answer, rows)| (words::row_answer(answer), count(rows.into())))
+            lacking: given
+                .clone()
+                .filter(|(answer, _)| lack(answer))
+                .map(shown)
                 .collect(),
+            answers: given.map(shown).collect(),
             same_as: import.same_as.map(|id| id.to_string()),
             sent: At(import.created_at),
             sent_by: plain::visible(&import.requested_by),

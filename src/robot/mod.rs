@@ -1,5 +1,6 @@
 //! The contract between the runtime and the robots: what a robot is, what it is given, what it answers.
 
+pub mod admission;
 pub mod context;
 pub mod import;
 pub mod inventory;
@@ -12,6 +13,7 @@ pub mod spec;
 
 use async_trait::async_trait;
 
+pub use admission::{Admission, Refusal};
 pub use context::Context;
 pub use outcome::{Outcome, RobotError};
 pub use spec::{Definition, RobotSpec};
@@ -31,6 +33,15 @@ pub trait Robot: Send + Sync + 'static {
     /// A declaration that cannot be read; the program then refuses to start.
     fn definition(&self) -> Result<Definition, FieldError>;
 
+    /// Looks at a task that somebody is about to register, so that what could only fail is refused at once. A run looks
+    /// again: tasks come from events and schedules too, and the world moves on.
+    ///
+    /// # Errors
+    /// [`Refusal`], with the field that is to blame.
+    async fn admit(&self, _: &Admission<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// One run.
     ///
     /// # Errors
@@ -43,6 +54,10 @@ pub trait Robot: Send + Sync + 'static {
 impl<T: Robot + ?Sized> Robot for &'static T {
     fn definition(&self) -> Result<Definition, FieldError> {
         (**self).definition()
+    }
+
+    async fn admit(&self, admission: &Admission<'_>) -> Result<(), Refusal> {
+        (**self).admit(admission).await
     }
 
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::registry::Registry;
 use crate::domain::event::CloudEvent;
@@ -11,7 +11,7 @@ use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::time::Timestamp;
 use crate::store::audit::NewAudit;
 use crate::store::event::NewEvent;
-use crate::store::execution::Execution;
+use crate::store::execution::{Execution, NewExecution};
 use crate::store::operation::{Move, NewOperation, Operation};
 use crate::store::{Store, StoreError, StoreResult};
 
@@ -31,7 +31,8 @@ pub async fn order(
     store.operation_order(first, orders, events, now).await
 }
 
-/// Begins the execution of a task: orders its operations as [`order`] does, once and for ever.
+/// Begins the execution of a task that wants `wanted` operations: orders the first of them as [`order`] does, once and for
+/// ever, and keeps the `plan` by which the others follow.
 ///
 /// # Errors
 /// `Conflict` where the task has begun before, and the store's others.
@@ -39,13 +40,37 @@ pub async fn begin(
     store: &Store,
     registry: &Registry,
     task: TaskId,
+    (wanted, plan): (usize, Value),
     orders: Vec<NewOperation>,
     now: Timestamp,
 ) -> StoreResult<Execution> {
-    let first = store.operation_ids(orders.len(), now).await?;
+    let first = store.operation_ids(wanted, now).await?;
     let events = requested(&orders, first, registry);
+    let new = NewExecution {
+        task,
+        first,
+        wanted: u32::try_from(wanted).unwrap_or(u32::MAX),
+        plan,
+    };
+    store.execution_start(new, orders, events, now).await
+}
+
+/// Orders the next operations of a task that has begun, each once.
+///
+/// # Errors
+/// `Conflict` where others were ordered since `seen`, and the store's others.
+pub async fn go_on(
+    store: &Store,
+    registry: &Registry,
+    task: TaskId,
+    seen: Execution,
+    orders: Vec<NewOperation>,
+    now: Timestamp,
+) -> StoreResult<Execution> {
+    let next = OperationId(seen.first.0.saturating_add(i64::from(seen.ordered)));
+    let events = requested(&orders, next, registry);
     store
-        .execution_start(task, first, orders, events, now)
+        .execution_continue(task, seen, orders, events, now)
         .await
 }
 

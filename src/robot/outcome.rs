@@ -25,6 +25,10 @@ pub enum Verdict {
     Nothing,
     /// Run again at this instant; no attempt is used up.
     Snooze(Timestamp),
+    /// The work could not begin in time: the task has expired.
+    Expired,
+    /// A person did not let it begin: the task is cancelled.
+    Refused,
     /// A remote effect may or may not have happened; the next attempt reconciles.
     Unverified,
 }
@@ -53,6 +57,24 @@ impl Outcome {
     pub const fn snooze(until: Timestamp) -> Self {
         Self {
             verdict: Verdict::Snooze(until),
+            counters: BTreeMap::new(),
+        }
+    }
+
+    /// The work could not begin in time.
+    #[must_use]
+    pub const fn expired() -> Self {
+        Self {
+            verdict: Verdict::Expired,
+            counters: BTreeMap::new(),
+        }
+    }
+
+    /// A person did not let the work begin.
+    #[must_use]
+    pub const fn refused() -> Self {
+        Self {
+            verdict: Verdict::Refused,
             counters: BTreeMap::new(),
         }
     }
@@ -176,6 +198,8 @@ impl From<Result<Outcome, RobotError>> for Report {
                     Verdict::Done => RunEnd::Succeeded,
                     Verdict::Nothing => RunEnd::Skipped,
                     Verdict::Snooze(until) => RunEnd::Snoozed(until),
+                    Verdict::Expired => RunEnd::Expired,
+                    Verdict::Refused => RunEnd::Cancelled,
                     Verdict::Unverified => RunEnd::Unverified,
                 },
                 counters: outcome.counters,

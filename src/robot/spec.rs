@@ -54,6 +54,9 @@ pub struct RobotSpec {
     pub catch_up: CatchUp,
     /// How long a cancelled run may tidy up before it is dropped; zero: dropped at its next await.
     pub cancel_grace: Duration,
+    /// Whether its runs may be given back at any moment: a node that drains does so at once, and waits for no end. For runs that
+    /// only wait, and go on wherever they are run again.
+    pub yields_on_drain: bool,
     /// Default settings; use [`settings_of`].
     pub settings: fn() -> Value,
     /// Checks settings; use [`check_settings`].
@@ -81,6 +84,7 @@ impl RobotSpec {
         overlap: Overlap::Skip,
         catch_up: CatchUp::Last,
         cancel_grace: Duration::ZERO,
+        yields_on_drain: false,
         settings: || json!({}),
         check_settings: no_settings,
         range: || None,
@@ -128,6 +132,7 @@ impl RobotSpec {
             },
             coalesce_events: self.coalesce_events,
             cancel_grace: self.cancel_grace,
+            yields_on_drain: self.yields_on_drain,
             check_settings: self.check_settings,
             check_range: self.check_range,
         })
@@ -145,6 +150,8 @@ pub struct Definition {
     pub coalesce_events: bool,
     /// See [`RobotSpec::cancel_grace`].
     pub cancel_grace: Duration,
+    /// See [`RobotSpec::yields_on_drain`].
+    pub yields_on_drain: bool,
     /// See [`RobotSpec::check_settings`].
     pub check_settings: fn(&Value) -> Result<(), FieldError>,
     /// See [`RobotSpec::check_range`].

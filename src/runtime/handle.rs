@@ -12,10 +12,12 @@ use super::core::Core;
 use super::scheduler;
 use super::supervisor::{CancelRun, Supervisor};
 use crate::domain::event::CloudEvent;
+use crate::domain::id::RobotId;
 use crate::domain::robot::{FieldError, Overrides, RobotStanding, RobotStatus, merge};
 use crate::domain::tick::{can_fire, next_wake};
 use crate::domain::time::Timestamp;
 use crate::robot::registry::{Entry, Registry, effective};
+use crate::robot::{Admission, Refusal};
 use crate::store::StoreError;
 use crate::store::audit::NewAudit;
 use crate::store::robot::RobotChange;
@@ -130,6 +132,17 @@ pub struct RobotState {
 impl Handle {
     pub(super) const fn new(core: Arc<Core>, supervisor: Addr<Supervisor>) -> Self {
         Self { core, supervisor }
+    }
+
+    /// Asks a robot whether it would carry out a task that somebody is about to register.
+    ///
+    /// # Errors
+    /// The robot's refusal.
+    pub async fn admit(&self, robot: RobotId, admission: &Admission<'_>) -> Result<(), Refusal> {
+        match self.core.robots.get(&robot) {
+            Some(robot) => robot.admit(admission).await,
+            None => Ok(()),
+        }
     }
 
     /// All robots with their configuration in force.

@@ -61,7 +61,7 @@ pub(crate) struct Reconfigured;
 #[rtype(result = "()")]
 pub(crate) struct CancelRun(pub(crate) RobotId, pub(crate) ProcessId);
 
-/// Start nothing more.
+/// Start nothing more, and give back at once what may be given back.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct DrainAll;
@@ -241,8 +241,12 @@ impl Handler<DrainAll> for Supervisor {
 
     fn handle(&mut self, _: DrainAll, _: &mut Self::Context) {
         self.draining = true;
-        for place in self.pools.values() {
+        for (id, place) in &self.pools {
             place.pool.do_send(Drain);
+            let entry = self.core.tools.registry.by_id(*id);
+            if entry.is_some_and(|entry| entry.definition.yields_on_drain) {
+                place.pool.do_send(End(None, EndReason::Interrupted));
+            }
         }
     }
 }

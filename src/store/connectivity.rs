@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::id::InventoryId;
 use crate::domain::time::Timestamp;
 
-use super::backend::write;
+use super::backend::{read, write};
 use super::event::NewEvent;
 use super::signal::Signal;
 use super::{Store, StoreResult};
@@ -44,5 +44,15 @@ impl Store {
         self.tell(Signal::Inventory);
         self.tell_published(published);
         Ok(())
+    }
+
+    /// Devices that imports made or changed which ended after `after` and by `until`, each once, by their ids, at most `limit`.
+    pub async fn connectivity_imported(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<InventoryId>> {
+        read!(self, connectivity::imported(after, until, limit))
     }
 }

@@ -1,7 +1,10 @@
 //! Executions of `task_manager.executor`: which operations a task has ordered.
 //!
-//! They are ordered in the transaction that writes the execution down, and their ids follow each other: so a task that is
-//! run again, because its node died or its time was over, finds what it ordered and orders nothing twice.
+//! They are ordered in the transaction that writes down that they are, and their ids follow each other: so a task that is
+//! run again, because its node died or its time was over, finds what it ordered and orders nothing twice. The ids are taken
+//! when it begins, also those of operations that it orders later.
+
+use serde_json::Value;
 
 use crate::domain::id::{InventoryId, OperationId, TaskId};
 use crate::domain::operation::OperationState;
@@ -18,8 +21,32 @@ use super::{Store, StoreResult};
 pub struct Execution {
     /// The id of its first operation; the others follow.
     pub first: OperationId,
-    /// How many it wanted. Fewer were made where another one was open.
+    /// How many it wants.
     pub wanted: u32,
+    /// How many of them it has ordered, from the first on. Fewer were made where another one was open.
+    pub ordered: u32,
+}
+
+/// A task that begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewExecution {
+    /// Which.
+    pub task: TaskId,
+    /// The id of its first operation.
+    pub first: OperationId,
+    /// How many it wants.
+    pub wanted: u32,
+    /// What it means, in the robot's own words; at most a few KiB.
+    pub plan: Value,
+}
+
+/// A task that has begun.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Begun {
+    /// What it has ordered.
+    pub execution: Execution,
+    /// What it means; none of a task that was begun by a program that kept none, and has ordered all.
+    pub plan: Option<Value>,
 }
 
 /// Which credentials are meant: those that every given part fits. Disabled ones never are, nor is what is no password.
@@ -58,16 +85,32 @@ impl Store {
     }
 
     /// The execution of a task; none: it has not begun.
-    pub async fn execution_get(&self, task: TaskId) -> StoreResult<Option<Execution>> {
+    pub async fn execution_get(&self, task: TaskId) -> StoreResult<Option<Begun>> {
         read!(self, execution::get(task))
     }
 
-    /// Writes down that a task begins, and orders its operations as [`Store::operation_order`] does. `Conflict`, and
+    /// Writes down that a task begins, and orders its first operations as [`Store::operation_order`] does. `Conflict`, and
     /// nothing is ordered, where it has begun before.
     pub async fn execution_start(
         &self,
+        new: NewExecution,
+        orders: Vec<NewOperation>,
+        events: Vec<NewEvent>,
+        now: Timestamp,
+    ) -> StoreResult<Execution> {
+        bounded("operations", orders.len(), OPERATIONS_MAX)?;
+        let ids = self.publication_ids(&events, now).await?;
+        let (execution, published) =
+            write!(self, execution::start(&new, &orders, &events, &ids, now))?;
+        self.tell_published(published);
+        Ok(execution)
+    }
+
+    /// Orders the next operations of a task. `Conflict`, and nothing is ordered, where others were ordered since `seen`.
+    pub async fn execution_continue(
+        &self,
         task: TaskId,
-        first: OperationId,
+        seen: Execution,
         orders: Vec<NewOperation>,
         events: Vec<NewEvent>,
         now: Timestamp,
@@ -76,7 +119,7 @@ impl Store {
         let ids = self.publication_ids(&events, now).await?;
         let (execution, published) = write!(
             self,
-            execution::start(task, first, &orders, &events, &ids, now)
+            execution::go_on(task, seen, &orders, &events, &ids, now)
         )?;
         self.tell_published(published);
         Ok(execution)

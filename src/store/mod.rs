@@ -37,6 +37,7 @@ pub mod share;
 pub mod sign_in;
 pub mod signal;
 pub mod task;
+pub mod task_approval;
 pub mod task_definition;
 pub mod tick;
 pub mod token;

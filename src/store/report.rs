@@ -137,6 +137,22 @@ impl Store {
         let (key, value) = (key.to_owned(), value.to_owned());
         write!(self, report::watermark_set(robot, &key, &value))
     }
+
+    /// Remembers a position in place of `seen` (none: of no position); answers whether it did, which it does not where another one
+    /// is remembered by now.
+    pub async fn watermark_move(
+        &self,
+        robot: RobotId,
+        key: &str,
+        seen: Option<String>,
+        value: &str,
+    ) -> StoreResult<bool> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        write!(
+            self,
+            report::watermark_move(robot, &key, seen.as_deref(), &value)
+        )
+    }
 }
 
 #[cfg(test)]

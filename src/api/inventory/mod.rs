@@ -11,7 +11,7 @@ mod view;
 pub(super) mod views;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde_json::Value;
 
 use self::target::{Body, Filters, PathItem, PathNoun};
@@ -108,7 +108,7 @@ pub(super) async fn create(
     let mut answer = HttpResponse::Created();
     let place = format!("/api/v1/{}/{}", spec.path, item.id);
     answer.insert_header((header::LOCATION, place));
-    Ok(shown(answer, spec, item))
+    Ok(shown_with_warning(answer, spec, item))
 }
 
 /// Changes a thing.
@@ -131,7 +131,7 @@ pub(super) async fn change(
         .inventory
         .change(spec.noun, id, expected, &patch, by)
         .await?;
-    Ok(shown(HttpResponse::Ok(), spec, &changed))
+    Ok(shown_with_warning(HttpResponse::Ok(), spec, &changed))
 }
 
 /// Removes a thing.
@@ -152,10 +152,25 @@ pub(super) async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn shown(mut answer: actix_web::HttpResponseBuilder, spec: &NounSpec, item: &Item) -> HttpResponse {
+fn shown(mut answer: HttpResponseBuilder, spec: &NounSpec, item: &Item) -> HttpResponse {
     answer
         .insert_header(etag(item.revision))
         .json(view(spec, item))
+}
+
+/// A thing as it is after a change, with what does not fit of it.
+fn shown_with_warning(
+    mut answer: HttpResponseBuilder,
+    spec: &NounSpec,
+    item: &Item,
+) -> HttpResponse {
+    let mut shown = view(spec, item);
+    if let Some(warning) = spec.noun.warning(&item.body, item.updated_at)
+        && let Value::Object(fields) = &mut shown
+    {
+        fields.insert("warning".to_owned(), Value::from(warning));
+    }
+    answer.insert_header(etag(item.revision)).json(shown)
 }
 
 impl From<InventoryError> for ApiError {

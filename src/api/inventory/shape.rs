@@ -149,6 +149,11 @@ fn shown(spec: &NounSpec, mut body: Object, named: &[Named]) -> RefOr<Schema> {
         body.properties.insert(field.to_owned(), schema.into());
     }
     body.required = body.properties.keys().cloned().collect();
+    if spec.noun == Noun::TaskDefinition {
+        let about = "Only in the answer to a change: what does not fit, though it was kept.";
+        let warning = string(None).description(Some(about));
+        body.properties.insert("warning".to_owned(), warning.into());
+    }
     RefOr::T(Schema::Object(body))
 }
 

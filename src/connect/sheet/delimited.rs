@@ -11,10 +11,14 @@ const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// Reads a text.
 pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Vec<Row>, SheetError> {
     let text = decoded(file)?;
+    let delimiter = delimiter(text);
+    if let Some(line) = open_quote(text, delimiter) {
+        return Err(SheetError::OpenQuote { line });
+    }
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .delimiter(delimiter(text))
+        .delimiter(delimiter)
         .from_reader(text.as_bytes());
     let mut rows = Rows::new(limits);
     let mut lines = Lines::of(text);
@@ -58,6 +62,27 @@ impl<'a> Lines<'a> {
         self.begin = begin;
         self.line
     }
+}
+
+/// The line of the quote that no other one ends. The reader would take all that follows for one text.
+fn open_quote(text: &str, delimiter: u8) -> Option<u32> {
+    let (mut line, mut began, mut at_begin) = (1_u32, None, true);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        line = line.saturating_add(u32::from(byte == b'\n'));
+        match (byte, began) {
+            (b'"', Some(_)) if bytes.peek() == Some(&b'"') => drop(bytes.next()),
+            (b'"', Some(_)) => began = None,
+            (_, Some(_)) => {}
+            (b'"', None) if at_begin => {
+                began = Some(line);
+                at_begin = false;
+            }
+            // Elsewhere it is a quote like any other character.
+            _ => at_begin = byte == delimiter || matches!(byte, b'\r' | b'\n'),
+        }
+    }
+    began
 }
 
 fn damaged(error: csv::Error) -> SheetError {
@@ -158,18 +183,29 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_never_ends_is_bounded() {
-        let file = format!("a,b\n\"{}", "c,d\n".repeat(10_000));
+    fn a_quote_that_never_ends_is_named_by_its_line() {
+        let long = format!("a,b\n\"{}", "c,d\n".repeat(10_000));
+        for (file, line) in [
+            (long.as_str(), 2),
+            ("a;b\n1;\"2\n3\";4\n\n5;\"6\n7;8\n", 5),
+            ("a\n\"b\"\"\n", 2),
+            ("\"", 1),
+        ] {
+            let error = super::super::read(file.as_bytes(), &Limits::default()).unwrap_err();
+            assert_eq!(error, SheetError::OpenQuote { line }, "{file:.40}");
+        }
+        for closed in ["a\n\"b\"\"\"\n", "a\n5\" wide,\"b\"\n", "a\n\"b\"c,d\"\n"] {
+            super::super::read(closed.as_bytes(), &Limits::default()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_quoted_text_that_is_too_long_is_refused() {
+        let file = format!("a,b\n\"{}\"", "c,d\n".repeat(10_000));
         let error = super::super::read(file.as_bytes(), &Limits::default()).unwrap_err();
+        let (line, column) = (2, 1);
         assert!(
-            matches!(
-                error,
-                SheetError::Cell {
-                    line: 2,
-                    column: 1,
-                    ..
-                }
-            ),
+            matches!(error, SheetError::Cell { line: l, column: c, .. } if (l, c) == (line, column)),
             "{error}"
         );
     }

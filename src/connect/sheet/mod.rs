@@ -115,6 +115,14 @@ pub enum SheetError {
         /// Where.
         line: u64,
     },
+    /// A quoted text of a CSV that goes on to the file's end.
+    #[error(
+        "has a quote in line {line} that does not end; close it, or write it twice where it is meant"
+    )]
+    OpenQuote {
+        /// Where it begins.
+        line: u32,
+    },
     /// No sheet that people see.
     #[error("has no visible sheet")]
     NoSheet,

@@ -43,6 +43,7 @@ use self::check::Problems;
 use self::column::{Child, Column, Filter, Kind, Shape};
 use self::patch::Fields;
 use super::robot::FieldError;
+use super::time::Timestamp;
 
 /// Most things of one call: a spreadsheet's page of an import.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
@@ -109,6 +110,19 @@ impl Noun {
             Self::CertificateAutomation => &certificate_automation::SPEC,
             Self::CertificateBinding => &certificate_binding::SPEC,
             Self::TaskDefinition => &task_definition::SPEC,
+        }
+    }
+
+    /// What does not fit of a thing as it is at `at`, though it may be kept; said to whoever changes it.
+    #[must_use]
+    pub fn warning(self, body: &Fields, at: Timestamp) -> Option<&'static str> {
+        match self {
+            Self::TaskDefinition => {
+                let body = Value::Object(body.clone());
+                let body: TaskDefinitionBody = serde_json::from_value(body).ok()?;
+                body.warning(at)
+            }
+            _ => None,
         }
     }
 

@@ -10,11 +10,14 @@ use utoipa::ToSchema;
 use super::check::{Problems, TAG_CHARS_MAX};
 use super::column::{Child, Column, Filter, FilterKind, Kind, Shape, column, refers};
 use super::{Body, Noun, NounSpec, read, yes};
+use crate::domain::access::Role;
+use crate::domain::approval;
 use crate::domain::id::InventoryId;
 use crate::domain::iso_duration;
 use crate::domain::operation::OperationKind;
 use crate::domain::schedule::Schedule;
-use crate::domain::tick::{CatchUp, Overlap};
+use crate::domain::tick::{CatchUp, Overlap, TickPlan, can_fire};
+use crate::domain::time::Timestamp;
 use crate::domain::window::Window;
 
 /// Bound on the devices that are named one by one: as many as a task has operations.
@@ -23,6 +26,10 @@ const DEVICES_MAX: usize = 500;
 const STEP_SECONDS: u64 = 60;
 /// The longest time that operations may wait.
 const EXPIRES_AFTER_MAX: Duration = Duration::from_hours(366 * 24);
+
+/// Said where a schedule and a window do not fit each other.
+const NEVER: &str =
+    "None of the planned instants lies inside the window: by its schedule it will not begin.";
 
 /// A definition. Its accounts are those that every given part of `devices`, `site`, `tag` and `username` fits.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -57,6 +64,10 @@ pub struct TaskDefinitionBody {
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1)]
     pub stop_after: Option<NonZeroU32>,
+    /// How many operations are ordered at once: the next ones when those before have ended. Absent: all.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    pub batch_size: Option<NonZeroU32>,
     /// When it is begun, as for robots, to the minute; absent: only when somebody asks for it. A change of the definition begins it anew.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -77,6 +88,19 @@ pub struct TaskDefinitionBody {
     #[serde(default, with = "iso_duration::serde_iso_option")]
     #[schema(value_type = Option<String>, max_length = 64, example = "PT8H")]
     pub expires_after: Option<Duration>,
+    /// Who may begin it by hand: `operator` or `admin`, this role at least.
+    #[serde(default = "operator")]
+    #[schema(value_type = String, example = "operator")]
+    pub run_role: Role,
+    /// Who must agree before its tasks begin, also those of its schedule: `operator` or `admin`, this role at least, and not who
+    /// asked for the task; absent: nobody.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub approval_role: Option<Role>,
+    /// How long its tasks wait for that, ISO 8601; absent: a day.
+    #[serde(default, with = "iso_duration::serde_iso_option")]
+    #[schema(value_type = Option<String>, max_length = 64, example = "PT4H")]
+    pub approval_within: Option<Duration>,
     /// What people should know of it.
     #[serde(default)]
     #[schema(max_length = 2000)]
@@ -102,13 +126,10 @@ impl Body for TaskDefinitionBody {
         {
             problems.note("schedule", "`every` must be whole minutes");
         }
-        if let Some(wait) = self.expires_after
-            && (wait.subsec_nanos() != 0
-                || wait.as_secs() < STEP_SECONDS
-                || wait > EXPIRES_AFTER_MAX)
-        {
+        if is_outside(self.expires_after, EXPIRES_AFTER_MAX) {
             problems.note("expires_after", "must be whole seconds, PT1M to P366D");
         }
+        self.check_roles(problems);
     }
 
     fn identity(&self) -> Vec<String> {
@@ -116,7 +137,54 @@ impl Body for TaskDefinitionBody {
     }
 }
 
+/// Whether a wait is shorter than a minute, longer than `most`, or not of whole seconds.
+fn is_outside(wait: Option<Duration>, most: Duration) -> bool {
+    wait.is_some_and(|wait| {
+        wait.subsec_nanos() != 0 || wait.as_secs() < STEP_SECONDS || wait > most
+    })
+}
+
 impl TaskDefinitionBody {
+    /// The rules by which its planned instants are decided; none: it has no schedule.
+    #[must_use]
+    pub fn plan(&self, anchor: Timestamp) -> Option<TickPlan<'_>> {
+        Some(TickPlan {
+            schedule: self.schedule.as_ref()?,
+            anchor,
+            window: self.window.as_ref(),
+            overlap: self.overlap,
+            catch_up: self.catch_up,
+        })
+    }
+
+    /// What does not fit of a definition as it is at `at`, though it may be kept.
+    #[must_use]
+    pub fn warning(&self, at: Timestamp) -> Option<&'static str> {
+        let plan = self.plan(at)?;
+        (!can_fire(&plan, at)).then_some(NEVER)
+    }
+
+    fn check_roles(&self, problems: &mut Problems) {
+        let roles = [
+            ("run_role", Some(self.run_role)),
+            ("approval_role", self.approval_role),
+        ];
+        for (field, role) in roles {
+            if role == Some(Role::Viewer) {
+                problems.note(
+                    field,
+                    "must be `operator` or `admin`: viewers order nothing",
+                );
+            }
+        }
+        if self.approval_within.is_some() && self.approval_role.is_none() {
+            problems.note("approval_within", "must stand with `approval_role` only");
+        }
+        if is_outside(self.approval_within, approval::WITHIN_MAX) {
+            problems.note("approval_within", "must be whole seconds, PT1M to P30D");
+        }
+    }
+
     fn check_accounts(&self, problems: &mut Problems) {
         let anybody = self.devices.is_empty()
             && self.site.is_none()
@@ -139,6 +207,11 @@ impl TaskDefinitionBody {
     }
 }
 
+/// Who begins tasks, where nothing else is said.
+const fn operator() -> Role {
+    Role::Operator
+}
+
 pub(super) static SPEC: NounSpec = NounSpec {
     noun: Noun::TaskDefinition,
     word: "task_definition",
@@ -152,6 +225,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("tag", Kind::Text),
         column("username", Kind::Text),
         column("stop_after", Kind::Int),
+        column("batch_size", Kind::Int),
         column("schedule", Kind::Object),
         Column {
             field: "window",
@@ -161,6 +235,9 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("overlap", Kind::Text),
         column("catch_up", Kind::Text),
         column("expires_after", Kind::Duration),
+        column("run_role", Kind::Text),
+        column("approval_role", Kind::Text),
+        column("approval_within", Kind::Duration),
         column("description", Kind::Text),
         column("enabled", Kind::Bool),
     ],

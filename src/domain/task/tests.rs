@@ -20,6 +20,7 @@ fn any_end() -> impl Strategy<Value = RunEnd> {
         Just(RunEnd::Panicked),
         Just(RunEnd::TimedOut),
         Just(RunEnd::Cancelled),
+        Just(RunEnd::Expired),
         Just(RunEnd::Interrupted),
         Just(RunEnd::Lost),
     ]

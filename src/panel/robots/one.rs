@@ -120,7 +120,7 @@ pub(in crate::panel) async fn run(
     _: Posted,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let task = robots::run_robot(&state, &robot, Value::Null, &caller.name).await?;
+    let task = robots::run_robot(&state, &robot, Value::Null, &caller).await?;
     let path = format!("/robots/{}", robot.name());
     Ok(see_and_tell(&path, "run", &task.id.to_string()))
 }

@@ -95,6 +95,7 @@ impl Declaration {
             // A command is told the event in its payload, so each event is a run of its own.
             coalesce_events: false,
             cancel_grace: CANCEL_GRACE,
+            yields_on_drain: false,
             check_settings: RobotSpec::DEFAULT.check_settings,
             check_range: RobotSpec::DEFAULT.check_range,
         }

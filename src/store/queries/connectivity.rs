@@ -1,9 +1,13 @@
 //! Ways to devices as robots found them. See `store::connectivity`.
 
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
 use super::Conn;
 use super::event::insert_events;
 use super::rows::Rows;
-use super::statement::{Statement, run};
+use super::statement::{Bind, Statement, bind, run};
+use crate::domain::id::InventoryId;
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::QueryResult;
 use crate::store::connectivity::WayTested;
@@ -49,4 +53,28 @@ pub(in crate::store) fn record(
     }
     run(conn, Found, &rows)?;
     insert_events(conn, events, ids, now)
+}
+
+/// Rows that were carried out, and made (0) or changed (1) something.
+struct Imported;
+
+impl Statement for Imported {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT DISTINCT r.device_id FROM batch_imports i JOIN batch_import_rows r ON r.import_id = i.id
+        WHERE i.finished_at > ? AND i.finished_at <= ? AND i.mode = 0 AND r.done AND r.answer IN (0, 1)
+            AND r.device_id IS NOT NULL
+        ORDER BY r.device_id LIMIT ?";
+}
+
+/// Devices of imports that ended in a span of time.
+pub(in crate::store) fn imported(
+    conn: &mut Conn,
+    after: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> QueryResult<Vec<InventoryId>> {
+    let binds = [to_micros(after), to_micros(until), i64::from(limit)].map(Bind::Int);
+    let rows: Vec<(i64,)> = bind(Imported, &binds).load(conn)?;
+    Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
 }

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, SmallInt};
 
+use super::rows::storable;
 use super::sql::Sql;
 use super::statement::{Bind, Statement, bind};
 use super::{Conn, operation, operation_report, statement};
@@ -12,7 +13,7 @@ use crate::domain::operation::OperationState;
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::{NewEvent, Publication, Published};
-use crate::store::execution::{Execution, Selection, Standing};
+use crate::store::execution::{Begun, Execution, NewExecution, Selection, Standing};
 use crate::store::operation::{NewOperation, Operation};
 use crate::store::schema::execution::task_executions;
 
@@ -65,35 +66,61 @@ fn holds(text: &str) -> String {
 }
 
 /// The execution of a task.
-pub(in crate::store) fn get(conn: &mut Conn, task: TaskId) -> QueryResult<Option<Execution>> {
-    let found: Option<(i64, i32)> = task_executions::table
+pub(in crate::store) fn get(conn: &mut Conn, task: TaskId) -> QueryResult<Option<Begun>> {
+    let found: Option<(i64, i32, Option<i32>, Option<String>)> = task_executions::table
         .find(task.0)
-        .select((task_executions::first_operation, task_executions::wanted))
+        .select((
+            task_executions::first_operation,
+            task_executions::wanted,
+            task_executions::ordered,
+            task_executions::plan,
+        ))
         .first(conn)
         .optional()?;
-    Ok(found.map(|(first, wanted)| Execution {
+    let Some((first, wanted, ordered, plan)) = found else {
+        return Ok(None);
+    };
+    let count = |count: i32| u32::try_from(count).unwrap_or_default();
+    let execution = Execution {
         first: OperationId(first),
-        wanted: u32::try_from(wanted).unwrap_or_default(),
-    }))
+        wanted: count(wanted),
+        ordered: count(ordered.unwrap_or(wanted)),
+    };
+    let plan = plan.map(|plan| serde_json::from_str(&plan)).transpose();
+    let plan =
+        plan.map_err(|error| QueryError::Defect(format!("plan of task `{task}`: {error}")))?;
+    Ok(Some(Begun { execution, plan }))
 }
 
-/// Begins an execution and orders its operations.
+/// A count as the database keeps it.
+fn kept(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Begins an execution and orders its first operations.
 pub(in crate::store) fn start(
     conn: &mut Conn,
-    task: TaskId,
-    first: OperationId,
+    new: &NewExecution,
     orders: &[NewOperation],
     events: &[NewEvent],
     ids: &Publication,
     now: Timestamp,
 ) -> QueryResult<(Execution, Published)> {
-    let wanted = u32::try_from(orders.len()).unwrap_or(u32::MAX);
+    let NewExecution {
+        task,
+        first,
+        wanted,
+        plan,
+    } = new;
+    let ordered = u32::try_from(orders.len()).unwrap_or(u32::MAX);
     let begun = diesel::insert_into(task_executions::table)
         .values((
             task_executions::task_id.eq(task.0),
             task_executions::first_operation.eq(first.0),
-            task_executions::wanted.eq(i32::try_from(wanted).unwrap_or(i32::MAX)),
+            task_executions::wanted.eq(kept(*wanted)),
             task_executions::started_at.eq(to_micros(now)),
+            task_executions::plan.eq(storable(plan.to_string())),
+            task_executions::ordered.eq(kept(ordered)),
         ))
         .on_conflict_do_nothing()
         .execute(conn)?;
@@ -102,8 +129,42 @@ pub(in crate::store) fn start(
             "task `{task}` has begun before"
         )));
     }
-    let (_, published) = operation::order(conn, first, orders, events, ids, now)?;
-    Ok((Execution { first, wanted }, published))
+    let (_, published) = operation::order(conn, *first, orders, events, ids, now)?;
+    let execution = Execution {
+        first: *first,
+        wanted: *wanted,
+        ordered,
+    };
+    Ok((execution, published))
+}
+
+/// Orders the next operations of an execution.
+pub(in crate::store) fn go_on(
+    conn: &mut Conn,
+    task: TaskId,
+    seen: Execution,
+    orders: &[NewOperation],
+    events: &[NewEvent],
+    ids: &Publication,
+    now: Timestamp,
+) -> QueryResult<(Execution, Published)> {
+    let more = u32::try_from(orders.len()).unwrap_or(u32::MAX);
+    let execution = Execution {
+        ordered: seen.ordered.saturating_add(more),
+        ..seen
+    };
+    let noted = diesel::update(task_executions::table.find(task.0))
+        .filter(task_executions::ordered.eq(kept(seen.ordered)))
+        .set(task_executions::ordered.eq(kept(execution.ordered)))
+        .execute(conn)?;
+    if noted == 0 {
+        return Err(QueryError::conflict(format!(
+            "task `{task}` has ordered others since"
+        )));
+    }
+    let next = OperationId(seen.first.0.saturating_add(i64::from(seen.ordered)));
+    let (_, published) = operation::order(conn, next, orders, events, ids, now)?;
+    Ok((execution, published))
 }
 
 struct Count;

@@ -48,6 +48,7 @@ pub(in crate::store) mod sql;
 pub(in crate::store) mod statement;
 mod stretch;
 pub(in crate::store) mod task_add;
+pub(in crate::store) mod task_approval;
 pub(in crate::store) mod task_claim;
 pub(in crate::store) mod task_complete;
 pub(in crate::store) mod task_control;

@@ -42,6 +42,31 @@ pub(in crate::store) fn watermark_set(
     Ok(())
 }
 
+/// Remembers a position in place of another one.
+pub(in crate::store) fn watermark_move(
+    conn: &mut Conn,
+    robot: RobotId,
+    key: &str,
+    seen: Option<&str>,
+    value: &str,
+) -> QueryResult<bool> {
+    let moved = match seen {
+        Some(seen) => diesel::update(watermarks::table.find((robot.0, key)))
+            .filter(watermarks::value.eq(seen))
+            .set(watermarks::value.eq(value))
+            .execute(conn)?,
+        None => diesel::insert_into(watermarks::table)
+            .values((
+                watermarks::robot.eq(robot.0),
+                watermarks::key.eq(key),
+                watermarks::value.eq(value),
+            ))
+            .on_conflict_do_nothing()
+            .execute(conn)?,
+    };
+    Ok(moved > 0)
+}
+
 /// What the catalogue says about keys: a matter of each back end.
 pub(in crate::store) fn key_survey(conn: &mut Conn) -> QueryResult<KeySurvey> {
     dialect::key_survey(conn)

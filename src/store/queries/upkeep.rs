@@ -7,7 +7,7 @@ use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
 use super::{
     Conn, alert, certificate_publication, certificate_retention, change_report, credential_view,
-    execution, ids, import, mail, operation,
+    execution, ids, import, mail, operation, task_approval,
 };
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
@@ -116,7 +116,8 @@ pub(in crate::store) fn prune(
     let reports = change_report::prune_reports(conn, now, rows_max)?;
     let ended = micros_before(retention.tasks);
     let operations = operation::prune_operations(conn, ended, rows_max)?
-        + execution::prune_executions(conn, ended, rows_max)?;
+        + execution::prune_executions(conn, ended, rows_max)?
+        + task_approval::prune(conn, ended, rows_max)?;
     let imports = import::prune_imports(conn, ended, rows_max)?;
     let certificates = certificate_publication::prune(conn, ended, rows_max)?
         + certificate_retention::prune(conn, ended, rows_max, now)?;

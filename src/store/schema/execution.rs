@@ -6,6 +6,8 @@ diesel::table! {
         first_operation -> BigInt,
         wanted -> Integer,
         started_at -> BigInt,
+        plan -> Nullable<Text>,
+        ordered -> Nullable<Integer>,
     }
 }
 
@@ -33,6 +35,10 @@ diesel::table! {
         planned_at -> Nullable<BigInt>,
         decision -> Nullable<Text>,
         task -> Nullable<Text>,
+        batch_size -> Nullable<BigInt>,
+        run_role -> Text,
+        approval_role -> Nullable<Text>,
+        approval_within -> Nullable<BigInt>,
     }
 }
 
@@ -41,5 +47,23 @@ diesel::table! {
         id -> BigInt,
         definition_id -> BigInt,
         device_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    task_approvals (task_id) {
+        task_id -> BigInt,
+        definition_id -> BigInt,
+        definition_revision -> BigInt,
+        definition_name -> Text,
+        meaning -> Text,
+        role -> Text,
+        requested_by -> Text,
+        requested_at -> BigInt,
+        expires_at -> BigInt,
+        state -> SmallInt,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
     }
 }

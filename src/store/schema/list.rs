@@ -50,7 +50,7 @@ tables! {
     certificate: certificate_issuers certificate_automations certificate_bindings private_keys certificate_issues
         certificate_publications;
     change_report: password_change_reports mail_files;
-    execution: task_executions task_definitions task_definition_devices;
+    execution: task_executions task_definitions task_definition_devices task_approvals;
     import: batch_imports batch_import_files batch_import_rows;
     outbox: change_outbox change_outbox_lease;
 }

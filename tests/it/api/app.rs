@@ -137,6 +137,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 impl Api {
     /// A node with two robots and a token of each role.
     pub async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// The same with more robots.
+    pub async fn start_with(mut robots: Vec<Arc<dyn Robot>>) -> Self {
+        robots.extend([Arc::new(Idle) as Arc<dyn Robot>, Arc::new(Waiter)]);
         let dir = tempfile::Builder::new()
             .prefix("robotd-api-")
             .tempdir()
@@ -149,7 +155,7 @@ impl Api {
             store: store.clone(),
             safe: safe.clone(),
             clock: Arc::new(SystemClock),
-            robots: vec![Arc::new(Idle), Arc::new(Waiter)],
+            robots,
             node_name: "test".to_owned(),
             data_dir: dir.path().to_owned(),
             mail: None,

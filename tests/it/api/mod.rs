@@ -15,4 +15,5 @@ mod operations;
 mod reports;
 mod robots;
 mod stream;
+mod task_approvals;
 mod tasks;

@@ -26,7 +26,7 @@ mod resealing;
 mod rolling_upgrade;
 mod secrets;
 mod shutdown;
-mod task_cancel;
+mod task_definitions;
 mod ticks;
 mod transfer;
 mod vault;

@@ -58,7 +58,11 @@ pub async fn a_file_is_sent_and_its_rows_are_seen(browser: &Browser, node: &Node
     }
     browser.open(&format!("{}/imports", node.url())).await;
     let row = browser.text("#list tbody tr").await;
-    assert!(row.contains("shops.csv") && row.contains("3 / 3"), "{row}");
+    let row: Vec<&str> = row.split_whitespace().collect();
+    let row = row.join(" ");
+    for part in ["shops.csv", "3 / 3", "Refused 1"] {
+        assert!(row.contains(part), "{part}: {row}");
+    }
     who_may_not_send_is_refused(&admin, node, import).await;
 }
 

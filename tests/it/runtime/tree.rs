@@ -110,18 +110,42 @@ fn a_drain_interrupts_what_does_not_end_and_offers_it_again() {
         },
         |_| Box::pin(std::future::pending()),
     );
-    with_robots(vec![hangs], |rig| async move {
-        let task = rig.add("custom.hangs", 1).await;
-        rig.until_status(task, TaskStatus::Running).await;
+    let waits = Made(
+        RobotSpec {
+            name: "custom.waits",
+            yields_on_drain: true,
+            cancel_grace: Duration::from_secs(600),
+            ..hangs.0
+        },
+        |ctx| {
+            Box::pin(async {
+                ctx.cancelled().cancelled().await;
+                Ok(Outcome::done())
+            })
+        },
+    );
+    with_robots(vec![hangs, waits], |rig| async move {
+        let tasks = [
+            rig.add("custom.hangs", 1).await,
+            rig.add("custom.waits", 1).await,
+        ];
+        for task in tasks {
+            rig.until_status(task, TaskStatus::Running).await;
+        }
         let drained = rig.runtime.drain(Duration::from_millis(2_200)).await;
-        assert_eq!(drained.interrupted, 1);
-        let after = rig.store.task_get(task).await.unwrap().unwrap();
-        assert_eq!(after.status, TaskStatus::Queued, "{after:#?}");
         assert_eq!(
-            (after.attempts, after.deaths),
-            (0, 0),
-            "an interrupted run uses up nothing"
+            drained.interrupted, 1,
+            "the other one was given back before"
         );
+        for task in tasks {
+            let after = rig.store.task_get(task).await.unwrap().unwrap();
+            assert_eq!(after.status, TaskStatus::Queued, "{after:#?}");
+            assert_eq!(
+                (after.attempts, after.deaths),
+                (0, 0),
+                "an interrupted run uses up nothing"
+            );
+        }
     });
 }
 

@@ -55,9 +55,11 @@ INSERT INTO mail_files VALUES (70, 'a.csv', 'text/csv', X'2c0d0a'), (71, 'b', 'b
     (74, 'e', 'e', X'02'), (75, 'f', 'f', X'03');
 DELETE FROM mail_files WHERE id = 75;
 INSERT INTO password_change_reports VALUES (80, 1, 2, 3, 4, 5, 6), (81, 1, 3, 9, 5, 6, NULL);
-INSERT INTO task_executions VALUES (7, 60, 2, 1);
-INSERT INTO task_definitions VALUES (63, 'n', 1, 2, 3, 'N', 'run_template', 51, 40, 'ä', 'root', 3, '{"every":"PT1H"}', '{}', 'skip', 'last', 60, 'd', TRUE, 9, 'fired', '7'),
-    (64, 'o', 1, 2, 3, 'o', 'test', NULL, NULL, NULL, 'root', NULL, NULL, NULL, 'allow', 'none', NULL, NULL, FALSE, NULL, NULL, NULL);
+INSERT INTO task_executions VALUES (7, 60, 2, 1, '{"ä":1}', 1), (8, 62, 1, 2, NULL, NULL);
+INSERT INTO task_definitions VALUES (63, 'n', 1, 2, 3, 'N', 'run_template', 51, 40, 'ä', 'root', 3, '{"every":"PT1H"}', '{}', 'skip', 'last', 60, 'd', TRUE, 9, 'fired', '7', 5, 'admin', 'operator', 3600),
+    (64, 'o', 1, 2, 3, 'o', 'test', NULL, NULL, NULL, 'root', NULL, NULL, NULL, 'allow', 'none', NULL, NULL, FALSE, NULL, NULL, NULL, NULL, 'operator', NULL, NULL);
+INSERT INTO task_approvals VALUES (7, 63, 3, 'N', '{}', 'operator', 'ana', 1, 2, 1, 'bob', 3, 'ä'),
+    (9, 64, 3, 'o', '{}', 'admin', 'ana', 1, 2, 0, NULL, NULL, NULL);
 INSERT INTO task_definition_devices VALUES (1, 63, 43), (5, 63, 44);
 INSERT INTO batch_imports VALUES (90, 'ä.csv', 9, 'f', NULL, 0, 2, NULL, 'ci', '["hostname"]', 2, 2, 1, 0, 0, 1, 0, 1, FALSE, NULL, NULL, NULL, 1, 2, 3),
     (91, 'b.csv', 9, 'f', 90, 1, 1, 'e', 'ci', NULL, NULL, 0, 0, 0, 0, 0, 0, 3, TRUE, 4, 5, 6, 1, 2, NULL);

@@ -25,7 +25,7 @@ use serde_json::json;
 
 use self::letter::{MAIL_LIFE, Reader, Writer};
 use self::settings::Settings;
-use self::summary::{Ending, Summary};
+use self::summary::{Ending, Severity, Summary};
 use self::table::Files;
 use self::words::Language;
 use crate::domain::category::Category;
@@ -95,7 +95,7 @@ impl Robot for ReportPasswordChanges {
         let report = store
             .change_report_open(now - settings.period.0, now)
             .await?;
-        let summary = gather(ctx, report, settings.only_failures).await?;
+        let summary = gather(ctx, report, settings.least()).await?;
         let told = summary.total.all();
         let closing = if told > 0 || (settings.include_empty && !by_event) {
             close(ctx, &settings, report, summary).await?
@@ -136,11 +136,11 @@ async fn pause_after_last(ctx: &Context, pause: Duration) -> Result<(), RobotErr
 async fn gather(
     ctx: &Context,
     report: ChangeReport,
-    only_failures: bool,
+    least: Severity,
 ) -> Result<Summary, RobotError> {
     let store = ctx.store();
     while store.change_report_take(report, CHANGES_PAGE_MAX).await? == CHANGES_PAGE_MAX {}
-    let mut summary = Summary::new(only_failures);
+    let mut summary = Summary::new(least);
     let mut after = 0;
     loop {
         let limit = CHANGES_PAGE_MAX;
@@ -165,7 +165,7 @@ async fn close(
     ctx: &Context,
     settings: &Settings,
     report: ChangeReport,
-    mut summary: Summary,
+    summary: Summary,
 ) -> Result<Closing, RobotError> {
     let open = ctx.store().operation_open_changes().await?;
     let (form, others) = (settings.attachment, settings.others());
@@ -174,7 +174,7 @@ async fn close(
     let name = format!("password-changes-{day}");
     let packed = tokio::task::spawn_blocking(move || {
         let files = table::write(&summary.rows, total, form, rows, others, &name);
-        (files, std::mem::take(&mut summary))
+        (files, summary)
     });
     let defect = |error: &dyn std::fmt::Display| RobotError::fail("report", error.to_string());
     let (files, summary) = packed.await.map_err(|error| defect(&error))?;

@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::letter::Reader;
+use super::summary::Severity;
 use super::words::Language;
 use crate::domain::mail::Recipients;
 use crate::domain::robot::FieldError;
@@ -40,7 +41,10 @@ pub(super) struct Settings {
     pub period: Iso,
     /// Also at each change, with so long a pause between two reports; null: by the schedule only.
     pub immediate: Option<Iso>,
-    /// Tell of those only that did not succeed.
+    /// Tell of those only that matter so much: `info` of all, `warning` of those that were not begun in time, are unverified or
+    /// failed, `error` of those that failed.
+    pub min_severity: Severity,
+    /// The same as `min_severity` `warning`, at least.
     pub only_failures: bool,
     /// By the schedule, send a report when there is nothing to tell, too.
     pub include_empty: bool,
@@ -58,6 +62,7 @@ impl Default for Settings {
             language: Language::English,
             period: Iso(Duration::from_hours(24)),
             immediate: None,
+            min_severity: Severity::Info,
             only_failures: false,
             include_empty: false,
             attachment: Form::Xlsx,
@@ -67,6 +72,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What is told of must matter so much.
+    pub(super) fn least(&self) -> Severity {
+        if self.only_failures {
+            self.min_severity.max(Severity::Warning)
+        } else {
+            self.min_severity
+        }
+    }
+
     /// How those read a report of whom nothing is known.
     pub(super) const fn others(&self) -> Reader {
         Reader {

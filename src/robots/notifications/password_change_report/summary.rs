@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::words::{Words, said};
 use crate::domain::mail::one_line;
 use crate::domain::operation::{ChangeCause, OperationState};
@@ -47,10 +49,32 @@ impl Ending {
             | OperationState::Retrying => Self::Unverified,
         }
     }
+}
 
-    /// Whether somebody should look at it. What a person cancelled is none of it.
-    const fn is_trouble(state: OperationState) -> bool {
-        !matches!(state, OperationState::Succeeded | OperationState::Cancelled)
+/// How much an ending matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Severity {
+    /// The new secret is in force, or a person cancelled the change.
+    Info,
+    /// It was not begun in time, or nobody knows which secret is in force: robots go on.
+    Warning,
+    /// It failed, and no robot goes on.
+    Error,
+}
+
+impl Severity {
+    /// Of an operation that has ended.
+    pub(super) const fn of(state: OperationState) -> Self {
+        match state {
+            OperationState::Succeeded | OperationState::Cancelled => Self::Info,
+            OperationState::Failed => Self::Error,
+            OperationState::Expired
+            | OperationState::Unverified
+            | OperationState::Queued
+            | OperationState::Running
+            | OperationState::Retrying => Self::Warning,
+        }
     }
 }
 
@@ -114,9 +138,9 @@ impl Place {
 }
 
 /// The changes of one report, counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Summary {
-    only_failures: bool,
+    least: Severity,
     /// All of them.
     pub total: Counts,
     /// By their cause.
@@ -128,17 +152,20 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Of nothing yet; `only_failures` leaves out what succeeded.
-    pub(super) fn new(only_failures: bool) -> Self {
+    /// Of nothing yet; what matters less than `least` is left out.
+    pub(super) const fn new(least: Severity) -> Self {
         Self {
-            only_failures,
-            ..Self::default()
+            least,
+            total: Counts(BTreeMap::new()),
+            causes: BTreeMap::new(),
+            places: BTreeMap::new(),
+            rows: Vec::new(),
         }
     }
 
     /// Counts a change in.
     pub(super) fn add(&mut self, change: Change) {
-        if self.only_failures && !Ending::is_trouble(change.state) {
+        if Severity::of(change.state) < self.least {
             return;
         }
         let ending = Ending::of(change.state);
@@ -154,7 +181,7 @@ impl Summary {
     /// Those that somebody should look at.
     pub(super) fn troubles(&self) -> impl Iterator<Item = &Change> {
         let rows = self.rows.iter();
-        rows.filter(|change| Ending::is_trouble(change.state))
+        rows.filter(|change| Severity::of(change.state) > Severity::Info)
     }
 }
 

@@ -1,15 +1,17 @@
 //! Looks whether the services of devices still listen, and whether they are the same ones.
 //!
-//! - **Looks at**: every connectivity of every enabled device, 500 devices at a time, or those of one device that an event
-//!   names; nobody signs in.
+//! - **Looks at**: every connectivity of every enabled device, 100 devices at a time, or those of the device that an event
+//!   names, or of up to 500 that imports have changed, half a minute after they ended; nobody signs in.
 //! - **Changes**: the status, latency and last error of each connectivity. Publishes `device.connectivity_lost` after
-//!   `lost_after` failures in a row, `device.connectivity_recovered`, and `device.host_key_changed`.
+//!   `lost_after` failures in a row, `device.connectivity_recovered`, and `device.host_key_changed`. Remembers until when it looked
+//!   at imports.
 //! - **Safe to repeat**: yes: the same answer changes nothing but its time, and what was told is not told again.
 //! - **If it stops**: services that went away are found only when somebody needs them.
 //!
 //! Number 43 of the catalogue. Where nearly nothing answers, it is this machine's own network that is away: the run fails, and
 //! nothing is said of the devices.
 
+mod imported;
 mod judgement;
 mod settings;
 
@@ -17,6 +19,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
+use self::imported::Due;
 use self::judgement::{Judged, Known, is_own_outage, judge};
 use self::settings::Settings;
 use crate::connect::greeting::greet;
@@ -39,7 +42,7 @@ use crate::store::inventory::{Item, Narrow, Wanted};
 use crate::store::page::PageRequest;
 
 /// Devices of one transaction; with all their ways they are held in memory.
-const PAGE_DEVICES: u32 = 100;
+const PAGE_DEVICES: usize = 100;
 
 pub(super) struct TestConnectivity;
 
@@ -75,35 +78,17 @@ impl Robot for TestConnectivity {
             ctx,
             settings: ctx.settings()?,
         };
-        let mut tally = Tally::default();
-        if let Some(id) = named(ctx.payload()) {
-            match ctx.inventory().get(Noun::Device, id).await {
-                Ok(device) => run.test(Vec::from([device]), &mut tally).await?,
-                // It went meanwhile.
-                Err(StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-            return Ok(tally.outcome());
+        if let Some(device) = named(ctx.payload()) {
+            return run.some(&[device]).await;
         }
-        let mut after = None;
-        loop {
-            let page = PageRequest {
-                limit: PAGE_DEVICES,
-                after,
-            };
-            let enabled = Noun::Device.spec().filters.iter();
-            let enabled = enabled.filter(|filter| filter.name == "enabled");
-            let narrow = enabled.map(|filter| Narrow {
-                filter,
-                value: Wanted::Bool(true),
-            });
-            let inventory = ctx.inventory();
-            let found = inventory.list(Noun::Device, narrow.collect(), page).await?;
-            after = found.next;
-            run.test(found.items, &mut tally).await?;
-            if after.is_none() || ctx.cancelled().is_cancelled() {
-                return Ok(tally.outcome());
-            }
+        let Some(import) = imported::ended(ctx.payload()) else {
+            return run.all().await;
+        };
+        match imported::due(ctx, import).await? {
+            Due::Nothing => Ok(Outcome::nothing()),
+            Due::Later(at) => Ok(Outcome::snooze(at)),
+            Due::Devices(devices) => run.some(&devices).await,
+            Due::All => run.all().await,
         }
     }
 }
@@ -136,6 +121,48 @@ struct Tested {
 }
 
 impl Run<'_> {
+    /// Tests these devices.
+    async fn some(&self, devices: &[InventoryId]) -> Result<Outcome, RobotError> {
+        let mut tally = Tally::default();
+        for ids in devices.chunks(PAGE_DEVICES) {
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                match self.ctx.inventory().get(Noun::Device, *id).await {
+                    Ok(device) => found.push(device),
+                    // It went meanwhile.
+                    Err(StoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            self.test(found, &mut tally).await?;
+        }
+        Ok(tally.outcome())
+    }
+
+    /// Tests all devices that are enabled.
+    async fn all(&self) -> Result<Outcome, RobotError> {
+        let (ctx, mut tally, mut after) = (self.ctx, Tally::default(), None);
+        loop {
+            let page = PageRequest {
+                limit: u32::try_from(PAGE_DEVICES).unwrap_or(u32::MAX),
+                after,
+            };
+            let enabled = Noun::Device.spec().filters.iter();
+            let enabled = enabled.filter(|filter| filter.name == "enabled");
+            let narrow = enabled.map(|filter| Narrow {
+                filter,
+                value: Wanted::Bool(true),
+            });
+            let inventory = ctx.inventory();
+            let found = inventory.list(Noun::Device, narrow.collect(), page).await?;
+            after = found.next;
+            self.test(found.items, &mut tally).await?;
+            if after.is_none() || ctx.cancelled().is_cancelled() {
+                return Ok(tally.outcome());
+            }
+        }
+    }
+
     async fn test(&self, devices: Vec<Item>, tally: &mut Tally) -> Result<(), RobotError> {
         let mut ways = Vec::new();
         for device in &devices {

@@ -2,11 +2,12 @@
 //!
 //! - **Looks at**: the task's payload, the credentials it means, and how its operations stand; each minute, the enabled task
 //!   definitions of the inventory.
-//! - **Changes**: orders at most 500 operations when a task begins; robot 45 carries them out. Cancels those that wait when
-//!   the task is cancelled. Publishes `task.finished` or `task.failed`. Each minute: registers a task for each definition that
-//!   is due, and notes in the definition what became of its planned instants.
-//! - **Safe to repeat**: yes: the operations are ordered in the transaction that notes that the task has begun; a second run
-//!   goes on watching them. A planned instant has one task, by its key.
+//! - **Changes**: orders at most 500 operations a task, all when it begins or batch by batch; robot 45 carries them out. Cancels
+//!   those that wait when the task is cancelled or too many did not succeed. Publishes `task.finished` or `task.failed`. Writes
+//!   down that a task waits for somebody's approval, and puts it to sleep. Each minute: registers a task for each definition that
+//!   is due, and notes in the definition what became of its planned instants; wakes what sleeps though it was decided on.
+//! - **Safe to repeat**: yes: operations are ordered in the transaction that notes that they are; a second run goes on
+//!   from there. A planned instant has one task, by its key.
 //! - **If it stops**: tasks wait, and instants are made up for as their definition says; operations that were ordered are carried
 //!   out all the same.
 //!
@@ -14,31 +15,36 @@
 //! `run_at`; its `deadline` is that of its operations, its `unique_key` keeps it from running twice, and its report, log,
 //! progress and cancellation are those of every task. What it means is decided when it begins, and stays so.
 
+mod approval;
 mod order;
+mod plan;
 mod schedules;
 
-use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
+use tokio::time::Instant;
 
 use self::order::{Asked, Order, asked};
+use self::plan::{Plan, Step, Tally};
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::{Noun, OperationTemplateBody, TemplateKind};
-use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::robot::{FieldError, Sharding};
 use crate::domain::task::Trigger;
 use crate::domain::tick::Overlap;
-use crate::domain::time::Timestamp;
-use crate::robot::operation::{begin, cancel};
+use crate::robot::inventory::Inventory;
+use crate::robot::operation::{begin, cancel, go_on};
 use crate::robot::spec::Wakes;
-use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use crate::robot::{
+    Admission, Context, Definition, Outcome, Refusal, Robot, RobotError, RobotSpec,
+};
 use crate::store::StoreError;
-use crate::store::execution::{Execution, Standing};
-use crate::store::operation::{NewOperation, OPERATIONS_MAX};
+use crate::store::execution::Execution;
+use crate::store::operation::OPERATIONS_MAX;
 
 /// How often the operations are looked at: people who watch see them move.
 const LOOK: Duration = Duration::from_millis(500);
@@ -61,9 +67,32 @@ impl Robot for ExecuteTasks {
             sharding: Sharding::Sharded,
             timeout: Duration::from_hours(1),
             cancel_grace: Duration::from_secs(30),
+            yields_on_drain: true,
             ..RobotSpec::DEFAULT
         }
         .definition()
+    }
+
+    async fn admit(&self, admission: &Admission<'_>) -> Result<(), Refusal> {
+        if admission.trigger == Trigger::Manual && admission.payload.is_null() {
+            return Ok(());
+        }
+        match asked(admission.payload).map_err(Refusal::Field)? {
+            Asked::Order(order) => match order.template {
+                Some(id) => usable_template(admission.inventory, id).await,
+                None => Ok(()),
+            },
+            Asked::Definition(id) => {
+                let definition = schedules::defined(admission.inventory, id).await?;
+                let role = definition.body.run_role;
+                if admission.role >= role {
+                    return Ok(());
+                }
+                let (name, role) = (&definition.body.name, role.as_str());
+                let detail = format!("task definition `{name}` needs the role `{role}`");
+                Err(Refusal::Forbidden(detail))
+            }
+        }
     }
 
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
@@ -71,179 +100,172 @@ impl Robot for ExecuteTasks {
         if by_itself && ctx.payload().is_null() {
             return schedules::begin_due(ctx).await;
         }
-        let order = match asked(ctx.payload()).map_err(refused)? {
-            Asked::Order(order) => order,
-            Asked::Definition(id) => schedules::defined(ctx, id).await?,
-        };
-        let stop_after = order.stop_after;
-        let execution = match ctx.store().execution_get(ctx.run().task).await? {
+        let (execution, plan) = match begun(ctx).await? {
             Some(begun) => begun,
-            None => start(ctx, order).await?,
+            None => match permitted(ctx).await? {
+                ControlFlow::Continue(order) => start(ctx, order).await?,
+                ControlFlow::Break(outcome) => return Ok(outcome),
+            },
         };
-        let tally = watch(ctx, execution, stop_after).await?;
-        if tally.open > 0 {
-            return Ok(tally.outcome());
+        match watch(ctx, execution, &plan).await? {
+            Watched::Ended(tally) => ended(ctx, tally).await,
+            Watched::Cut(tally) => Ok(tally.outcome()),
+            Watched::HandedOn => Ok(Outcome::snooze(ctx.clock().now())),
         }
-        tell(ctx, tally).await?;
-        if tally.failed == 0 {
-            return Ok(tally.outcome());
-        }
-        Err(RobotError::fail(
-            "operations_failed",
-            format!(
-                "{} of {} operations did not succeed; {} were left out because another one was open",
-                tally.failed,
-                tally.failed + tally.succeeded,
-                tally.left_out
-            ),
-        ))
     }
 }
 
-fn refused(text: String) -> RobotError {
-    RobotError::fail("payload", text)
+/// What a task that has begun ordered so far, and by which plan.
+async fn begun(ctx: &Context) -> Result<Option<(Execution, Plan)>, RobotError> {
+    let Some(begun) = ctx.store().execution_get(ctx.run().task).await? else {
+        return Ok(None);
+    };
+    let plan = match begun.plan {
+        Some(plan) => serde_json::from_value(plan)
+            .map_err(|error| RobotError::fail("plan", format!("the kept plan: {error}")))?,
+        // All is ordered: what is left of the order is when to stop.
+        None => Plan::of(&meant(ctx).await?.0, Vec::new()),
+    };
+    Ok(Some((begun.execution, plan)))
 }
 
-/// Decides what the task means, and orders it.
-async fn start(ctx: &Context, order: Order) -> Result<Execution, RobotError> {
-    let runs_template = order.kind == OperationKind::RunTemplate;
-    if runs_template != order.template.is_some() {
-        let text = "payload.template: must be given for `run_template`, and for nothing else";
-        return Err(refused(text.to_owned()));
+/// What the task's payload asks for, and the definition that it names.
+async fn meant(ctx: &Context) -> Result<(Order, Option<schedules::Definition>), Refusal> {
+    match asked(ctx.payload()).map_err(Refusal::Field)? {
+        Asked::Order(order) => Ok((order, None)),
+        Asked::Definition(id) => {
+            let definition = schedules::defined(&ctx.inventory(), id).await?;
+            Ok((Order::from(&definition.body), Some(definition)))
+        }
     }
+}
+
+/// What the task means, where it may begin now; else how this run ends.
+async fn permitted(ctx: &Context) -> Result<ControlFlow<Outcome, Order>, RobotError> {
+    let (order, definition) = meant(ctx).await?;
+    let Some(definition) = definition else {
+        return Ok(ControlFlow::Continue(order));
+    };
+    let by_schedule = ctx.run().trigger == Trigger::Tick;
+    match approval::permitted(ctx, &definition).await? {
+        ControlFlow::Continue(_)
+            if by_schedule && let Some(at) = definition.opens_at(ctx.clock().now()) =>
+        {
+            ctx.info(format!("its window is closed until {at}"));
+            Ok(ControlFlow::Break(Outcome::snooze(at)))
+        }
+        permitted => Ok(permitted),
+    }
+}
+
+/// Decides whom the task means, and orders the first operations.
+async fn start(ctx: &Context, order: Order) -> Result<(Execution, Plan), RobotError> {
     if let Some(id) = order.template {
-        usable_template(ctx, id).await?;
+        usable_template(&ctx.inventory(), id).await?;
     }
-    let what = (order.kind, order.template);
-    let selection = order.selection().map_err(|text| refused(text.to_owned()))?;
     let store = ctx.store();
     let most = u32::try_from(OPERATIONS_MAX).unwrap_or(u32::MAX);
-    let meant = store.execution_select(selection, most + 1).await?;
-    if meant.is_empty() {
-        return Err(refused("no enabled credential fits".to_owned()));
+    let accounts = store.execution_select(order.selection(), most + 1).await?;
+    let field = "payload.credentials";
+    if accounts.is_empty() {
+        return Err(Refusal::field(field, "no enabled credential fits").into());
     }
-    if meant.len() > OPERATIONS_MAX {
+    if accounts.len() > OPERATIONS_MAX {
         let text = format!("more than {OPERATIONS_MAX} credentials fit; divide the task");
-        return Err(refused(text));
+        return Err(Refusal::field(field, text).into());
     }
-    let orders = orders(what, meant, ctx.run().deadline, ctx.robot());
-    let now = ctx.clock().now();
-    let registry = &ctx.tools().registry;
-    Ok(begin(store, registry, ctx.run().task, orders, now).await?)
+    let wanted = accounts.len();
+    let plan = Plan::of(&order, accounts);
+    let orders = plan.orders(plan.batch(0), ctx.run().deadline, ctx.robot());
+    let kept = serde_json::to_value(&plan)
+        .map_err(|error| RobotError::fail("plan", format!("the plan: {error}")))?;
+    let (registry, now) = (&ctx.tools().registry, ctx.clock().now());
+    let kept = (wanted, kept);
+    let execution = begin(store, registry, ctx.run().task, kept, orders, now).await?;
+    Ok((execution, plan))
 }
 
 /// Refuses a template that each of the operations would fail by.
-async fn usable_template(ctx: &Context, id: InventoryId) -> Result<(), RobotError> {
-    let item = match ctx.inventory().get(Noun::OperationTemplate, id).await {
-        Err(StoreError::NotFound { .. }) => {
-            return Err(refused("payload.template: it is not there".to_owned()));
-        }
+async fn usable_template(inventory: &Inventory, id: InventoryId) -> Result<(), Refusal> {
+    let refused = |detail| Err(Refusal::field("payload.template", detail));
+    let item = match inventory.get(Noun::OperationTemplate, id).await {
+        Err(StoreError::NotFound { .. }) => return refused("it is not there"),
         found => found?,
     };
     let body = serde_json::from_value::<OperationTemplateBody>(item.body.into());
-    let usable = body.is_ok_and(|body| body.enabled && body.kind == TemplateKind::RunCommand);
-    if usable {
+    if body.is_ok_and(|body| body.enabled && body.kind == TemplateKind::RunCommand) {
         Ok(())
     } else {
-        let text = "payload.template: must be an enabled one of the kind `run_command`";
-        Err(refused(text.to_owned()))
+        refused("must be an enabled one of the kind `run_command`")
     }
 }
 
-fn orders(
-    (kind, template): (OperationKind, Option<InventoryId>),
-    meant: Vec<InventoryId>,
-    deadline: Option<Timestamp>,
-    requested_by: &str,
-) -> Vec<NewOperation> {
-    let order = |credential| NewOperation {
-        kind,
-        credential,
-        run_at: None,
-        expires_at: deadline,
-        template,
-        requested_by: requested_by.to_owned(),
-        cause: ChangeCause::Ordered,
-    };
-    meant.into_iter().map(order).collect()
+/// Why a task is not watched any more.
+enum Watched {
+    /// Its operations have ended, and no more follow.
+    Ended(Tally),
+    /// The run must end.
+    Cut(Tally),
+    /// The run's time is half over: the next one goes on, and this one has used up no attempt.
+    HandedOn,
 }
 
-/// How the operations of an execution stand.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Tally {
-    open: u32,
-    succeeded: u32,
-    failed: u32,
-    left_out: u32,
-}
-
-impl Tally {
-    fn of(standing: &[Standing], wanted: u32) -> Self {
-        let mut tally = Self::default();
-        for one in standing {
-            let place = match (one.ended, one.state) {
-                (false, _) => &mut tally.open,
-                (true, OperationState::Succeeded) => &mut tally.succeeded,
-                (true, _) => &mut tally.failed,
-            };
-            *place += one.count;
-        }
-        let made = tally.open + tally.succeeded + tally.failed;
-        tally.left_out = wanted.saturating_sub(made);
-        tally
-    }
-
-    fn percent(self) -> u8 {
-        let ended = self.succeeded + self.failed;
-        let percent = (ended * 100).checked_div(ended + self.open);
-        percent
-            .and_then(|percent| u8::try_from(percent).ok())
-            .unwrap_or(100)
-    }
-
-    fn outcome(self) -> Outcome {
-        let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-        Outcome::counted("operations_succeeded", count(self.succeeded))
-            .and("operations_failed", count(self.failed))
-            .and("operations_left_out", count(self.left_out))
-    }
-}
-
-/// Watches the operations until all have ended, or the run must end; then those that wait are cancelled.
+/// Watches the operations, and orders the next batch when one has ended, until no more follow or the run must end.
 ///
-/// They are cancelled as well when so many did not succeed as the task allows; what is running then is waited for.
+/// Those that wait are cancelled when the task is cancelled, or so many did not succeed as it allows; what is running then
+/// is waited for.
 async fn watch(
     ctx: &Context,
-    execution: Execution,
-    stop_after: Option<NonZeroU32>,
-) -> Result<Tally, RobotError> {
+    mut execution: Execution,
+    plan: &Plan,
+) -> Result<Watched, RobotError> {
     let store = ctx.store();
+    let half = Instant::now() + ctx.config().timeout / 2;
     let mut last = None;
     loop {
         let standing = store.execution_standing(execution).await?;
-        let tally = Tally::of(&standing, execution.wanted);
+        let tally = Tally::of(&standing, execution);
         if last != Some(tally) {
             ctx.progress(tally.percent(), "operations");
             last = Some(tally);
         }
-        if tally.open == 0 {
-            return Ok(tally);
-        }
-        if stop_after.is_some_and(|most| tally.failed >= most.get()) {
-            stop(ctx, execution).await?;
+        let deadline = ctx.run().deadline;
+        let over = deadline.is_some_and(|deadline| deadline <= ctx.clock().now());
+        match plan.next(tally, over) {
+            Step::End => return Ok(Watched::Ended(tally)),
+            Step::Order => {
+                execution = next_batch(ctx, execution, plan).await?;
+                continue;
+            }
+            Step::Stop => stop(ctx, execution).await?,
+            Step::Wait => {}
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep_until(half) => return Ok(Watched::HandedOn),
             () = ctx.cancelled().cancelled() => {
                 // A node that drains offers the task again, and its operations go on.
                 let task = store.task_get(ctx.run().task).await?;
                 if task.is_some_and(|task| task.cancel_requested) {
                     stop(ctx, execution).await?;
                 }
-                return Ok(tally);
+                return Ok(Watched::Cut(tally));
             }
         }
     }
+}
+
+/// Orders the next batch.
+async fn next_batch(
+    ctx: &Context,
+    execution: Execution,
+    plan: &Plan,
+) -> Result<Execution, RobotError> {
+    let batch = plan.batch(usize::try_from(execution.ordered).unwrap_or(usize::MAX));
+    let orders = plan.orders(batch, ctx.run().deadline, ctx.robot());
+    let (store, registry, task) = (ctx.store(), &ctx.tools().registry, ctx.run().task);
+    let now = ctx.clock().now();
+    Ok(go_on(store, registry, task, execution, orders, now).await?)
 }
 
 /// Cancels what waits. What is running is not stopped half-way.
@@ -266,8 +288,29 @@ async fn stop(ctx: &Context, execution: Execution) -> Result<(), RobotError> {
     Ok(())
 }
 
+/// Tells what became of the task.
+async fn ended(ctx: &Context, tally: Tally) -> Result<Outcome, RobotError> {
+    tell(ctx, tally).await?;
+    if tally.is_success() {
+        return Ok(tally.outcome());
+    }
+    let not_ordered = match tally.not_ordered {
+        0 => String::new(),
+        count => format!(", {count} were not ordered any more"),
+    };
+    Err(RobotError::fail(
+        "operations_failed",
+        format!(
+            "{} of {} operations did not succeed; {} were left out because another one was open{not_ordered}",
+            tally.failed,
+            tally.failed + tally.succeeded,
+            tally.left_out,
+        ),
+    ))
+}
+
 async fn tell(ctx: &Context, tally: Tally) -> Result<(), RobotError> {
-    let kind = if tally.failed == 0 {
+    let kind = if tally.is_success() {
         "task.finished"
     } else {
         "task.failed"
@@ -278,6 +321,7 @@ async fn tell(ctx: &Context, tally: Tally) -> Result<(), RobotError> {
         "succeeded": tally.succeeded,
         "failed": tally.failed,
         "left_out": tally.left_out,
+        "not_ordered": tally.not_ordered,
     });
     let id = format!("{task}.{kind}");
     let event = CloudEvent::own(ctx.robot(), id, kind, Some(task), data);
@@ -285,33 +329,4 @@ async fn tell(ctx: &Context, tally: Tally) -> Result<(), RobotError> {
     let now = ctx.clock().now();
     ctx.store().event_append(Vec::from([event]), now).await?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whatever_has_not_succeeded_is_no_success() {
-        let standing = |state, ended, count| Standing {
-            state,
-            ended,
-            count,
-        };
-        let all = [
-            standing(OperationState::Succeeded, true, 3),
-            standing(OperationState::Unverified, true, 1),
-            standing(OperationState::Unverified, false, 2),
-            standing(OperationState::Expired, true, 1),
-        ];
-        let tally = Tally::of(&all, 9);
-        let expected = Tally {
-            open: 2,
-            succeeded: 3,
-            failed: 2,
-            left_out: 2,
-        };
-        assert_eq!((tally, tally.percent()), (expected, 71));
-        assert_eq!(Tally::default().percent(), 100);
-    }
 }

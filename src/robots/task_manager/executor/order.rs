@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::TaskDefinitionBody;
 use crate::domain::operation::OperationKind;
+use crate::domain::robot::FieldError;
 use crate::store::execution::Selection;
 use crate::store::operation::OPERATIONS_MAX;
 
@@ -25,6 +26,9 @@ pub(super) struct Order {
     /// When so many operations did not succeed, those that wait are cancelled.
     #[serde(default)]
     pub(super) stop_after: Option<NonZeroU32>,
+    /// So many operations are ordered at once, the next ones when those before have ended; absent: all.
+    #[serde(default)]
+    pub(super) batch_size: Option<NonZeroU32>,
 }
 
 /// Which credentials are meant: those that every given part fits; one part at least.
@@ -65,68 +69,82 @@ impl From<&TaskDefinitionBody> for Order {
             },
             template: body.template,
             stop_after: body.stop_after,
+            batch_size: body.batch_size,
         }
     }
 }
 
 impl Order {
-    /// The order as a task's payload.
-    pub(super) fn payload(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+    /// Refuses what no inventory could make good.
+    pub(super) fn check(&self) -> Result<(), FieldError> {
+        let runs_template = self.kind == OperationKind::RunTemplate;
+        if runs_template != self.template.is_some() {
+            let detail = "must be given for `run_template`, and for nothing else";
+            return Err(FieldError::new("payload.template", detail));
+        }
+        if self.credentials.devices.len() > OPERATIONS_MAX {
+            let detail = format!("must be at most {OPERATIONS_MAX}");
+            return Err(FieldError::new("payload.credentials.devices", detail));
+        }
+        if self.selection() == Selection::default() {
+            let detail =
+                "must name `devices`, a `site`, a `tag` or a `username`: not all there are";
+            return Err(FieldError::new("payload.credentials", detail));
+        }
+        Ok(())
     }
 
     /// Which credentials are meant.
-    pub(super) fn selection(self) -> Result<Selection, &'static str> {
+    pub(super) fn selection(&self) -> Selection {
         let Means {
             devices,
             site,
             tag,
             username,
-        } = self.credentials;
-        if devices.len() > OPERATIONS_MAX {
-            return Err("payload.credentials.devices: must be at most 500");
-        }
-        let selection = Selection {
+        } = self.credentials.clone();
+        Selection {
             devices,
             site,
             tag,
             username,
-        };
-        if selection == Selection::default() {
-            return Err(
-                "payload.credentials: must name `devices`, a `site`, a `tag` or a `username`: not all there are",
-            );
         }
-        Ok(selection)
     }
 }
 
 /// Reads a payload.
-pub(super) fn asked(payload: &Value) -> Result<Asked, String> {
+pub(super) fn asked(payload: &Value) -> Result<Asked, FieldError> {
     if payload.is_null() {
-        return Err(
-            r#"payload: must say what is done and to which accounts, e.g. {"kind": "test", "credentials": {"tag": "web"}}, or name a `definition`"#
-                .to_owned(),
-        );
+        let detail = r#"must say what is done and to which accounts, e.g. {"kind": "test", "credentials": {"tag": "web"}}, or name a `definition`"#;
+        return Err(FieldError::new("payload", detail));
     }
     let read = match payload.get("definition") {
         Some(_) => serde_path_to_error::deserialize(payload)
             .map(|named: ByName| Asked::Definition(named.definition)),
         None => serde_path_to_error::deserialize(payload).map(Asked::Order),
     };
-    read.map_err(|error| format!("payload.{}: {}", error.path(), error.inner()))
+    let asked = read.map_err(|error| {
+        let path = format!("payload.{}", error.path());
+        FieldError::at(path.trim_end_matches('.'), &error.inner().to_string())
+    })?;
+    if let Asked::Order(order) = &asked {
+        order.check()?;
+    }
+    Ok(asked)
+}
+
+/// The payload that names a definition.
+pub(super) fn by_name(definition: InventoryId) -> Value {
+    json!({"definition": definition})
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn a_task_names_what_it_means() {
         let read = |value: Value| match asked(&value) {
-            Ok(Asked::Order(order)) => order.selection().ok(),
+            Ok(Asked::Order(order)) => Some(order.selection()),
             _ => None,
         };
         let some =
@@ -142,28 +160,40 @@ mod tests {
         ] {
             assert_eq!(read(wrong.clone()), None, "{wrong}");
         }
-        let told = asked(&Value::Null).unwrap_err();
-        assert!(told.starts_with("payload: must say"), "{told}");
-        let told = asked(&json!({"kind": "erase"})).unwrap_err();
-        assert!(told.starts_with("payload.kind: "), "{told}");
-        let named = asked(&json!({"definition": "17"}));
+        for (wrong, field) in [
+            (json!(null), "payload"),
+            (json!({"kind": "erase"}), "payload.kind"),
+            (json!({"kind": "test"}), "payload.credentials"),
+            (
+                json!({"kind": "test", "credentials": {}}),
+                "payload.credentials",
+            ),
+            (
+                json!({"kind": "run_template", "credentials": {"tag": "a"}}),
+                "payload.template",
+            ),
+            (json!({"definition": 17}), "payload.definition"),
+        ] {
+            assert_eq!(asked(&wrong).unwrap_err().field, field, "{wrong}");
+        }
+        let named = asked(&by_name(InventoryId(17)));
         assert!(matches!(named, Ok(Asked::Definition(InventoryId(17)))));
     }
 
     #[test]
     fn what_a_definition_says_is_what_its_tasks_say() {
         let body = json!({"name": "n", "kind": "run_template", "template": "3", "devices": ["7"], "tag": "web",
-            "stop_after": 2});
+            "stop_after": 2, "batch_size": 5});
         let body: TaskDefinitionBody = serde_json::from_value(body).unwrap();
-        let payload = Order::from(&body).payload();
+        let payload = serde_json::to_value(Order::from(&body)).unwrap();
         let Ok(Asked::Order(order)) = asked(&payload) else {
             panic!("{payload}")
         };
         assert_eq!(
-            (order.template, order.stop_after),
-            (body.template, body.stop_after)
+            (order.template, order.stop_after, order.batch_size),
+            (body.template, body.stop_after, body.batch_size)
         );
-        let meant = order.selection().unwrap();
+        let meant = order.selection();
         assert_eq!((meant.devices, meant.tag), (body.devices, body.tag));
     }
 }

@@ -7,13 +7,14 @@
 use chrono::{DurationRound as _, TimeDelta};
 use serde_json::Value;
 
-use super::order::Order;
+use super::order::by_name;
 use crate::domain::id::{InventoryId, TaskId};
 use crate::domain::inventory::{Noun, TaskDefinitionBody};
 use crate::domain::task::{PRIORITY_DEFAULT, TaskStatus, Trigger};
-use crate::domain::tick::{Standing, TickDecision, TickPlan, decide};
+use crate::domain::tick::{Standing, TickDecision, decide};
 use crate::domain::time::Timestamp;
-use crate::robot::{Context, Outcome, RobotError};
+use crate::robot::inventory::Inventory;
+use crate::robot::{Context, Outcome, Refusal, RobotError};
 use crate::store::StoreError;
 use crate::store::inventory::{Item, Narrow, Wanted};
 use crate::store::page::PageRequest;
@@ -24,11 +25,11 @@ use crate::store::task_definition::Decided;
 const PAGE: u32 = 200;
 
 /// A definition with what was decided of it so far.
-struct Definition {
-    id: InventoryId,
-    revision: i64,
+pub(super) struct Definition {
+    pub(super) id: InventoryId,
+    pub(super) revision: i64,
     updated_at: Timestamp,
-    body: TaskDefinitionBody,
+    pub(super) body: TaskDefinitionBody,
     planned_at: Option<Timestamp>,
     task: Option<TaskId>,
 }
@@ -52,15 +53,8 @@ impl Definition {
 
     /// What became of the instants that were planned by `now`; of none before the last change.
     fn decisions(&self, now: Timestamp, standing: &Standing) -> Vec<TickDecision> {
-        let Some(schedule) = &self.body.schedule else {
+        let Some(plan) = self.body.plan(minute(self.updated_at)) else {
             return Vec::new();
-        };
-        let plan = TickPlan {
-            schedule,
-            anchor: minute(self.updated_at),
-            window: self.body.window.as_ref(),
-            overlap: self.body.overlap,
-            catch_up: self.body.catch_up,
         };
         let last = self
             .planned_at
@@ -68,12 +62,18 @@ impl Definition {
         decide(&plan, Some(last), now, standing)
     }
 
-    /// The task of a planned instant: what the definition says by now, whatever becomes of it.
+    /// When its window opens; none: it is open at `now`, or there is none.
+    pub(super) fn opens_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let window = self.body.window.as_ref()?;
+        window.next_open(now).filter(|opens| *opens > now)
+    }
+
+    /// The task of a planned instant; what it means is what the definition says when it begins.
     fn task(&self, ctx: &Context, planned_at: Timestamp, now: Timestamp) -> NewTask {
         NewTask {
             robot: ctx.run().robot,
             trigger: Trigger::Tick,
-            payload: Order::from(&self.body).payload(),
+            payload: by_name(self.id),
             priority: PRIORITY_DEFAULT,
             run_at: None,
             deadline: self.body.expires_after.map(|wait| now + wait),
@@ -91,23 +91,24 @@ impl Definition {
     }
 }
 
-/// The definition of this id that may be begun, as an order.
-pub(super) async fn defined(ctx: &Context, id: InventoryId) -> Result<Order, RobotError> {
-    let refused = |text: &str| RobotError::fail("payload", format!("payload.definition: {text}"));
-    let item = match ctx.inventory().get(Noun::TaskDefinition, id).await {
-        Err(StoreError::NotFound { .. }) => return Err(refused("it is not there")),
+/// The definition of this id, where it may be begun.
+pub(super) async fn defined(inventory: &Inventory, id: InventoryId) -> Result<Definition, Refusal> {
+    let refused = |detail| Err(Refusal::field("payload.definition", detail));
+    let item = match inventory.get(Noun::TaskDefinition, id).await {
+        Err(StoreError::NotFound { .. }) => return refused("it is not there"),
         found => found?,
     };
     let definition = Definition::read(item)?;
     if definition.body.enabled {
-        Ok(Order::from(&definition.body))
+        Ok(definition)
     } else {
-        Err(refused("it is disabled"))
+        refused("it is disabled")
     }
 }
 
-/// Begins what is due.
+/// Begins what is due, and looks after what waits for decisions.
 pub(super) async fn begin_due(ctx: &Context) -> Result<Outcome, RobotError> {
+    ctx.store().approval_sweep(ctx.clock().now()).await?;
     let now = as_of(ctx.run().planned_at, ctx.clock().now());
     let enabled = Noun::TaskDefinition.spec().filters.iter();
     let enabled: Vec<Narrow> = enabled

@@ -1,5 +1,7 @@
 //! Services of devices: which are lost, which come back, and which show another key.
 
+use chrono::TimeDelta;
+use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::robot::outcome::Verdict;
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ use crate::support::sshd::Sshd;
 on_both!(
     a_service_is_lost_and_recovers_and_its_key_is_watched,
     an_outage_of_our_own_is_blamed_on_nobody,
+    imports_that_end_together_are_tested_once,
 );
 
 const NAME: &str = "operations.connectivity_test";
@@ -107,4 +110,54 @@ async fn an_outage_of_our_own_is_blamed_on_nobody(database: &Database) {
         .await,
         0
     );
+}
+
+/// An import that ended now, and whose row came to this (0: created, 2: unchanged) for a device.
+async fn imported(rig: &Rig<'_>, id: i64, mode: i64, answer: i64, device: InventoryId) {
+    let now = rig.micros();
+    let import = format!(
+        "INSERT INTO batch_imports (id, name, bytes, fingerprint, mode, state, requested_by, rows_done, created, updated, \
+         unchanged, refused, skipped, attempts, cancel_requested, created_at, finished_at) \
+         VALUES ({id}, 'f', 1, 'f', {mode}, 2, 'ana', 1, 0, 0, 0, 0, 0, 1, FALSE, {now}, {now})"
+    );
+    let row = format!(
+        "INSERT INTO batch_import_rows (import_id, line, answer, done, cells, errors, device_id) \
+         VALUES ({id}, 6, {answer}, TRUE, '[]', '[]', {device})"
+    );
+    for insert in [import, row] {
+        rig.database.sql(&insert).await;
+    }
+}
+
+async fn imports_that_end_together_are_tested_once(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let mut devices = Vec::new();
+    for _ in 0..4 {
+        devices.push(device(&rig, "vnc", free_port(), json!(null)).await);
+    }
+    let run = async |import: i64| {
+        let data = json!({"import": import.to_string()});
+        let payload = json!({"type": "batch_import.finished", "data": data});
+        rig.run_with(NAME, json!({}), payload).await.unwrap()
+    };
+    let began = rig.now();
+    imported(&rig, 1, 0, 0, devices[0]).await;
+    let settled = Verdict::Snooze(began + TimeDelta::seconds(30));
+    assert_eq!(run(1).await.verdict, settled);
+    rig.pass(20);
+    imported(&rig, 2, 0, 0, devices[1]).await;
+    // One that changed nothing, and one that was only looked at.
+    imported(&rig, 3, 0, 2, devices[2]).await;
+    imported(&rig, 4, 1, 0, devices[3]).await;
+    rig.pass(10);
+    assert_eq!(count(&run(1).await, "ways_down"), 2, "both, and no others");
+    rig.pass(60);
+    for import in [1, 2, 3, 4, 999] {
+        assert_eq!(run(import).await.verdict, Verdict::Nothing, "{import}");
+    }
+    imported(&rig, 5, 0, 1, devices[2]).await;
+    rig.pass(30);
+    assert_eq!(count(&run(5).await, "ways_down"), 1);
+    let tested = "failures = 1 AND tested_at IS NOT NULL";
+    assert_eq!(rig.rows("device_connectivities", tested).await, 3);
 }

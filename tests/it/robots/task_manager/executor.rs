@@ -1,5 +1,7 @@
 //! Tasks on many accounts: one operation each, ordered once, and their ends gathered.
 
+mod approval;
+
 use chrono::TimeDelta;
 use robotd::domain::id::{InventoryId, ProcessId};
 use robotd::domain::inventory::Noun;
@@ -20,6 +22,7 @@ on_both!(
     a_task_orders_once_and_gathers_all_ends,
     a_selection_means_what_fits_all_its_parts,
     a_definition_is_begun_once_for_each_of_its_instants,
+    a_batch_is_ordered_when_the_one_before_has_ended,
 );
 
 const NAME: &str = "task_manager.executor";
@@ -183,6 +186,59 @@ async fn a_task_runs_a_template_and_stops_after_failures(database: &Database) {
     assert_eq!(rig.rows("operations", "state = 7").await, 2, "cancelled");
 }
 
+/// Five accounts by twos: the task's node dies twice, once between two batches; then one fails, and the last is not ordered.
+async fn a_batch_is_ordered_when_the_one_before_has_ended(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "h", json!({})).await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        ids.push(credential(&rig, at, name, OLD).await);
+    }
+    let payload = || json!({"kind": "test", "credentials": {"devices": [at]}, "batch_size": 2, "stop_after": 1});
+    let run = || rig.run_with(NAME, json!({}), payload());
+    let ordered = async || rig.rows("operations", "kind = 2").await;
+    let until_ordered = async |many: i64| {
+        while ordered().await < many {
+            tokio::task::yield_now().await;
+        }
+    };
+    let dies_after = async |many: i64| {
+        tokio::select! {
+            // It is begun whatever is there already.
+            biased;
+            ran = run() => panic!("it ended: {ran:?}"),
+            () = until_ordered(many) => rig.same_task_again(),
+        }
+    };
+    dies_after(2).await;
+    dies_after(2).await;
+    carry_out(&rig, 2, InventoryId(0)).await;
+    assert_eq!(ordered().await, 2, "nobody looks");
+    // Whom it means is decided: an account that is new now is not.
+    credential(&rig, at, "f", OLD).await;
+    dies_after(4).await;
+    let (ran, ()) = tokio::join!(run(), carry_out(&rig, 2, ids[3]));
+    let told = ran.unwrap_err().text;
+    assert!(told.starts_with("1 of 4 operations"), "{told}");
+    assert!(told.ends_with("1 were not ordered any more"), "{told}");
+    assert_eq!(ordered().await, 4);
+    let last = format!("credential_id IN ({}, {})", ids[3], ids[2]);
+    assert_eq!(rig.rows("operations", &last).await, 2, "in their order");
+    assert_eq!(rig.rows("events", "type = 'operation.requested'").await, 4);
+    let of_it = "type = 'task.failed' AND body LIKE '%\"not_ordered\":1%'";
+    assert_eq!(rig.rows("events", of_it).await, 1);
+
+    let none = || json!({"kind": "test", "credentials": {"devices": [at]}, "batch_size": 4});
+    let (ran, ()) = tokio::join!(
+        rig.run_with(NAME, json!({}), none()),
+        carry_out(&rig, 6, InventoryId(0))
+    );
+    let ran = ran.unwrap();
+    let counted =
+        ["succeeded", "not_ordered"].map(|what| count(&ran, &format!("operations_{what}")));
+    assert_eq!(counted, [6, 0]);
+}
+
 /// A definition of a test of all accounts `root`, with more fields.
 async fn definition(rig: &Rig<'_>, name: &str, more: Value) -> InventoryId {
     let mut body = json!({"name": name, "kind": "test", "username": "root", "stop_after": 2});
@@ -221,7 +277,7 @@ async fn a_definition_is_begun_once_for_each_of_its_instants(database: &Database
     let by_hand = definition(&rig, "by hand", json!({})).await;
     let look = || rig.run(NAME, json!({}));
     let begun = async || {
-        let of_definition = "unique_key LIKE 'definition:%' AND payload LIKE '%\"stop_after\":2%'";
+        let of_definition = "unique_key LIKE 'definition:%' AND payload LIKE '%\"definition\":%'";
         rig.rows("tasks", of_definition).await
     };
     assert_eq!(look().await.unwrap().counters.len(), 0);

@@ -49,7 +49,7 @@ fn an_unknown_end_is_not_told_as_a_good_one() {
 
 #[test]
 fn people_are_told_in_words_they_know() {
-    let mut summary = Summary::new(false);
+    let mut summary = Summary::new(Severity::Info);
     for (key, state, device) in [
         (1, OperationState::Succeeded, Some("web1")),
         (2, OperationState::Failed, Some("we\nb1")),
@@ -82,15 +82,15 @@ proptest! {
 
     #[test]
     fn every_change_is_counted_once_in_each_way(
-        changes in proptest::collection::vec(any_change(), 0..60), only_failures: bool,
+        changes in proptest::collection::vec(any_change(), 0..60), least in prop::sample::select(vec![Severity::Info, Severity::Warning, Severity::Error]),
     ) {
-        let mut summary = Summary::new(only_failures);
+        let mut summary = Summary::new(least);
         for change in &changes {
             summary.add(change.clone());
         }
         let told: Vec<&Change> = changes
             .iter()
-            .filter(|change| !only_failures || Ending::is_trouble(change.state))
+            .filter(|change| Severity::of(change.state) >= least)
             .collect();
         let all = u64::try_from(told.len()).unwrap();
         let sum = |counts: Vec<&Counts>| counts.iter().map(|one| one.all()).sum::<u64>();
@@ -98,7 +98,7 @@ proptest! {
         prop_assert_eq!(sum(summary.causes.values().collect()), all);
         prop_assert_eq!(sum(summary.places.values().collect()), all);
         prop_assert!(summary.rows.iter().eq(told));
-        prop_assert!(!only_failures || summary.total.of(Ending::Succeeded) == 0);
+        prop_assert!(least == Severity::Info || summary.total.of(Ending::Succeeded) == 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod settings;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use robotd::domain::id::{InventoryId, ProcessId};
+use robotd::domain::id::{InventoryId, OperationId, ProcessId};
 use robotd::domain::operation::{OperationKind, OperationState};
 use robotd::robot::Outcome;
 use robotd::store::StoreError;
@@ -50,17 +50,23 @@ fn tally(outcome: &Outcome) -> (i64, i64) {
 async fn ends(rig: &Rig<'_>, credential: InventoryId, state: OperationState) {
     let kind = OperationKind::ChangePassword;
     let id = ordered(rig, kind, credential).await;
+    attempt(rig, id, state).await;
+}
+
+/// An attempt at an operation that leaves it so, now.
+async fn attempt(rig: &Rig<'_>, id: OperationId, state: OperationState) {
     let (store, now, process) = (&rig.tools.store, rig.now(), ProcessId(7));
     let lease = now + TimeDelta::minutes(15);
     let claimed = store
         .operation_claim(process, lease, u32::MAX, now)
         .await
         .unwrap();
-    assert_eq!(claimed.map(|one| one.id), Some(id));
+    let claimed = claimed.unwrap();
+    assert_eq!(claimed.id, id);
     let end = OperationEnd {
         id,
         attempt: OperationAttempt {
-            number: 1,
+            number: claimed.attempts,
             process,
             started_at: now,
             ended_at: now,
@@ -69,7 +75,7 @@ async fn ends(rig: &Rig<'_>, credential: InventoryId, state: OperationState) {
             detail: None,
             refused: 0,
         },
-        run_at: None,
+        run_at: (state == OperationState::Retrying).then_some(now + TimeDelta::minutes(1)),
         candidate: None,
         finding: None,
         events: Vec::new(),
@@ -125,6 +131,16 @@ async fn what_was_cut_off_is_gone_on_with_and_what_is_late_comes_next(database: 
         .await;
     assert_eq!(tally(&run(&rig, json!({})).await), (1, 2));
     assert_eq!(tally(&run(&rig, json!({})).await), (0, 0));
+    // One that is tried again is told of when it has ended, once.
+    let id = ordered(&rig, OperationKind::ChangePassword, later).await;
+    attempt(&rig, id, OperationState::Retrying).await;
+    assert_eq!(tally(&run(&rig, json!({})).await), (0, 0));
+    rig.pass(60);
+    rig.database
+        .sql(&format!("UPDATE operations SET state = 0 WHERE id = {id}"))
+        .await;
+    attempt(&rig, id, OperationState::Failed).await;
+    assert_eq!(tally(&run(&rig, json!({})).await), (1, 2));
     let settings = || json!({"include_empty": true, "recipients": ["ana@example.org"]});
     let (one, two) = tokio::join!(rig.run(NAME, settings()), rig.run(NAME, settings()));
     for result in [one, two] {

@@ -34,6 +34,7 @@ fn settings_out_of_bounds_are_refused() {
         json!({"period": "PT1M"}),
         json!({"immediate": "PT6M"}),
         json!({"rows_per_file": 0}),
+        json!({"min_severity": "fatal"}),
         json!({"hour": 7}),
     ] {
         (definition.check_settings)(&wrong).unwrap_err();
@@ -97,6 +98,13 @@ async fn settings_say_who_is_told_of_what(database: &Database) {
         (0, 0),
         "what was left out is left out for good"
     );
+    for (least, told) in [("error", 1), ("warning", 2), ("info", 3)] {
+        ends(&rig, ids[0], OperationState::Succeeded).await;
+        ends(&rig, ids[1], OperationState::Unverified).await;
+        ends(&rig, ids[2], OperationState::Failed).await;
+        let outcome = run(&rig, json!({"min_severity": least})).await;
+        assert_eq!(tally(&outcome), (told, 2), "{least}");
+    }
 }
 
 async fn reports_at_each_change_keep_their_distance(database: &Database) {
