@@ -11,8 +11,6 @@
 //!
 //! Each refused sign-in brings the account nearer to its lock: there are only as many as [`Tries`] allows.
 
-use secrecy::SecretString;
-
 use crate::clock::Clock;
 use crate::connect::target::{Credential, Failure, Login, PasswordChange, Target};
 use crate::domain::failure::{Effect, FailureClass};
@@ -149,7 +147,7 @@ impl Place<'_> {
             },
         };
         let order = PasswordChange {
-            login: self.login(&current.secret),
+            login: self.login(&current),
             account: self.account.to_owned(),
             secret: candidate.secret.clone(),
         };
@@ -157,7 +155,7 @@ impl Place<'_> {
             tries.note(&failure);
             return self.not_changed(&candidate, reused, &failure).await;
         }
-        match self.opens(&candidate.secret, tries).await {
+        match self.opens(&candidate, tries).await {
             Ok(()) => self.commit(&candidate, &current).await,
             Err(failure) => Ok(Ended::unverified(candidate.version, failure.class, failure)),
         }
@@ -205,7 +203,7 @@ impl Place<'_> {
             let class = FailureClass::AuthFailed;
             return Ok(Ended::unverified(candidate.version, class, detail));
         }
-        match self.opens(&candidate.secret, tries).await {
+        match self.opens(&candidate, tries).await {
             Ok(()) => self.commit(&candidate, &current).await,
             Err(failure) => Ok(Ended::unverified(candidate.version, failure.class, failure)),
         }
@@ -244,7 +242,7 @@ impl Place<'_> {
         let Some(current) = secrets.current else {
             return Ok(no_secret());
         };
-        Ok(match self.opens(&current.secret, tries).await {
+        Ok(match self.opens(&current, tries).await {
             Ok(()) => Ended::done(None),
             Err(failure) => Ended::failed(failure.class, failure),
         })
@@ -259,7 +257,7 @@ impl Place<'_> {
         let open = |failure: &Failure| {
             Believed::Open(Ended::unverified(candidate.version, failure.class, failure))
         };
-        match self.opens(&candidate.secret, tries).await {
+        match self.opens(candidate, tries).await {
             Ok(()) => return Believed::Candidate,
             // An account that is locked refuses the right secret too: this says nothing of the candidate.
             Err(failure) if failure.class != FailureClass::AuthFailed || !tries.are_left() => {
@@ -267,7 +265,7 @@ impl Place<'_> {
             }
             Err(_) => {}
         }
-        match self.opens(&current.secret, tries).await {
+        match self.opens(current, tries).await {
             Ok(()) => Believed::Current,
             Err(failure) if failure.class == FailureClass::AuthFailed => {
                 // Somebody else has changed it. The candidate is kept all the same: it was never proven false alone.
@@ -284,7 +282,7 @@ impl Place<'_> {
     }
 
     /// Whether a secret signs in. One that must be changed first is the right one.
-    async fn opens(&self, secret: &SecretString, tries: &mut Tries) -> Result<(), Failure> {
+    async fn opens(&self, secret: &Revealed, tries: &mut Tries) -> Result<(), Failure> {
         match self.target.probe(&self.login(secret)).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.class == FailureClass::PasswordExpired => Ok(()),
@@ -295,7 +293,7 @@ impl Place<'_> {
         }
     }
 
-    fn login(&self, secret: &SecretString) -> Login {
+    fn login(&self, secret: &Revealed) -> Login {
         login(self.account, self.kind, secret)
     }
 
@@ -314,7 +312,11 @@ impl Place<'_> {
             .inventory
             .candidate_set(self.credential, &secret, self.by());
         let version = kept.await?;
-        Ok(Ok(Revealed { version, secret }))
+        Ok(Ok(Revealed {
+            version,
+            secret,
+            passphrase: None,
+        }))
     }
 
     /// The target gave no yes. A new candidate that it certainly did not get goes; one of an earlier attempt stays, for
@@ -356,15 +358,15 @@ impl Place<'_> {
 }
 
 /// How an account signs in by a secret.
-pub(super) fn login(account: &str, kind: CredentialKind, secret: &SecretString) -> Login {
-    let secret = secret.clone();
+pub(super) fn login(account: &str, kind: CredentialKind, secret: &Revealed) -> Login {
+    let text = secret.secret.clone();
     Login {
         account: account.to_owned(),
         credential: match kind {
-            CredentialKind::Password => Credential::Password(secret),
+            CredentialKind::Password => Credential::Password(text),
             CredentialKind::SshKey => Credential::PrivateKey {
-                key: secret,
-                passphrase: None,
+                key: text,
+                passphrase: secret.passphrase.clone(),
             },
         },
     }

@@ -5,7 +5,6 @@ use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, OperationState};
 use robotd::robot::inventory::NewItem;
 use robotd::store::operation::Expiry;
-use secrecy::SecretString;
 use serde_json::json;
 
 use super::inventory::{by, fields, inventory, make};
@@ -75,7 +74,7 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     assert!(found(95).await.0.contains(&ids[0]));
     // Changed after its time, it is a new one.
     let patch = NewItem {
-        secret: Some(SecretString::from("two")),
+        secret: Some("two".into()),
         ..NewItem::default()
     };
     inventory
@@ -93,7 +92,7 @@ async fn a_credential_is_found_after_its_use(database: &Database) {
     let policy = make(&inventory, Noun::CredentialPolicy, policy).await.id;
     let patch = |policy: Option<InventoryId>, secret: Option<&str>| NewItem {
         fields: fields(policy.map_or(json!({}), |policy| json!({"policy": policy}))),
-        secret: secret.map(SecretString::from),
+        secret: secret.map(Into::into),
     };
     let change = async |patch: NewItem, seconds| {
         let changed = inventory.change(Noun::Credential, ids[0], None, &patch, by(seconds).into());
