@@ -43,7 +43,7 @@ use crate::store::StoreResult;
 use crate::store::operation::Operation;
 use crate::store::sign_in::{Attempt, SignIns, Wanted};
 
-/// No operation is begun after so long; the one in hand takes at most five sign-ins of 45 s.
+/// No operation is begun after so long; the one in hand takes at most seven sign-ins of 45 s.
 const BUDGET: Duration = Duration::from_mins(4);
 /// Longer than a run may take: whoever holds a claim after that is gone.
 const LEASE: Duration = Duration::from_mins(15);

@@ -1,5 +1,8 @@
 //! Operations at every kind of target, and by the accounts that may help another one.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
@@ -9,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    EXECUTOR, OLD, credential, current, device, done, inventory, machine, make, stands,
+    EXECUTOR, OLD, credential, current, device, done, inventory, kept, machine, make, stands,
 };
 use crate::robots::rig::{Rig, count};
 use crate::support::authority::Authority;
@@ -172,15 +175,59 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A program that Samba asks whether it wants a new password.
+struct Judge(TempDir);
+
+impl Judge {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        for (file, mode) in [("asked", 0o666), ("refuses", 0o644), ("judge", 0o755)] {
+            let script = format!(
+                "#!/bin/sh\ncat >/dev/null\necho x >>{0}/asked\ntest \"$(wc -l <{0}/asked)\" -gt \"$(cat {0}/refuses)\"\n",
+                at.display()
+            );
+            let text = if file == "judge" { &script } else { "" };
+            std::fs::write(at.join(file), text).unwrap();
+            std::fs::set_permissions(at.join(file), Permissions::from_mode(mode)).unwrap();
+        }
+        std::fs::set_permissions(at, Permissions::from_mode(0o755)).unwrap();
+        Self(folder)
+    }
+
+    fn option(&self) -> String {
+        format!("check password script = {}/judge", self.0.path().display())
+    }
+
+    /// It refuses the first so many.
+    fn refuses(&self, count: usize) {
+        std::fs::write(self.0.path().join("refuses"), count.to_string()).unwrap();
+    }
+
+    fn asked(&self) -> usize {
+        let asked = std::fs::read_to_string(self.0.path().join("asked"));
+        asked.unwrap().lines().count()
+    }
+}
+
 /// Samba locks after three. Its administrator sets what is not known any more, for a local account and one of a domain.
 #[tokio::test]
 async fn a_password_is_changed_in_windows() {
-    let Some(smbd) = Smbd::start(OLD) else { return };
+    let judge = Judge::new();
+    let Some(smbd) = Smbd::start_with(OLD, &judge.option()) else {
+        return;
+    };
     let database = Database::sqlite().await;
     let rig = Rig::new(&database, None).await;
     let at = device(&rig, "windows_rpc", smbd.port, json!(null)).await;
     let games = credential(&rig, at, "games", OLD).await;
     let news = fill(&rig, at, json!({"username": "news", "domain": "TEST"}), OLD).await;
+    judge.refuses(99);
+    let unwanted = (OperationState::Failed, Some("password_policy".to_owned()));
+    let refused = done(&rig, OperationKind::ChangePassword, games).await;
+    assert_eq!((refused, judge.asked()), (unwanted, 3), "{:?}", rig.log);
+    assert!(smbd.lets_in("games", OLD) && kept(&rig, games).await[1].is_none());
+    judge.refuses(4);
     for (name, id) in [("games", games), ("news", news)] {
         assert_eq!(
             done(&rig, OperationKind::ChangePassword, id).await,
@@ -192,6 +239,7 @@ async fn a_password_is_changed_in_windows() {
         assert!(smbd.lets_in(name, &new) && !smbd.lets_in(name, OLD));
         smbd.administrate("pdbedit", &["-z", "-u", name], "");
     }
+    assert_eq!(judge.asked(), 6, "the first of this round was unwanted too");
     smbd.set_password("games", OTHER);
     let lost = (OperationState::Failed, Some("auth_failed".to_owned()));
     assert_eq!(done(&rig, OperationKind::Test, games).await, lost);
