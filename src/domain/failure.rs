@@ -9,6 +9,8 @@
 pub enum FailureClass {
     /// What we were given cannot be used: a name with a control character, an unreadable key.
     Invalid,
+    /// The private key is encrypted, and its passphrase is missing or another one: nobody was asked.
+    Passphrase,
     /// The name has no address, or the resolver does not answer.
     Dns,
     /// There is no way to the address.
@@ -47,8 +49,9 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class, in the order of the list above.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Invalid,
+        Self::Passphrase,
         Self::Dns,
         Self::NetworkUnreachable,
         Self::Refused,
@@ -73,6 +76,7 @@ impl FailureClass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
+            Self::Passphrase => "passphrase",
             Self::Dns => "dns",
             Self::NetworkUnreachable => "network_unreachable",
             Self::Refused => "refused",
@@ -145,6 +149,7 @@ mod tests {
             FailureClass::AccountLocked,
             FailureClass::HostKeyMismatch,
             FailureClass::PasswordPolicy,
+            FailureClass::Passphrase,
         ] {
             assert!(!class.is_temporary(), "{class:?}");
         }

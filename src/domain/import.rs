@@ -135,7 +135,7 @@ const fn column(
 pub const KEY_COLUMN: &str = "hostname";
 
 /// Every column, in the template's order. An empty cell leaves a field as it is.
-pub static COLUMNS: [Column; 20] = [
+pub static COLUMNS: [Column; 21] = [
     column(
         KEY_COLUMN,
         (Part::Device, "hostname"),
@@ -213,6 +213,12 @@ pub static COLUMNS: [Column; 20] = [
         (Part::Credential, "secret"),
         Holds::Secret,
         "Password or private key, as text. A new credential needs it.",
+    ),
+    column(
+        "passphrase",
+        (Part::Credential, "passphrase"),
+        Holds::Secret,
+        "What opens the private key, where it is encrypted. Goes with secret.",
     ),
     column(
         "credential_kind",
@@ -326,7 +332,8 @@ mod tests {
                     .iter()
                     .any(|child| child.columns.iter().any(|one| one.field == column.field)),
                 Part::Credential if column.holds == Holds::Secret => {
-                    credential.secret == Some(column.field)
+                    let secret = credential.secret.as_ref().unwrap();
+                    [secret.field, secret.passphrase].contains(&column.field)
                 }
                 Part::Credential => credential
                     .columns

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod robot;
 pub mod schedule;
 pub mod sealed;
+pub mod secret;
 pub mod share;
 pub mod steps;
 pub mod task;

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use askama::Template;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::form::Posted;
@@ -20,6 +20,7 @@ use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::{Column, FilterKind, Kind};
 use crate::domain::inventory::{Noun, NounSpec};
 use crate::domain::iso_duration;
+use crate::domain::secret::Secret;
 use crate::store::inventory::Narrow;
 use crate::store::page::{Page, PageRequest};
 
@@ -114,7 +115,7 @@ struct ThingPage {
     id: String,
     fields: Vec<Field>,
     lists: Vec<Children>,
-    secret: Option<SecretString>,
+    secret: Option<Secret>,
 }
 
 /// A thing as a row.
@@ -238,7 +239,7 @@ async fn show(
     caller: &Caller,
     spec: &'static NounSpec,
     id: InventoryId,
-    secret: Option<SecretString>,
+    secret: Option<Secret>,
 ) -> Result<HttpResponse, ApiError> {
     let thing = inventory::one(state, spec, id).await?;
     let columns: Vec<_> = spec.columns.iter().chain(spec.state).collect();

@@ -223,6 +223,7 @@ texts! {
     NO = "no";
     FIELDS = "Fields";
     SECRET = "Secret";
+    PASSPHRASE = "Its passphrase";
     SECRET_HINT = "That you looked at it, when and why stands in the audit trail.";
     REASON = "Reason";
     SHOW_SECRET = "Show the secret";

@@ -5,12 +5,13 @@
 //! by events and through the database. What several of them share stands beside the categories:
 //! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
 //! credential's account, `ways` how it is reached, `steps` and `by_template` how an operator's commands work on it, `sign_ins`
-//! counts what it refuses, [`password_change`] changes a password so that none is ever lost.
+//! counts what it refuses, `ended` says what an attempt came to, [`password_change`] changes a password so that none is ever lost.
 
 mod alerts;
 mod by_template;
 mod certificates;
 pub mod custom;
+mod ended;
 mod mail;
 mod notifications;
 mod operations;

@@ -11,8 +11,8 @@
 //!
 //! Each refused sign-in brings the account nearer to its lock: there are only as many as [`Tries`] allows.
 
-use secrecy::SecretString;
-
+pub use super::ended::Ended;
+pub(super) use super::ended::no_secret;
 use crate::clock::Clock;
 use crate::connect::target::{Credential, Failure, Login, PasswordChange, Target};
 use crate::domain::failure::{Effect, FailureClass};
@@ -21,6 +21,9 @@ use crate::domain::inventory::CredentialKind;
 use crate::domain::operation::{AttemptEnd, is_refusal};
 use crate::domain::password::PasswordPolicy;
 use crate::robot::inventory::{By, Inventory, InventoryError, Revealed, Secrets};
+
+/// New secrets that a change offers: a word of the target's list may be in one, but hardly in three.
+const CANDIDATES_MAX: u32 = 3;
 
 /// Sign-ins that may still be refused, and those that were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,44 +77,6 @@ pub struct Place<'a> {
     pub actor: &'a str,
 }
 
-/// What an attempt came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// For `domain::operation`.
-    pub end: AttemptEnd,
-    /// The version that was put in force, or that the target may know.
-    pub candidate: Option<i64>,
-    /// What went wrong, for people; holds no secret.
-    pub detail: Option<String>,
-}
-
-impl Ended {
-    pub(super) fn done(version: Option<i64>) -> Self {
-        Self {
-            end: AttemptEnd::Done,
-            candidate: version,
-            detail: None,
-        }
-    }
-
-    /// The target was certainly not changed.
-    pub(super) fn failed(class: FailureClass, detail: impl ToString) -> Self {
-        Self {
-            end: AttemptEnd::Failed(class),
-            candidate: None,
-            detail: Some(detail.to_string()),
-        }
-    }
-
-    fn unverified(candidate: i64, class: FailureClass, detail: impl ToString) -> Self {
-        Self {
-            end: AttemptEnd::Unverified(class),
-            candidate: Some(candidate),
-            detail: Some(detail.to_string()),
-        }
-    }
-}
-
 /// Which of two secrets the target believes.
 enum Believed {
     Candidate,
@@ -148,16 +113,15 @@ impl Place<'_> {
                 Err(ended) => return Ok(ended),
             },
         };
-        let order = PasswordChange {
-            login: self.login(&current.secret),
-            account: self.account.to_owned(),
-            secret: candidate.secret.clone(),
+        let by = self.login(&current);
+        let candidate = match self.set(&by, candidate, reused, policy).await? {
+            Ok(taken) => taken,
+            Err((candidate, failure)) => {
+                tries.note(&failure);
+                return self.not_changed(&candidate, reused, &failure).await;
+            }
         };
-        if let Err(failure) = self.target.change_password(&order).await {
-            tries.note(&failure);
-            return self.not_changed(&candidate, reused, &failure).await;
-        }
-        match self.opens(&candidate.secret, tries).await {
+        match self.opens(&candidate, tries).await {
             Ok(()) => self.commit(&candidate, &current).await,
             Err(failure) => Ok(Ended::unverified(candidate.version, failure.class, failure)),
         }
@@ -188,26 +152,61 @@ impl Place<'_> {
                 Err(ended) => return Ok(ended),
             },
         };
-        let order = PasswordChange {
-            login: by.clone(),
-            account: self.account.to_owned(),
-            secret: candidate.secret.clone(),
+        let candidate = match self.set(by, candidate, reused, policy).await? {
+            Ok(taken) => taken,
+            Err((candidate, failure)) => {
+                by_tries.note(&failure);
+                let mut ended = self.not_changed(&candidate, reused, &failure).await?;
+                ended.detail = Some(format!("by the account `{}`: {failure}", by.account));
+                return Ok(ended);
+            }
         };
-        if let Err(failure) = self.target.change_password(&order).await {
-            by_tries.note(&failure);
-            let mut ended = self.not_changed(&candidate, reused, &failure).await?;
-            ended.detail = Some(format!("by the account `{}`: {failure}", by.account));
-            return Ok(ended);
-        }
         if !tries.are_left() {
             let detail =
                 "set by the privileged account; it is proven when the account may be asked again";
             let class = FailureClass::AuthFailed;
             return Ok(Ended::unverified(candidate.version, class, detail));
         }
-        match self.opens(&candidate.secret, tries).await {
+        match self.opens(&candidate, tries).await {
             Ok(()) => self.commit(&candidate, &current).await,
             Err(failure) => Ok(Ended::unverified(candidate.version, failure.class, failure)),
+        }
+    }
+
+    /// Gives the account the candidate by the account `by`. A new one that the target does not want for what it is like is dropped, and
+    /// another one made in its place, [`CANDIDATES_MAX`] in all. Answers the one that was taken, or the last one and why not.
+    async fn set(
+        &self,
+        by: &Login,
+        mut candidate: Revealed,
+        reused: bool,
+        policy: &PasswordPolicy,
+    ) -> Result<Result<Revealed, (Revealed, Failure)>, InventoryError> {
+        let mut left = if reused { 0 } else { CANDIDATES_MAX - 1 };
+        loop {
+            let order = PasswordChange {
+                login: by.clone(),
+                account: self.account.to_owned(),
+                secret: candidate.secret.clone(),
+            };
+            let Err(failure) = self.target.change_password(&order).await else {
+                return Ok(Ok(candidate));
+            };
+            let is_unwanted = failure.class == FailureClass::PasswordPolicy
+                && failure.effect == Effect::None
+                && left > 0;
+            if !is_unwanted {
+                return Ok(Err((candidate, failure)));
+            }
+            left -= 1;
+            let version = candidate.version;
+            self.inventory
+                .candidate_drop(self.credential, version)
+                .await?;
+            candidate = match self.make(policy).await? {
+                Ok(made) => made,
+                Err(_) => return Ok(Err((candidate, failure))),
+            };
         }
     }
 
@@ -244,7 +243,7 @@ impl Place<'_> {
         let Some(current) = secrets.current else {
             return Ok(no_secret());
         };
-        Ok(match self.opens(&current.secret, tries).await {
+        Ok(match self.opens(&current, tries).await {
             Ok(()) => Ended::done(None),
             Err(failure) => Ended::failed(failure.class, failure),
         })
@@ -259,7 +258,7 @@ impl Place<'_> {
         let open = |failure: &Failure| {
             Believed::Open(Ended::unverified(candidate.version, failure.class, failure))
         };
-        match self.opens(&candidate.secret, tries).await {
+        match self.opens(candidate, tries).await {
             Ok(()) => return Believed::Candidate,
             // An account that is locked refuses the right secret too: this says nothing of the candidate.
             Err(failure) if failure.class != FailureClass::AuthFailed || !tries.are_left() => {
@@ -267,7 +266,7 @@ impl Place<'_> {
             }
             Err(_) => {}
         }
-        match self.opens(&current.secret, tries).await {
+        match self.opens(current, tries).await {
             Ok(()) => Believed::Current,
             Err(failure) if failure.class == FailureClass::AuthFailed => {
                 // Somebody else has changed it. The candidate is kept all the same: it was never proven false alone.
@@ -284,7 +283,7 @@ impl Place<'_> {
     }
 
     /// Whether a secret signs in. One that must be changed first is the right one.
-    async fn opens(&self, secret: &SecretString, tries: &mut Tries) -> Result<(), Failure> {
+    async fn opens(&self, secret: &Revealed, tries: &mut Tries) -> Result<(), Failure> {
         match self.target.probe(&self.login(secret)).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.class == FailureClass::PasswordExpired => Ok(()),
@@ -295,7 +294,7 @@ impl Place<'_> {
         }
     }
 
-    fn login(&self, secret: &SecretString) -> Login {
+    fn login(&self, secret: &Revealed) -> Login {
         login(self.account, self.kind, secret)
     }
 
@@ -314,7 +313,11 @@ impl Place<'_> {
             .inventory
             .candidate_set(self.credential, &secret, self.by());
         let version = kept.await?;
-        Ok(Ok(Revealed { version, secret }))
+        Ok(Ok(Revealed {
+            version,
+            secret,
+            passphrase: None,
+        }))
     }
 
     /// The target gave no yes. A new candidate that it certainly did not get goes; one of an earlier attempt stays, for
@@ -356,22 +359,16 @@ impl Place<'_> {
 }
 
 /// How an account signs in by a secret.
-pub(super) fn login(account: &str, kind: CredentialKind, secret: &SecretString) -> Login {
-    let secret = secret.clone();
+pub(super) fn login(account: &str, kind: CredentialKind, secret: &Revealed) -> Login {
+    let text = secret.secret.clone();
     Login {
         account: account.to_owned(),
         credential: match kind {
-            CredentialKind::Password => Credential::Password(secret),
+            CredentialKind::Password => Credential::Password(text),
             CredentialKind::SshKey => Credential::PrivateKey {
-                key: secret,
-                passphrase: None,
+                key: text,
+                passphrase: secret.passphrase.clone(),
             },
         },
     }
-}
-
-/// The end of an attempt that has nothing to sign in with.
-pub(super) fn no_secret() -> Ended {
-    let reason = "no secret is in force; set the one that opens the account";
-    Ended::failed(FailureClass::Invalid, reason)
 }

@@ -49,7 +49,7 @@ pub(super) struct Account {
     /// Whose key is pinned when the target was met: the device says to trust the first one, and none is known yet.
     pub(super) unpinned: Option<Unpinned>,
     /// Who may set its password.
-    pub(super) privileged: Option<Identity>,
+    pub(super) privileged: Privileged,
 }
 
 /// Who signs in.
@@ -63,6 +63,9 @@ pub(super) struct Identity {
     /// Under what its refused sign-ins are counted.
     pub(super) key: String,
 }
+
+/// Who may set the password of an account, where somebody may; why the credential that its policy names cannot.
+type Privileged = Result<Option<Identity>, String>;
 
 /// A way to a device whose key is not known yet.
 pub(super) struct Unpinned {
@@ -128,6 +131,11 @@ pub(super) async fn account(
         }
         None => target,
     };
+    let named = policy.as_ref().and_then(|it| it.privileged_credential);
+    let privileged = match privileged(inventory, device_id, id, way.protocol).await? {
+        None => by_policy(inventory, named, id, way.protocol).await?,
+        found => Ok(found),
+    };
     let rules = policy.map(|policy| policy.password);
     let finding = credential_item.state.get("secret_state");
     Ok(Account {
@@ -144,7 +152,7 @@ pub(super) async fn account(
             device: device_id,
             port: way.port,
         }),
-        privileged: privileged(inventory, device_id, id, way.protocol).await?,
+        privileged,
     })
 }
 
@@ -164,6 +172,7 @@ fn identity(id: InventoryId, credential: &CredentialBody) -> Identity {
     }
 }
 
+/// The policy that a credential names, where it holds.
 async fn policy(
     inventory: &Inventory,
     policy: Option<InventoryId>,
@@ -172,7 +181,8 @@ async fn policy(
         return Ok(None);
     };
     let item = inventory.get(Noun::CredentialPolicy, policy).await?;
-    body(&item).map(Some)
+    let policy: CredentialPolicyBody = body(&item)?;
+    Ok(Some(policy).filter(|policy| policy.enabled))
 }
 
 /// The target with the templates of a policy, where it has some.
@@ -256,12 +266,46 @@ async fn privileged(
     let found = inventory.list(Noun::Credential, narrowed.collect(), page);
     for item in found.await?.items {
         let credential: CredentialBody = body(&item)?;
-        let has_secret = item.state.get("secret_version").is_some_and(Value::is_i64);
-        if item.id != not && has_secret && protocols(&credential).contains(&protocol) {
+        if item.id != not && signs_in(&item, &credential, protocol).is_ok() {
             return Ok(Some(identity(item.id, &credential)));
         }
     }
     Ok(None)
+}
+
+/// The credential that a policy names to set passwords; not for its own account.
+async fn by_policy(
+    inventory: &Inventory,
+    named: Option<InventoryId>,
+    not: InventoryId,
+    protocol: Protocol,
+) -> Result<Privileged, Unfit> {
+    let Some(id) = named.filter(|named| *named != not) else {
+        return Ok(Ok(None));
+    };
+    let item = inventory.get(Noun::Credential, id).await?;
+    let credential: CredentialBody = body(&item)?;
+    Ok(match signs_in(&item, &credential, protocol) {
+        Ok(()) => Ok(Some(identity(id, &credential))),
+        Err(why) => Err(format!("the policy's `privileged_credential` {why}")),
+    })
+}
+
+/// Whether a credential can sign in by a protocol, as far as the inventory says; why not.
+fn signs_in(
+    item: &Item,
+    credential: &CredentialBody,
+    protocol: Protocol,
+) -> Result<(), &'static str> {
+    if !credential.enabled {
+        Err("is disabled")
+    } else if !item.state.get("secret_version").is_some_and(Value::is_i64) {
+        Err("has no secret")
+    } else if !protocols(credential).contains(&protocol) {
+        Err("does not sign in by the protocol by which the account is reached")
+    } else {
+        Ok(())
+    }
 }
 
 fn body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, Unfit> {

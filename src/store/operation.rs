@@ -4,6 +4,7 @@
 //! it by his process: what he records is taken only while it is still his.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
 use crate::domain::operation::{ChangeCause, Finding, OperationKind, OperationState};
@@ -160,6 +161,9 @@ pub struct Expiry {
     pub at: Timestamp,
     /// Credentials whose last change failed after this are left alone.
     pub failed_before: Timestamp,
+    /// How long before its policy's `max_age` a password's time is over, in whole seconds; at most half of that age counts, or a
+    /// password that was changed would be at its end again.
+    pub head_start: Duration,
 }
 
 /// Which credentials are to be asked for their secrets.

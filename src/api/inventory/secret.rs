@@ -13,6 +13,7 @@ use super::super::state::ApiState;
 use super::target::PathItem;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::check::Problems;
+use crate::domain::secret::Secret;
 use crate::robot::inventory::{By, Viewed};
 
 /// Bound on a reason in characters.
@@ -41,6 +42,8 @@ pub(in crate::api) struct SecretView<'a> {
     id: String,
     /// The secret.
     secret: &'a str,
+    /// What opens it, where it is a key that is encrypted.
+    passphrase: Option<&'a str>,
     /// Which version of it.
     secret_version: i64,
 }
@@ -54,9 +57,11 @@ pub(in crate::api) async fn view(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let viewed = reveal(&state, id, body.reason, &caller.name).await?;
+    let Secret { text, passphrase } = &viewed.secret;
     Ok(HttpResponse::Ok().json(SecretView {
         id: id.to_string(),
-        secret: viewed.secret.expose_secret(),
+        secret: text.expose_secret(),
+        passphrase: passphrase.as_ref().map(ExposeSecret::expose_secret),
         secret_version: viewed.version,
     }))
 }

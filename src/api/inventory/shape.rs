@@ -11,8 +11,9 @@ use crate::domain::inventory::column::{Child, Column, Kind, Shape};
 use crate::domain::inventory::{
     CertificateAutomationBody, CertificateBindingBody, CertificateBody, CertificateIssuerBody,
     CredentialBody, CredentialPolicyBody, DeviceBody, Noun, NounSpec, OperationTemplateBody,
-    SECRET_BYTES_MAX, SiteBody, TaskDefinitionBody, UserBody, UserGroupBody,
+    SecretSpec, SiteBody, TaskDefinitionBody, UserBody, UserGroupBody,
 };
+use crate::domain::secret::{PASSPHRASE_BYTES_MAX, SECRET_BYTES_MAX};
 
 /// A schema with its name.
 pub(super) type Named = (String, RefOr<Schema>);
@@ -65,22 +66,34 @@ fn of<T: ToSchema>() -> (Object, Vec<Named>) {
     }
 }
 
-fn secret() -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
+/// The fields that go to the vault.
+fn secrets(spec: &SecretSpec) -> [(String, RefOr<Schema>); 2] {
+    let secret = written_only(
+        SECRET_BYTES_MAX,
+        "Goes to the vault and is not shown again but by `view`.",
+    );
+    let passphrase = written_only(
+        PASSPHRASE_BYTES_MAX,
+        "What opens the secret, where it is a private key that is encrypted; comes with it, and goes to the vault too.",
+    );
+    [
+        (spec.field.to_owned(), secret.into()),
+        (spec.passphrase.to_owned(), nullable(passphrase.into())),
+    ]
+}
+
+fn written_only(bytes_max: usize, about: &str) -> ObjectBuilder {
+    string(None)
         .min_length(Some(1))
-        .max_length(Some(SECRET_BYTES_MAX))
+        .max_length(Some(bytes_max))
         .write_only(true)
-        .description(Some(
-            "Goes to the vault and is not shown again but by `view`.",
-        ))
-        .into()
+        .description(Some(about))
 }
 
 fn creation(spec: &NounSpec, mut body: Object) -> RefOr<Schema> {
-    if let Some(field) = spec.secret {
-        body.properties.insert(field.to_owned(), secret());
-        body.required.push(field.to_owned());
+    if let Some(spec) = &spec.secret {
+        body.properties.extend(secrets(spec));
+        body.required.push(spec.field.to_owned());
     }
     RefOr::T(Schema::Object(body))
 }
@@ -99,8 +112,8 @@ fn patch(spec: &NounSpec, mut body: Object) -> RefOr<Schema> {
             *schema = nullable(plain);
         }
     }
-    if let Some(field) = spec.secret {
-        body.properties.insert(field.to_owned(), secret());
+    if let Some(spec) = &spec.secret {
+        body.properties.extend(secrets(spec));
     }
     RefOr::T(Schema::Object(body))
 }

@@ -19,7 +19,8 @@ use crate::domain::id::InventoryId;
 use crate::domain::inventory::check::NAME_CHARS_MAX;
 use crate::domain::inventory::column::{Filter, FilterKind};
 use crate::domain::inventory::patch::Fields;
-use crate::domain::inventory::{Noun, NounSpec};
+use crate::domain::inventory::{Noun, NounSpec, SecretSpec};
+use crate::domain::secret::Secret;
 use crate::domain::time::to_micros;
 use crate::robot::inventory::NewItem;
 use crate::store::inventory::{Narrow, Wanted};
@@ -158,10 +159,10 @@ impl Body {
     /// What is to be made; over HTTP a noun that has a secret gets one from the start.
     pub(super) fn creating(self, spec: &NounSpec) -> Result<NewItem, ApiError> {
         let new = self.changing(spec)?;
-        match spec.secret {
-            Some(field) if new.secret.is_none() => Err(ApiError::field(
+        match &spec.secret {
+            Some(SecretSpec { field, .. }) if new.secret.is_none() => Err(ApiError::field(
                 Code::Invalid,
-                field,
+                *field,
                 format!("missing field `{field}`"),
             )),
             _ => Ok(new),
@@ -175,20 +176,38 @@ impl Body {
 
     /// What is to be changed.
     pub(super) fn changing(mut self, spec: &NounSpec) -> Result<NewItem, ApiError> {
-        let secret = match spec.secret.and_then(|field| self.fields.remove(field)) {
-            Some(Value::String(text)) => Some(SecretString::from(text)),
-            Some(_) => {
-                return Err(ApiError::field(
-                    Code::Invalid,
-                    spec.secret.unwrap_or_default(),
-                    "must be a string; a secret is replaced, it cannot be removed",
-                ));
-            }
+        let secret = match &spec.secret {
+            Some(spec) => secret(spec, &mut self.fields)?,
             None => None,
         };
         Ok(NewItem {
             fields: self.fields,
             secret,
         })
+    }
+}
+
+/// Takes a secret out of the fields, with what opens it.
+fn secret(spec: &SecretSpec, fields: &mut Fields) -> Result<Option<Secret>, ApiError> {
+    let invalid = |field, detail| Err(ApiError::field(Code::Invalid, field, detail));
+    let passphrase = match fields.remove(spec.passphrase) {
+        Some(Value::String(text)) => Some(SecretString::from(text)),
+        None | Some(Value::Null) => None,
+        Some(_) => return invalid(spec.passphrase, "must be a string"),
+    };
+    match fields.remove(spec.field) {
+        Some(Value::String(text)) => Ok(Some(Secret {
+            text: text.into(),
+            passphrase,
+        })),
+        Some(_) => invalid(
+            spec.field,
+            "must be a string; a secret is replaced, it cannot be removed",
+        ),
+        None if passphrase.is_some() => invalid(
+            spec.passphrase,
+            "belongs to a key: send the `secret` with it",
+        ),
+        None => Ok(None),
     }
 }

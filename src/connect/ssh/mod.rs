@@ -10,6 +10,7 @@ mod dialogue;
 mod exec;
 mod host_key;
 mod own_password;
+mod proof;
 mod session;
 mod sign_in;
 
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 
 use self::exec::{Exec, exec};
 pub use self::host_key::HostKeyPolicy;
+use self::proof::proof;
 use self::session::Session;
 use self::sign_in::{SignedIn, sign_in};
 use super::target::{
@@ -68,8 +70,9 @@ impl SshTarget {
 
     async fn probed(&self, attempt: &Attempt<'_>, login: &Login) -> Result<Probed, Failure> {
         check_login(attempt, login)?;
+        let who = (login.account.as_str(), proof(attempt, login).await?);
         let mut session = self.open(attempt).await?;
-        sign_in(&mut session, attempt, login, None).await?;
+        sign_in(&mut session, attempt, who, None).await?;
         exec::refuse_expired(&session, attempt).await?;
         let host_key = session.host_key();
         session.leave().await;
@@ -79,9 +82,11 @@ impl SshTarget {
     async fn changed(&self, attempt: &Attempt<'_>, change: &PasswordChange) -> Result<(), Failure> {
         change.check(attempt)?;
         chpasswd::check_account(attempt, &change.account)?;
+        let login = &change.login;
+        let who = (login.account.as_str(), proof(attempt, login).await?);
         let mut session = self.open(attempt).await?;
         let new = change.is_own().then_some(&change.secret);
-        let signed_in = sign_in(&mut session, attempt, &change.login, new).await?;
+        let signed_in = sign_in(&mut session, attempt, who, new).await?;
         match signed_in {
             // The password was at its end, and the server had it changed before it let us in.
             SignedIn::WithNewPassword => {}
@@ -101,8 +106,9 @@ impl SshTarget {
         command: &Command,
     ) -> Result<Ran, Failure> {
         check_login(attempt, login)?;
+        let who = (login.account.as_str(), proof(attempt, login).await?);
         let mut session = self.open(attempt).await?;
-        sign_in(&mut session, attempt, login, None).await?;
+        sign_in(&mut session, attempt, who, None).await?;
         let words = command.words().iter().map(|word| shell_word(word));
         let line = words.collect::<Vec<_>>().join(" ");
         let ended = exec(&session, attempt, Exec::act(&line, command.stdin())).await?;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use russh::client::{AuthResult, KeyboardInteractiveAuthResponse as Round};
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, decode_secret_key};
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 use russh::{Error, MethodKind, MethodSet};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::dialogue::{Answer, Ask, Dialogue, asks};
+use super::proof::Proof;
 use super::session::Session;
-use crate::connect::target::{Attempt, Credential, Failure, Login};
+use crate::connect::target::{Attempt, Failure};
 use crate::domain::failure::FailureClass;
 
 const STEP: &str = "sign in at";
@@ -33,10 +34,10 @@ pub(super) enum SignedIn {
 pub(super) async fn sign_in(
     session: &mut Session,
     attempt: &Attempt<'_>,
-    login: &Login,
+    (account, proof): (&str, Proof<'_>),
     new: Option<&SecretString>,
 ) -> Result<SignedIn, Failure> {
-    let asked = session.handle.authenticate_none(&login.account).await;
+    let asked = session.handle.authenticate_none(account).await;
     let offered = match heard(session, attempt, asked)? {
         AuthResult::Success => {
             let reason =
@@ -49,18 +50,17 @@ pub(super) async fn sign_in(
     };
     session.greeted();
     let offers = |method| offered.contains(&method);
-    match &login.credential {
-        Credential::PrivateKey { key, passphrase } if offers(MethodKind::PublicKey) => {
-            let key = private_key(attempt, key, passphrase.as_ref())?;
-            by_key(session, attempt, login, key).await
+    match proof {
+        Proof::Key(key) if offers(MethodKind::PublicKey) => {
+            by_key(session, attempt, account, key).await
         }
-        Credential::Password(password) if offers(MethodKind::KeyboardInteractive) => {
-            by_questions(session, attempt, login, password, new).await
+        Proof::Password(password) if offers(MethodKind::KeyboardInteractive) => {
+            by_questions(session, attempt, (account, password), new).await
         }
-        Credential::Password(password) if offers(MethodKind::Password) => {
+        Proof::Password(password) if offers(MethodKind::Password) => {
             let tried = session
                 .handle
-                .authenticate_password(&login.account, password.expose_secret());
+                .authenticate_password(account, password.expose_secret());
             let tried = tried.await;
             judge(session, attempt, tried)
         }
@@ -79,24 +79,10 @@ fn names(offered: &MethodSet) -> String {
     names.join(", ")
 }
 
-fn private_key(
-    attempt: &Attempt<'_>,
-    key: &SecretString,
-    passphrase: Option<&SecretString>,
-) -> Result<Arc<PrivateKey>, Failure> {
-    let passphrase = passphrase.map(ExposeSecret::expose_secret);
-    decode_secret_key(key.expose_secret(), passphrase)
-        .map(Arc::new)
-        .map_err(|error| {
-            let reason = format!("the private key cannot be read: {error}");
-            attempt.fail(FailureClass::Invalid, STEP, reason)
-        })
-}
-
 async fn by_key(
     session: &mut Session,
     attempt: &Attempt<'_>,
-    login: &Login,
+    account: &str,
     key: Arc<PrivateKey>,
 ) -> Result<SignedIn, Failure> {
     let mut hash = None;
@@ -107,7 +93,7 @@ async fn by_key(
         hash = best.flatten().or(Some(HashAlg::Sha512));
     }
     let key = PrivateKeyWithHashAlg::new(key, hash);
-    let tried = session.handle.authenticate_publickey(&login.account, key);
+    let tried = session.handle.authenticate_publickey(account, key);
     let tried = tried.await;
     judge(session, attempt, tried)
 }
@@ -147,14 +133,13 @@ fn judge(
 async fn by_questions(
     session: &mut Session,
     attempt: &Attempt<'_>,
-    login: &Login,
-    password: &SecretString,
+    (account, password): (&str, &SecretString),
     new: Option<&SecretString>,
 ) -> Result<SignedIn, Failure> {
     let mut talk = Talk::new(attempt, password, new);
     let mut round = session
         .handle
-        .authenticate_keyboard_interactive_start(&login.account, None::<String>)
+        .authenticate_keyboard_interactive_start(account, None::<String>)
         .await;
     for _ in 0..ROUNDS_MAX {
         match round.map_err(|error| cut_off(session, attempt, &error))? {

@@ -1,16 +1,24 @@
 //! Credentials: accounts on devices, whose secrets the vault keeps.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::check::Problems;
 use super::column::{Filter, FilterKind, Kind, column, refers};
-use super::{Body, Happening, Noun, NounSpec, read, yes};
+use super::patch::Fields;
+use super::{Body, Happening, Noun, NounSpec, SecretSpec, read, yes};
 use crate::domain::id::InventoryId;
+use crate::domain::robot::FieldError;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
-/// Bound on a secret in bytes: a private key of 16,384 bits has 12 KiB as text.
-pub const SECRET_BYTES_MAX: usize = 16 * 1024;
+/// The field with the secret.
+const SECRET: &str = "secret";
+/// The field with what opens it.
+const PASSPHRASE: &str = "passphrase";
+/// The name of [`CredentialKind::SshKey`].
+const SSH_KEY: &str = "ssh_key";
 
 /// A credential, without its secret.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -62,7 +70,7 @@ pub enum CredentialKind {
     /// A password.
     #[default]
     Password,
-    /// A private key, PEM.
+    /// A private key in OpenSSH's form or as PKCS#8, PEM; encrypted where there is a `passphrase`.
     SshKey,
 }
 
@@ -113,7 +121,11 @@ pub(super) static SPEC: NounSpec = NounSpec {
     children: &[],
     fixed: &[],
     named_by: "username",
-    secret: Some("secret"),
+    secret: Some(SecretSpec {
+        field: SECRET,
+        passphrase: PASSPHRASE,
+        check: secret_problems,
+    }),
     filters: &[
         Filter {
             name: "username",
@@ -167,6 +179,16 @@ pub(super) static SPEC: NounSpec = NounSpec {
     read: |fields| read::<CredentialBody>(&SPEC, fields),
     events,
 };
+
+fn secret_problems(fields: &Fields, secret: &Secret) -> Vec<FieldError> {
+    let mut problems = secret.problems(SECRET, PASSPHRASE);
+    let kind = fields.get("kind").and_then(Value::as_str);
+    if secret.passphrase.is_some() && kind != Some(SSH_KEY) {
+        let detail = format!("is for a key: set `kind` to `{SSH_KEY}`, or leave it out");
+        problems.push(FieldError::new(PASSPHRASE, detail));
+    }
+    problems
+}
 
 /// A secret that a person sets is a change of the password like one that a robot makes.
 fn events(happening: &Happening<'_>) -> Vec<&'static str> {

@@ -50,6 +50,11 @@ pub struct CredentialPolicyBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub verify_template: Option<InventoryId>,
+    /// The credential by which a password is set that does not open its account any more, where the account's device has no
+    /// `privileged` one; it may belong to another device.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub privileged_credential: Option<InventoryId>,
     /// What people should know of it.
     #[serde(default)]
     #[schema(max_length = 2000)]
@@ -175,6 +180,11 @@ pub(super) static SPEC: NounSpec = NounSpec {
             "verify_template",
             "verify_template_id",
             Noun::OperationTemplate,
+        ),
+        refers(
+            "privileged_credential",
+            "privileged_credential_id",
+            Noun::Credential,
         ),
         column("description", Kind::Text),
         column("enabled", Kind::Bool),

@@ -30,7 +30,7 @@ pub use certificate::{CertificateBody, chain, fingerprint};
 pub use certificate_automation::{CertificateAutomationBody, KeyAlgorithm, is_host};
 pub use certificate_binding::{CertificateBindingBody, KeyMode};
 pub use certificate_issuer::{AcmeRules, CertificateIssuerBody, IssuerKind};
-pub use credential::{CredentialBody, CredentialKind, SECRET_BYTES_MAX};
+pub use credential::{CredentialBody, CredentialKind};
 pub use credential_policy::{CredentialPolicyBody, PasswordRules};
 pub use device::{Connectivity, DeviceBody, Protocol, TRUST_ON_FIRST_USE};
 pub use operation_template::{OperationTemplateBody, TemplateKind};
@@ -43,6 +43,7 @@ use self::check::Problems;
 use self::column::{Child, Column, Filter, Kind, Shape};
 use self::patch::Fields;
 use super::robot::FieldError;
+use super::secret::Secret;
 use super::time::Timestamp;
 
 /// Most things of one call: a spreadsheet's page of an import.
@@ -78,7 +79,7 @@ pub enum Noun {
 }
 
 impl Noun {
-    /// All of them; each refers to earlier ones only, so that a copy in this order finds what it refers to.
+    /// All of them. Each refers to earlier ones, but a policy, which also names templates and a credential.
     pub const ALL: [Self; 12] = [
         Self::Site,
         Self::CredentialPolicy,
@@ -154,14 +155,25 @@ pub struct NounSpec {
     pub fixed: &'static [&'static str],
     /// The field to blame where another has the same identity.
     pub named_by: &'static str,
-    /// The field whose value goes to the vault: taken, never shown.
-    pub secret: Option<&'static str>,
+    /// What of it goes to the vault.
+    pub secret: Option<SecretSpec>,
     /// The parameters of its list.
     pub filters: &'static [Filter],
     /// Reads and checks the fields.
     pub read: fn(Fields) -> Result<Checked, Vec<FieldError>>,
     /// The events that tell of a change; only those of the platform's list of events.
     pub events: fn(&Happening<'_>) -> Vec<&'static str>,
+}
+
+/// The fields whose values go to the vault: taken, never shown.
+#[derive(Debug)]
+pub struct SecretSpec {
+    /// The secret.
+    pub field: &'static str,
+    /// What opens it, where it is a key that is encrypted; comes with the secret.
+    pub passphrase: &'static str,
+    /// What is wrong with a secret, beside the other fields.
+    pub check: fn(&Fields, &Secret) -> Vec<FieldError>,
 }
 
 /// Fields that are fit to be kept.

@@ -1,13 +1,12 @@
 //! What a change would come to, without making it: for imports, which say it of a whole file before they begin.
 
-use secrecy::{ExposeSecret, SecretString};
-
 use super::{Inventory, InventoryError, NewItem, changed, check_one, patched};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::Noun;
 use crate::domain::inventory::column::FilterKind;
 use crate::domain::inventory::name::identity;
 use crate::domain::robot::FieldError;
+use crate::domain::secret::Secret;
 use crate::store::StoreError;
 use crate::store::inventory::{Item, Narrow, Wanted};
 use crate::store::page::PageRequest;
@@ -63,12 +62,16 @@ impl Inventory {
     pub async fn is_current(
         &self,
         credential: InventoryId,
-        secret: &SecretString,
+        secret: &Secret,
     ) -> Result<bool, InventoryError> {
         match self.secrets(credential).await {
-            Ok(secrets) => Ok(secrets
-                .current
-                .is_some_and(|current| current.secret.expose_secret() == secret.expose_secret())),
+            Ok(secrets) => Ok(secrets.current.is_some_and(|current| {
+                let current = Secret {
+                    text: current.secret,
+                    passphrase: current.passphrase,
+                };
+                current.is(secret)
+            })),
             Err(InventoryError::Damaged) => Ok(false),
             Err(error) => Err(error),
         }

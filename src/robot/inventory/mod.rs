@@ -11,8 +11,6 @@ mod secrets;
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
-
 pub use certificates::{Imported, KeyWanted, Ordered};
 pub use error::{InventoryError, Reason};
 pub use secrets::{Revealed, Secrets, Viewed};
@@ -22,11 +20,10 @@ use super::registry::Registry;
 use super::safe::Safe;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::patch::{Fields, difference, merge_patch, unknown_removals};
-use crate::domain::inventory::{
-    BATCH_ITEMS_MAX, Checked, Happening, Noun, NounSpec, SECRET_BYTES_MAX,
-};
+use crate::domain::inventory::{BATCH_ITEMS_MAX, Checked, Happening, Noun, NounSpec};
 use crate::domain::robot::FieldError;
 use crate::domain::sealed::Place;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::store::inventory::{Item, Narrow, Order, Refusal, Row, Write, Written};
 use crate::store::page::{Page, PageRequest};
@@ -50,7 +47,7 @@ pub struct NewItem {
     /// Its fields as they came.
     pub fields: Fields,
     /// Its secret, for nouns that have one.
-    pub secret: Option<SecretString>,
+    pub secret: Option<Secret>,
 }
 
 /// Who asks for a change, and when.
@@ -128,7 +125,7 @@ impl Inventory {
         spec: &'static NounSpec,
         id: InventoryId,
         checked: &Checked,
-        secret: Option<&SecretString>,
+        secret: Option<&Secret>,
         by: By<'_>,
     ) -> Result<Order, InventoryError> {
         let secret = match secret {
@@ -258,10 +255,10 @@ impl Inventory {
         &self,
         credential: InventoryId,
         version: i64,
-        secret: &SecretString,
+        secret: &Secret,
     ) -> Result<NewSecret, InventoryError> {
         let place = Place::of_secret(credential, version);
-        let sealed = self.safe.seal(&place, secret)?;
+        let sealed = self.safe.seal(&place, &secret.kept())?;
         Ok(NewSecret { version, sealed })
     }
 }
@@ -294,7 +291,7 @@ fn check_revision(item: &Item, expected: Option<i64>) -> Result<(), InventoryErr
     }
 }
 
-type CheckedItem = (Checked, Option<SecretString>);
+type CheckedItem = (Checked, Option<Secret>);
 
 fn check_all(
     spec: &'static NounSpec,
@@ -316,7 +313,7 @@ fn check_all(
 }
 
 fn check_one(spec: &NounSpec, item: NewItem) -> Result<CheckedItem, Vec<FieldError>> {
-    let mut errors = secret_problem(spec, item.secret.as_ref());
+    let mut errors = secret_problems(spec, &item.fields, item.secret.as_ref());
     match (spec.read)(item.fields) {
         Ok(fields) if errors.is_empty() => return Ok((fields, item.secret)),
         Ok(_) => {}
@@ -332,7 +329,9 @@ fn changed(spec: &NounSpec, item: &Item, checked: &Checked) -> (Fields, Fields) 
 
 /// A thing's fields after a patch.
 fn patched(spec: &NounSpec, item: &Item, patch: &NewItem) -> Result<Checked, Vec<FieldError>> {
-    let mut errors = secret_problem(spec, patch.secret.as_ref());
+    let mut fields = item.body.clone();
+    merge_patch(&mut fields, &patch.fields);
+    let mut errors = secret_problems(spec, &fields, patch.secret.as_ref());
     for field in spec.fixed {
         if let Some(value) = patch.fields.get(*field)
             && Some(value) != item.body.get(*field)
@@ -349,24 +348,15 @@ fn patched(spec: &NounSpec, item: &Item, patch: &NewItem) -> Result<Checked, Vec
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut fields = item.body.clone();
-    merge_patch(&mut fields, &patch.fields);
     (spec.read)(fields)
 }
 
-fn secret_problem(spec: &NounSpec, secret: Option<&SecretString>) -> Vec<FieldError> {
-    let Some(secret) = secret else {
-        return Vec::new();
-    };
-    let Some(field) = spec.secret else {
-        return Vec::from([FieldError::new("secret", "this kind of thing has none")]);
-    };
-    let bytes = secret.expose_secret().len();
-    if (1..=SECRET_BYTES_MAX).contains(&bytes) {
-        return Vec::new();
+fn secret_problems(spec: &NounSpec, fields: &Fields, secret: Option<&Secret>) -> Vec<FieldError> {
+    match (secret, &spec.secret) {
+        (None, _) => Vec::new(),
+        (Some(secret), Some(spec)) => (spec.check)(fields, secret),
+        (Some(_), None) => Vec::from([FieldError::new("secret", "this kind of thing has none")]),
     }
-    let detail = format!("must have 1 to {SECRET_BYTES_MAX} bytes");
-    Vec::from([FieldError::new(field, detail)])
 }
 
 /// The fields with lists in one order: the order of a list's entries means nothing, and is not kept.

@@ -8,6 +8,7 @@ use crate::domain::event::CloudEvent;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::Noun;
 use crate::domain::sealed::Place;
+use crate::domain::secret::Secret;
 use crate::robot::safe::SafeError;
 use crate::store::audit::NewAudit;
 use crate::store::event::NewEvent;
@@ -18,7 +19,7 @@ use crate::vault::SealError;
 #[derive(Debug)]
 pub struct Viewed {
     /// The secret.
-    pub secret: SecretString,
+    pub secret: Secret,
     /// Its version.
     pub version: i64,
 }
@@ -30,6 +31,8 @@ pub struct Revealed {
     pub version: i64,
     /// The secret.
     pub secret: SecretString,
+    /// What opens it, where it is a key that is encrypted.
+    pub passphrase: Option<SecretString>,
 }
 
 /// What a target may believe to be the secret.
@@ -137,10 +140,10 @@ impl Inventory {
         Ok(())
     }
 
-    async fn open(&self, version: &SecretVersion) -> Result<SecretString, InventoryError> {
+    async fn open(&self, version: &SecretVersion) -> Result<Secret, InventoryError> {
         let place = Place::of_secret(version.credential, version.version);
         match self.safe.reveal(&place, &version.sealed).await {
-            Ok(secret) => Ok(secret),
+            Ok(kept) => Ok(Secret::of_kept(kept)),
             // A key that is nowhere is one that somebody invented or removed.
             Err(SafeError::Seal(SealError::Broken | SealError::UnknownKey(_))) => {
                 Err(InventoryError::Damaged)
@@ -170,9 +173,11 @@ impl Inventory {
         let Some(found) = of_state(versions, state) else {
             return Ok(None);
         };
+        let Secret { text, passphrase } = self.open(found).await?;
         Ok(Some(Revealed {
             version: found.version,
-            secret: self.open(found).await?,
+            secret: text,
+            passphrase,
         }))
     }
 
@@ -188,7 +193,7 @@ impl Inventory {
     ) -> Result<i64, InventoryError> {
         for _ in 0..ATTEMPTS {
             let version = self.store.credential_secret_latest(id).await? + 1;
-            let sealed = self.sealed(id, version, candidate)?;
+            let sealed = self.sealed(id, version, &candidate.clone().into())?;
             match self
                 .store
                 .credential_candidate_set(id, sealed, by.now)

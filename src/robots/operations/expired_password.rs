@@ -1,7 +1,7 @@
 //! Orders new passwords for credentials whose time is over.
 //!
 //! - **Looks at**: credentials with `automatic_change` and a password that is past `expires_at`, older than its policy's
-//!   `max_age`, seen longer ago than `expires_after_view`, or used by a session that ended longer ago than `expires_after_use`;
+//!   `max_age` less `head_start`, seen longer ago than `expires_after_view`, or used by a session that ended longer ago than `expires_after_use`;
 //!   not those that are disabled, or stand on a disabled device.
 //! - **Changes**: orders a change for each, at most `quota` a run, spread over `spread`; `operation.requested` tells of it.
 //!   Notes of a `session.ended` when its account was used, and leaves the rest to the next tick.
@@ -44,6 +44,8 @@ struct Settings {
     spread: Iso,
     /// How long a credential is left alone after a change that failed.
     again_after: Iso,
+    /// How long before it is as old as its policy's `max_age` a password is changed, at most half of that age.
+    head_start: Iso,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             quota: 100,
             spread: Iso(Duration::from_mins(2)),
             again_after: Iso(Duration::from_hours(1)),
+            head_start: Iso(Duration::ZERO),
         }
     }
 }
@@ -70,7 +73,8 @@ impl Check for Settings {
             self.again_after.0,
             Duration::from_mins(1),
             month,
-        )
+        )?;
+        require_between("head_start", self.head_start.0, Duration::ZERO, month)
     }
 }
 
@@ -106,6 +110,7 @@ impl Robot for ChangeExpiredPasswords {
         let expiry = Expiry {
             at: now,
             failed_before: now - settings.again_after.0,
+            head_start: settings.head_start.0,
         };
         let due = store.credential_expired(expiry, settings.quota).await?;
         let found = due.len();

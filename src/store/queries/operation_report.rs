@@ -295,7 +295,8 @@ impl Statement for Expired {
             COALESCE(e.by_view <= ?, FALSE) FROM (
             SELECT c.id, CASE
                 WHEN c.expires_at > COALESCE(c.secret_changed_at, 0) THEN c.expires_at END AS by_date,
-                c.secret_changed_at + p.max_age * 1000000 AS by_age, CASE
+                c.secret_changed_at + (p.max_age - CASE
+                    WHEN p.max_age / 2 > ? THEN ? ELSE p.max_age / 2 END) * 1000000 AS by_age, CASE
                 WHEN c.last_viewed_at >= COALESCE(c.secret_changed_at, 0)
                 THEN c.last_viewed_at + p.expires_after_view * 1000000 END AS by_view, CASE
                 WHEN c.last_used_at >= COALESCE(c.secret_changed_at, 0)
@@ -317,10 +318,13 @@ pub(in crate::store) fn expired_credentials(
     limit: u32,
 ) -> QueryResult<Vec<(InventoryId, ChangeCause)>> {
     let at = || Bind::Int(to_micros(expiry.at));
+    let head_start = || Bind::Int(i64::try_from(expiry.head_start.as_secs()).unwrap_or(i64::MAX));
     let binds = [
         at(),
         at(),
         at(),
+        head_start(),
+        head_start(),
         at(),
         at(),
         at(),

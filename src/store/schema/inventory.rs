@@ -30,6 +30,7 @@ diesel::table! {
         change_template_id -> Nullable<BigInt>,
         reconcile_template_id -> Nullable<BigInt>,
         verify_template_id -> Nullable<BigInt>,
+        privileged_credential_id -> Nullable<BigInt>,
     }
 }
 

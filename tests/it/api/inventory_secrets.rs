@@ -9,6 +9,7 @@ use super::app::{Answer, Api};
 
 const SECRET: &str = "first-secret-4f1b\u{e9}";
 const NEXT: &str = "next-secret-98aa";
+const PASSPHRASE: &str = "open-sesame-77c0";
 
 /// A credential with [`SECRET`]; its path.
 async fn credential(api: &Api) -> String {
@@ -125,21 +126,51 @@ async fn a_secret_is_replaced_but_not_removed() {
         let refused = patch(json!({"secret": bad})).await;
         assert_eq!(refused.problem(422, "invalid"), ["secret"]);
     }
+    a_passphrase_comes_with_its_key(&api, &path).await;
     let changed = patch(json!({"secret": NEXT, "username": "toor"}))
         .await
         .json();
     assert_eq!(
         (&changed["secret_version"], &changed["revision"]),
-        (&json!(2), &json!(2))
+        (&json!(3), &json!(3))
     );
+    let shown = view(&api, Role::Admin, &path, &json!({})).await.json();
     assert_eq!(
-        view(&api, Role::Admin, &path, &json!({})).await.json()["secret"],
-        NEXT
+        (&shown["secret"], &shown["passphrase"]),
+        (&json!(NEXT), &Value::Null)
     );
     for kind in ["credential.changed", "credential.password_changed"] {
         let told = api.get(&format!("/api/v1/events?type={kind}")).await.json();
-        assert_eq!(told["items"].as_array().unwrap().len(), 1, "{kind}");
+        assert_eq!(told["items"].as_array().unwrap().len(), 2, "{kind}");
     }
+}
+
+async fn a_passphrase_comes_with_its_key(api: &Api, path: &str) {
+    let patch = |body: Value| api.raw("PATCH", path, "application/json", body.to_string());
+    let key = |secret: &str, passphrase: Value| json!({"kind": "ssh_key", "secret": secret, "passphrase": passphrase});
+    for (bad, field) in [
+        (json!({"passphrase": PASSPHRASE}), "passphrase"),
+        (
+            json!({"secret": NEXT, "passphrase": PASSPHRASE}),
+            "passphrase",
+        ),
+        (key(NEXT, json!(7)), "passphrase"),
+        (key(NEXT, json!("")), "passphrase"),
+        (key(NEXT, json!("x".repeat(1_025))), "passphrase"),
+        (key(NEXT, json!("a\0b")), "passphrase"),
+        (key("a\0b", json!(null)), "secret"),
+    ] {
+        let refused = patch(bad).await;
+        assert_eq!(refused.problem(422, "invalid"), [field]);
+        assert!(!refused.text().contains(PASSPHRASE));
+    }
+    let changed = patch(key(NEXT, json!(PASSPHRASE))).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let shown = view(api, Role::Operator, path, &json!({})).await.json();
+    assert_eq!(
+        (&shown["secret"], &shown["passphrase"]),
+        (&json!(NEXT), &json!(PASSPHRASE))
+    );
 }
 
 #[actix_web::test]
@@ -151,7 +182,7 @@ async fn no_answer_but_a_view_holds_a_secret() {
             "PATCH",
             &path,
             "application/json",
-            json!({"secret": NEXT}).to_string(),
+            json!({"kind": "ssh_key", "secret": NEXT, "passphrase": PASSPHRASE}).to_string(),
         )
         .await;
     let viewed = view(&api, Role::Admin, &path, &json!({"reason": "look"})).await;
@@ -165,7 +196,8 @@ async fn no_answer_but_a_view_holds_a_secret() {
         json!({"secret": NEXT, "username": ""}),
         json!({"secret": NEXT, "device": "x"}),
         json!({"secret": NEXT, "device": "999999"}),
-        json!({"secret": [NEXT]}),
+        json!({"secret": [NEXT], "passphrase": PASSPHRASE}),
+        json!({"secret": NEXT, "passphrase": [PASSPHRASE]}),
     ] {
         let refused = api
             .raw("PATCH", &path, "application/json", body.to_string())
@@ -191,7 +223,7 @@ async fn no_answer_but_a_view_holds_a_secret() {
         }
     }
     for text in texts {
-        for secret in [SECRET, NEXT] {
+        for secret in [SECRET, NEXT, PASSPHRASE] {
             assert!(!text.contains(secret), "{text}");
         }
     }

@@ -12,7 +12,6 @@ use robotd::domain::inventory::{BATCH_ITEMS_MAX, Noun};
 use robotd::domain::time::Timestamp;
 use robotd::robot::inventory::{By, Inventory, NewItem};
 use robotd::store::{Store, StoreConfig};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::support::database::Database;
@@ -112,7 +111,7 @@ async fn make(
     noun: Noun,
     bodies: impl IntoIterator<Item = Value>,
 ) -> InventoryId {
-    let secret = || (noun == Noun::Credential).then(|| SecretString::from("one"));
+    let secret = || (noun == Noun::Credential).then(|| "one".into());
     let new = bodies.into_iter().map(|body| NewItem {
         fields: body.as_object().unwrap().clone(),
         secret: secret(),

@@ -12,7 +12,6 @@ use robotd::robot::inventory::{By, Inventory, NewItem};
 use robotd::robot::registry::Registry;
 use robotd::robot::safe::Safe;
 use robotd::vault::MasterKey;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::support::database::{Database, on_both};
@@ -47,7 +46,7 @@ async fn fill(database: &Database, node: &Node, count: usize) -> Vec<InventoryId
     };
     let item = |body: Value, secret: Option<String>| NewItem {
         fields: body.as_object().unwrap().clone(),
-        secret: secret.map(SecretString::from),
+        secret: secret.map(Into::into),
     };
     let device = item(json!({"hostname": "h", "address": "192.0.2.1"}), None);
     let device = inventory.create(Noun::Device, vec![device], by).await;

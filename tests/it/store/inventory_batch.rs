@@ -2,7 +2,6 @@
 
 use robotd::domain::inventory::{BATCH_ITEMS_MAX, Noun};
 use robotd::robot::inventory::{InventoryError, NewItem, Reason};
-use secrecy::SecretString;
 use serde_json::json;
 
 use super::inventory::{by, fields, inventory, make, new};
@@ -29,7 +28,7 @@ async fn a_thousand_things_are_made_together(database: &Database) {
         fields: fields(
             json!({"device": device, "username": format!("u{number}"), "automatic_change": true}),
         ),
-        secret: Some(SecretString::from(format!("secret {number}"))),
+        secret: Some(format!("secret {number}").into()),
     };
     let all = (0..BATCH_ITEMS_MAX).map(credential).collect();
     let made = inventory

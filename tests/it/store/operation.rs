@@ -39,7 +39,7 @@ pub async fn credentials(inventory: &Inventory, count: usize) -> Vec<InventoryId
         fields: fields(
             json!({"device": device, "username": format!("u{number}"), "automatic_change": true}),
         ),
-        secret: Some(SecretString::from("one")),
+        secret: Some("one".into()),
     });
     let made = inventory.create(Noun::Credential, new.collect(), by(1).into());
     made.await.unwrap().iter().map(|item| item.id).collect()

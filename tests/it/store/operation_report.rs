@@ -1,11 +1,13 @@
 //! Credentials that need an operation.
 
+use std::time::Duration;
+
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, OperationState};
 use robotd::robot::inventory::NewItem;
+use robotd::store::Store;
 use robotd::store::operation::Expiry;
-use secrecy::SecretString;
 use serde_json::json;
 
 use super::inventory::{by, fields, inventory, make};
@@ -17,6 +19,16 @@ on_both!(
     a_credential_is_found_when_its_time_is_over,
     a_credential_is_found_after_its_use,
 );
+
+/// Those whose time is over, but for what failed within a minute.
+async fn expired(store: &Store, seconds: i64, head_start: u64) -> Vec<(InventoryId, ChangeCause)> {
+    let expiry = Expiry {
+        at: at(seconds),
+        failed_before: at(seconds - 60),
+        head_start: Duration::from_secs(head_start),
+    };
+    store.credential_expired(expiry, 9).await.unwrap()
+}
 
 async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     let store = &database.store;
@@ -44,11 +56,7 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
         .await
         .unwrap();
     let found = async |seconds| {
-        let expiry = Expiry {
-            at: at(seconds),
-            failed_before: at(seconds - 60),
-        };
-        let found = store.credential_expired(expiry, 9).await.unwrap();
+        let found = expired(store, seconds, 0).await;
         found.into_iter().unzip::<_, _, Vec<_>, Vec<_>>()
     };
     let viewed = || (vec![ids[4]], vec![ChangeCause::Viewed]);
@@ -59,6 +67,12 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     assert_eq!(both, [ids[0], ids[4]]);
     assert!(causes.contains(&ChangeCause::Expired) && causes.contains(&ChangeCause::Viewed));
     assert_eq!(found(101).await.0.len(), 3, "and a hundred seconds old");
+    // With a head start, of which half of the age is the bound.
+    for (seconds, head_start, old) in [(70, 30, 0), (71, 30, 1), (50, 90, 0), (51, 90, 1)] {
+        let found = expired(store, seconds, head_start).await;
+        let aged = found.iter().filter(|(id, _)| *id == ids[3]).count();
+        assert_eq!(aged, old, "{seconds} {head_start}");
+    }
     // An open change, and one that failed a moment ago, are enough.
     order(store, vec![change_of(ids[0])], 31).await;
     assert_eq!(found(32).await, viewed());
@@ -75,7 +89,7 @@ async fn a_credential_is_found_when_its_time_is_over(database: &Database) {
     assert!(found(95).await.0.contains(&ids[0]));
     // Changed after its time, it is a new one.
     let patch = NewItem {
-        secret: Some(SecretString::from("two")),
+        secret: Some("two".into()),
         ..NewItem::default()
     };
     inventory
@@ -93,7 +107,7 @@ async fn a_credential_is_found_after_its_use(database: &Database) {
     let policy = make(&inventory, Noun::CredentialPolicy, policy).await.id;
     let patch = |policy: Option<InventoryId>, secret: Option<&str>| NewItem {
         fields: fields(policy.map_or(json!({}), |policy| json!({"policy": policy}))),
-        secret: secret.map(SecretString::from),
+        secret: secret.map(Into::into),
     };
     let change = async |patch: NewItem, seconds| {
         let changed = inventory.change(Noun::Credential, ids[0], None, &patch, by(seconds).into());
@@ -109,13 +123,7 @@ async fn a_credential_is_found_after_its_use(database: &Database) {
             .await
             .unwrap()
     );
-    let found = async |seconds| {
-        let expiry = Expiry {
-            at: at(seconds),
-            failed_before: at(0),
-        };
-        store.credential_expired(expiry, 9).await.unwrap()
-    };
+    let found = async |seconds| expired(store, seconds, 60).await;
     assert_eq!(found(29).await, []);
     assert_eq!(
         found(30).await,

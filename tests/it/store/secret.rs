@@ -35,7 +35,7 @@ async fn credential(inventory: &Inventory) -> InventoryId {
     .id;
     let new = NewItem {
         fields: fields(json!({"device": device, "username": "u", "automatic_change": true})),
-        secret: Some(SecretString::from("one")),
+        secret: Some("one".into()),
     };
     let made = inventory
         .create(Noun::Credential, Vec::from([new]), by(1).into())
@@ -60,7 +60,7 @@ fn some(version: i64, text: &str) -> Option<(i64, String)> {
 
 async fn set(inventory: &Inventory, id: InventoryId, text: &str) {
     let patch = NewItem {
-        secret: Some(SecretString::from(text)),
+        secret: Some(text.into()),
         ..NewItem::default()
     };
     inventory
@@ -190,7 +190,10 @@ async fn a_view_is_recorded_before_it_is_shown(database: &Database) {
         .view_secret(id, Some("ticket 7".to_owned()), by(5).into())
         .await
         .unwrap();
-    assert_eq!((viewed.version, viewed.secret.expose_secret()), (1, "one"));
+    assert_eq!(
+        (viewed.version, viewed.secret.text.expose_secret()),
+        (1, "one")
+    );
     let row = format!(
         "SELECT count(*) FROM credential_views WHERE credential_id = {id} AND version = 1 AND actor = 'ana' AND reason = 'ticket 7'"
     );
@@ -261,7 +264,7 @@ async fn a_changed_byte_shuts_a_secret(database: &Database) {
     // A new secret heals it.
     set(&inventory, id, "two").await;
     let viewed = inventory.view_secret(id, None, by(4).into()).await.unwrap();
-    assert_eq!(viewed.secret.expose_secret(), "two");
+    assert_eq!(viewed.secret.text.expose_secret(), "two");
 }
 
 async fn a_secret_does_not_open_in_another_row(database: &Database) {

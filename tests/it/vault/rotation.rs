@@ -60,7 +60,7 @@ fn item(body: Value, secret: Option<String>) -> NewItem {
     };
     NewItem {
         fields,
-        secret: secret.map(SecretString::from),
+        secret: secret.map(Into::into),
     }
 }
 

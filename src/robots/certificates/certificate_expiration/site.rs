@@ -145,7 +145,7 @@ impl Run<'_> {
         Ok(Site {
             body,
             target,
-            login: login(&name, kind, &current.secret),
+            login: login(&name, kind, &current),
             verify_within: self.settings.verify_within,
         })
     }

@@ -250,7 +250,7 @@ impl<'a> Judge<'a> {
         fields.remove("domain");
         let mut patch = NewItem {
             fields,
-            secret: line.secret.clone(),
+            secret: line.whole_secret(),
         };
         let changes = match judge::change(Noun::Credential, item, &patch) {
             Ok(changes) => changes,
@@ -295,7 +295,7 @@ fn created(
     fields.insert("device".to_owned(), json!(id));
     let item = NewItem {
         fields,
-        secret: line.secret.clone(),
+        secret: line.whole_secret(),
     };
     judge::new(Noun::Credential, item.clone())?;
     Ok(CredentialWork::Create(item))

@@ -13,6 +13,7 @@ use crate::domain::import::{
 };
 use crate::domain::inventory::name::fold;
 use crate::domain::inventory::patch::Fields;
+use crate::domain::secret::Secret;
 
 /// A file that was read.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) struct Table {
 pub(super) struct Line {
     /// Its line in the sheet.
     pub(super) number: u32,
-    /// Its texts in the order of the columns, without the secret.
+    /// Its texts in the order of the columns, without secrets.
     pub(super) shown: Vec<String>,
     /// Fields of its device.
     pub(super) device: Fields,
@@ -40,6 +41,8 @@ pub(super) struct Line {
     pub(super) credential: Fields,
     /// The credential's secret.
     pub(super) secret: Option<SecretString>,
+    /// What opens it, where it is a key that is encrypted.
+    pub(super) passphrase: Option<SecretString>,
     /// What is wrong with it.
     pub(super) errors: Vec<RowError>,
 }
@@ -62,7 +65,16 @@ impl Line {
 
     /// Whether it is about a credential too.
     pub(super) fn has_credential(&self) -> bool {
-        !self.credential.is_empty() || self.secret.is_some() || self.names.contains_key("policy")
+        let has_secret = self.secret.is_some() || self.passphrase.is_some();
+        !self.credential.is_empty() || has_secret || self.names.contains_key("policy")
+    }
+
+    /// The credential's secret with what opens it.
+    pub(super) fn whole_secret(&self) -> Option<Secret> {
+        Some(Secret {
+            text: self.secret.clone()?,
+            passphrase: self.passphrase.clone(),
+        })
     }
 
     /// What tells its device from the others of the file.
@@ -193,6 +205,10 @@ impl Table {
                     line.errors.push(error);
                 }
             }
+            if line.passphrase.is_some() && line.secret.is_none() {
+                let detail = "belongs to a key: give the `secret` with it";
+                line.errors.push(self.error(row.line, "passphrase", detail));
+            }
         }
         line
     }
@@ -276,7 +292,11 @@ fn take(line: &mut Line, column: &'static Column, cell: &Cell) -> Result<(), &'s
                 "must be text: a sheet drops the leading zeros of a number; format the cell as text",
             );
         };
-        line.secret = Some(SecretString::from(text.as_str()));
+        let place = match column.field {
+            "passphrase" => &mut line.passphrase,
+            _ => &mut line.secret,
+        };
+        *place = Some(SecretString::from(text.as_str()));
         return Ok(());
     }
     let value = value_of(column.holds, cell)?;

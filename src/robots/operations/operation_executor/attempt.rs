@@ -61,15 +61,24 @@ impl Run<'_> {
         let may_reset = operation.kind.settles_candidates()
             && found.automatic_change
             && who.kind == CredentialKind::Password;
+        if !may_reset || finding != Some(Finding::Mismatch) {
+            return Ok(Made { ended, finding });
+        }
         match &found.privileged {
-            Some(by) if may_reset && finding == Some(Finding::Mismatch) => {
+            Ok(Some(by)) => {
                 let ended = self.reset(operation, &place, (&found, by), tries).await?;
                 let finding = Finding::of(ended.end)
                     .filter(|found| *found == Finding::Match)
                     .or(finding);
                 Ok(Made { ended, finding })
             }
-            _ => Ok(Made { ended, finding }),
+            Ok(None) => Ok(Made { ended, finding }),
+            Err(why) => {
+                let refused = ended.detail.unwrap_or_default();
+                let detail = Some(format!("{refused}; nobody sets another one: {why}"));
+                let ended = Ended { detail, ..ended };
+                Ok(Made { ended, finding })
+            }
         }
     }
 
@@ -98,7 +107,7 @@ impl Run<'_> {
                 return Ok(unfit(operation, FailureClass::Unavailable, &reason));
             }
         };
-        let login = login(&by.name, by.kind, &secret.secret);
+        let login = login(&by.name, by.kind, &secret);
         let both = (tries, &mut by_tries);
         let ended = place.reset(&login, &found.policy, both).await;
         let now = self.ctx.clock().now();
@@ -124,7 +133,7 @@ impl Run<'_> {
             return Ok(Some(no_secret()));
         };
         let who = &found.identity;
-        let login = login(&who.name, who.kind, &current.secret);
+        let login = login(&who.name, who.kind, &current);
         let seen = match found.target.probe(&login).await {
             Ok(probed) => probed.host_key,
             Err(failure) => {
@@ -176,7 +185,7 @@ impl Run<'_> {
                 return Ok(Ended::failed(FailureClass::Invalid, reason));
             }
         };
-        let login = login(&who.name, who.kind, &current.secret);
+        let login = login(&who.name, who.kind, &current);
         match found.target.run(&login, &command).await {
             Ok(ran) => {
                 for line in ran.stdout.lines().take(OUTPUT_LINES_MAX) {

@@ -12,7 +12,7 @@
 //! - **If it stops**: passwords keep their age, and operations wait; those that have a time limit expire.
 //!
 //! Number 45 of the catalogue. Targets are reached by SSH, Windows' remote procedures, PostgreSQL and LDAP. A password that does
-//! not open its account any more is set by the privileged credential of the device, where there is one. At most two sign-ins
+//! not open its account any more is set by the privileged credential of the device, else by that of the policy, where there is one. At most two sign-ins
 //! of an account may be refused in `lock_window`, over all its operations; until then they wait.
 
 mod attempt;
@@ -43,7 +43,7 @@ use crate::store::StoreResult;
 use crate::store::operation::Operation;
 use crate::store::sign_in::{Attempt, SignIns, Wanted};
 
-/// No operation is begun after so long; the one in hand takes at most five sign-ins of 45 s.
+/// No operation is begun after so long; the one in hand takes at most seven sign-ins of 45 s.
 const BUDGET: Duration = Duration::from_mins(4);
 /// Longer than a run may take: whoever holds a claim after that is gone.
 const LEASE: Duration = Duration::from_mins(15);

@@ -60,10 +60,17 @@ async fn a_key_signs_in_and_another_does_not() {
         assert_eq!(failure.class, FailureClass::AuthFailed, "{failure}");
     }
     let key = sshd.add_key("root", &["-t", "ed25519"], "open sesame");
-    for (key, passphrase) in [("no key", None), (&key, None), (&key, Some("closed"))] {
+    let connections = || sshd.log().matches("Connection from").count();
+    let spoken_to = connections();
+    for (key, passphrase, class) in [
+        ("no key", None, FailureClass::Invalid),
+        (&key, None, FailureClass::Passphrase),
+        (&key, Some("closed"), FailureClass::Passphrase),
+    ] {
         let failure = refusal(&sshd, &key_login("root", key, passphrase)).await;
-        assert_eq!(failure.class, FailureClass::Invalid, "{failure}");
+        assert_eq!(failure.class, class, "{failure}");
     }
+    assert_eq!(connections(), spoken_to, "nobody was asked");
 }
 
 #[tokio::test]

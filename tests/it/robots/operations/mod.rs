@@ -4,6 +4,7 @@ mod connectivity;
 mod executor;
 mod expiry;
 mod imports;
+mod keys;
 mod lockout;
 mod password_change;
 mod reconciliation;
@@ -19,7 +20,7 @@ use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
 use robotd::robot::inventory::{By, Inventory, NewItem, Secrets};
 use robotd::robot::operation::order;
 use robotd::store::operation::{NewOperation, Operation};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::robots::rig::Rig;
@@ -44,7 +45,7 @@ pub async fn make(rig: &Rig<'_>, noun: Noun, body: Value, secret: Option<&str>) 
     };
     let new = NewItem {
         fields,
-        secret: secret.map(SecretString::from),
+        secret: secret.map(Into::into),
     };
     let by = By {
         actor: "ana",

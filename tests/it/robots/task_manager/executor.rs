@@ -2,6 +2,8 @@
 
 mod approval;
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use robotd::domain::id::{InventoryId, ProcessId};
 use robotd::domain::inventory::Noun;
@@ -26,6 +28,8 @@ on_both!(
 );
 
 const NAME: &str = "task_manager.executor";
+/// A task that does not end fails its test.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn device(rig: &Rig<'_>, hostname: &str, more: Value) -> InventoryId {
     let mut body = json!({"hostname": hostname, "address": "192.0.2.1"});
@@ -178,7 +182,8 @@ async fn a_task_runs_a_template_and_stops_after_failures(database: &Database) {
         );
     }
     let run = rig.run_with(NAME, json!({}), payload(json!(command)));
-    let (ran, ()) = tokio::join!(run, carry_out(&rig, 1, ids[0]));
+    let both = async { tokio::join!(run, carry_out(&rig, 1, ids[0])) };
+    let (ran, ()) = tokio::time::timeout(PATIENCE, both).await.unwrap();
     let told = ran.unwrap_err();
     assert!(told.text.starts_with("3 of 3 operations"), "{}", told.text);
     let of_template = format!("template_id = {command} AND kind = 3");

@@ -6,7 +6,6 @@ use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{OperationKind, OperationState};
 use robotd::robot::inventory::{By, NewItem};
 use robotd::robot::outcome::Verdict;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{ends, run, tally};
@@ -68,7 +67,7 @@ async fn all_kinds(rig: &Rig<'_>) {
     ordered(rig, OperationKind::Test, tested).await;
     let by_hand = credential(rig, db, "manual", OLD).await;
     let patch = NewItem {
-        secret: Some(SecretString::from(NEW)),
+        secret: Some(NEW.into()),
         ..NewItem::default()
     };
     let by = By {

@@ -1,6 +1,6 @@
 //! Rows: what each comes to beside the others and beside what is there.
 
-use robotd::domain::import::RowAnswer::{Created, Updated};
+use robotd::domain::import::RowAnswer::{Created, Unchanged, Updated};
 use robotd::domain::import::{ImportMode, ImportState};
 use robotd::domain::inventory::Noun;
 use serde_json::{Value, json};
@@ -139,6 +139,35 @@ async fn what_is_there_is_changed_where_the_file_says_so(database: &Database) {
     assert_eq!(current(&rig, credential).await, "new-S3cret");
     let by_ana = "actor = 'ana' AND action = 'credential.change'";
     assert_eq!(rig.rows("audit_trail", by_ana).await, 1);
+    a_passphrase_goes_with_its_key(&rig).await;
+}
+
+async fn a_passphrase_goes_with_its_key(rig: &Rig<'_>) {
+    let file = |passphrase: &str| {
+        format!(
+            "hostname,username,secret,passphrase,credential_kind,automatic_change\n\
+             web1,deploy,key-S3cret,{passphrase},ssh_key,no\n\
+             web1,kim,key-S3cret,{passphrase},,no\n\
+             web1,lea,,{passphrase},ssh_key,no\n"
+        )
+    };
+    for (passphrase, answer) in [
+        ("one-S3cret", Created),
+        ("one-S3cret", Unchanged),
+        ("two-S3cret", Updated),
+    ] {
+        let done = applied(rig, file(passphrase).as_bytes()).await;
+        let told = answers(rig, done.id).await;
+        assert_eq!(told[0], (2, answer, String::new()), "{passphrase}");
+        assert_eq!(
+            [&told[1].2, &told[2].2],
+            [
+                "D3 passphrase: is for a key: set `kind` to `ssh_key`, or leave it out",
+                "D4 passphrase: belongs to a key: give the `secret` with it"
+            ]
+        );
+    }
+    lies_nowhere(rig, "S3cret").await;
 }
 
 /// Where a name stands in two sites, the file must say which is meant.

@@ -1,0 +1,1 @@
+ALTER TABLE credential_policies DROP COLUMN privileged_credential_id;
