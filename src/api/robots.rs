@@ -356,6 +356,7 @@ pub async fn run_robot(
         payload,
         ..order(robot, &caller.name)
     };
-    admit(state, &task, caller.role, "").await?;
+    let asked = (task.robot, &task.payload);
+    admit(state, asked, task.trigger, caller.role, "").await?;
     Ok(register(state, task).await?.0)
 }

@@ -3,9 +3,10 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::auth::{Operator, Viewer};
+use super::auth::{Caller, Operator, Viewer};
 use super::body::{BATCH_BYTES_MAX, Json, ObjectOnly, RequestBody};
 use super::csv::report;
 use super::error::{ApiError, Code, Problem};
@@ -15,9 +16,9 @@ use super::query::{FromParams, Params, Query, RobotParams, Selected, SpanParams}
 use super::state::ApiState;
 use super::task_view::{CreateTaskBody, TaskView};
 use crate::domain::access::Role;
-use crate::domain::id::TaskId;
+use crate::domain::id::{RobotId, TaskId};
 use crate::domain::robot::FieldError;
-use crate::domain::task::{BATCH_TASKS_MAX, TaskStatus};
+use crate::domain::task::{BATCH_TASKS_MAX, TaskStatus, Trigger};
 use crate::robot::{Admission, Refusal};
 use crate::store::page::{Page, PageRequest};
 use crate::store::task::{CancelEffect, NewTask, Task, TaskFilter};
@@ -43,7 +44,8 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let invalid = |errors| ApiError::fields(Code::Invalid, errors);
     let task = body.check(&state, &caller.name, "").map_err(invalid)?;
-    admit(&state, &task, caller.role, "").await?;
+    let asked = (task.robot, &task.payload);
+    admit(&state, asked, task.trigger, caller.role, "").await?;
     let (view, existing) = register(&state, task).await?;
     let mut answer = if existing {
         HttpResponse::Ok()
@@ -61,17 +63,18 @@ pub(super) async fn create(
 /// The field that is to blame, or the role that does not suffice; a database that does not answer.
 pub(super) async fn admit(
     state: &ApiState,
-    task: &NewTask,
+    (robot, payload): (RobotId, &Value),
+    trigger: Trigger,
     role: Role,
     prefix: &str,
 ) -> Result<(), ApiError> {
     let admission = Admission {
-        payload: &task.payload,
-        trigger: task.trigger,
+        payload,
+        trigger,
         role,
         inventory: &state.inventory,
     };
-    let admitted = state.handle.admit(task.robot, &admission).await;
+    let admitted = state.handle.admit(robot, &admission).await;
     admitted.map_err(|refusal| match refusal {
         Refusal::Field(FieldError { field, detail }) => {
             ApiError::field(Code::Invalid, format!("{prefix}{field}"), detail)
@@ -169,7 +172,8 @@ pub(super) async fn batch(
         return Err(ApiError::fields(Code::Invalid, errors));
     }
     for (index, task) in tasks.iter().enumerate() {
-        admit(&state, task, caller.role, &format!("tasks[{index}].")).await?;
+        let (asked, prefix) = ((task.robot, &task.payload), format!("tasks[{index}]."));
+        admit(&state, asked, task.trigger, caller.role, &prefix).await?;
     }
     let added = state.store.task_add(tasks, state.now()).await?;
     let tasks = added.into_iter().map(|added| added.id).collect();
@@ -305,19 +309,27 @@ pub async fn cancel_task(state: &ApiState, id: TaskId) -> Result<CancelEffect, A
     )
 )]
 pub(super) async fn retry(
-    _: Operator,
+    Operator(caller): Operator,
     PathId(id): PathId<TaskId>,
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<TaskView>, ApiError> {
-    retry_task(&state, id).await.map(web::Json)
+    retry_task(&state, id, &caller).await.map(web::Json)
 }
 
 /// Queues a finished or scheduled task at once, with its attempts set back.
 ///
 /// # Errors
-/// There is none of this id, or it runs, is queued or succeeded; a database that does not answer.
-pub async fn retry_task(state: &ApiState, id: TaskId) -> Result<TaskView, ApiError> {
+/// There is none of this id, its robot would refuse it of `caller`, or it runs, is queued or succeeded; a database that does
+/// not answer.
+pub async fn retry_task(
+    state: &ApiState,
+    id: TaskId,
+    caller: &Caller,
+) -> Result<TaskView, ApiError> {
+    if let Some(Task { robot, payload, .. }) = state.store.task_get(id).await? {
+        admit(state, (robot, &payload), Trigger::Manual, caller.role, "").await?;
+    }
     let task = state.store.task_retry(id, state.now()).await?;
     show(state, task).await
 }

@@ -47,6 +47,12 @@ impl OperationKind {
         !matches!(self, Self::RunTemplate)
     }
 
+    /// Whether accounts can have it that sign in by a key. Only passwords are changed.
+    #[must_use]
+    pub const fn suits_keys(self) -> bool {
+        matches!(self, Self::Test | Self::RunTemplate)
+    }
+
     /// Whether it settles a candidate that it meets.
     #[must_use]
     pub const fn settles_candidates(self) -> bool {

@@ -153,12 +153,12 @@ pub(super) async fn cancel(
 
 /// Queues a task again.
 pub(super) async fn retry(
-    _: Operator,
+    Operator(caller): Operator,
     PathId(id): PathId<TaskId>,
     Posted(fields): Posted,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    tasks::retry_task(&state, id).await?;
+    tasks::retry_task(&state, id, &caller).await?;
     let back = fields.back(Place::Tasks.address());
     Ok(see_and_tell(back, "retried", &id.to_string()))
 }

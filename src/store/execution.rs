@@ -49,7 +49,7 @@ pub struct Begun {
     pub plan: Option<Value>,
 }
 
-/// Which credentials are meant: those that every given part fits. Disabled ones never are, nor is what is no password.
+/// Which credentials are meant: those that every given part fits. Disabled ones never are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Of these devices; empty: of any.
@@ -60,6 +60,8 @@ pub struct Selection {
     pub tag: Option<String>,
     /// Of this account name, as it is written.
     pub username: Option<String>,
+    /// Also those that sign in by a key.
+    pub keys: bool,
 }
 
 /// How many operations of an execution stand so.

@@ -25,8 +25,13 @@ pub(in crate::store) fn select(
 ) -> QueryResult<Vec<InventoryId>> {
     let mut sql: Sql<(BigInt,)> = Sql::new(
         "SELECT c.id FROM credentials c JOIN devices d ON d.id = c.device_id \
-         WHERE c.enabled AND d.enabled AND c.kind = 'password'",
+         WHERE c.enabled AND d.enabled AND c.kind IN ('password', ",
     );
+    sql.text(if selection.keys {
+        "'ssh_key')"
+    } else {
+        "'password')"
+    });
     if !selection.devices.is_empty() {
         sql.text(" AND d.id IN ");
         let devices = selection.devices.iter();

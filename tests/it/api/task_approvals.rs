@@ -148,7 +148,11 @@ async fn a_definition_says_who_begins_it_and_whether_it_ever_begins_by_itself() 
         let detail = refused.json()["detail"].to_string();
         assert!(detail.contains("needs the role `admin`"), "{detail}");
     }
-    assert_eq!(api.post("/api/v1/tasks", &task(payload)).await.status, 201);
+    let made = api.post("/api/v1/tasks", &task(payload)).await;
+    assert_eq!(made.status, 201);
+    let again = format!("{}/retry", made.header("location"));
+    let refused = operator(&api, &again, &json!({})).await;
+    refused.problem(403, "forbidden");
 }
 
 /// Waits until a task of this definition waits for a decision, and sleeps; answers its place.

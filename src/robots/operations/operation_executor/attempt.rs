@@ -173,9 +173,10 @@ impl Run<'_> {
             return Ok(no_secret());
         };
         let who = &found.identity;
+        let login = login(&who.name, who.kind, &current);
         let places = Places {
             account: &who.name,
-            password: Some(&current.secret),
+            password: login.credential.password(),
             new_password: None,
         };
         let command = match command(&template.steps, places) {
@@ -185,7 +186,6 @@ impl Run<'_> {
                 return Ok(Ended::failed(FailureClass::Invalid, reason));
             }
         };
-        let login = login(&who.name, who.kind, &current);
         match found.target.run(&login, &command).await {
             Ok(ran) => {
                 for line in ran.stdout.lines().take(OUTPUT_LINES_MAX) {

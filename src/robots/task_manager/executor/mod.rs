@@ -59,9 +59,9 @@ impl Robot for ExecuteTasks {
             title: "Executor",
             category: Category::TaskManager,
             summary: "Carries out tasks on many accounts, one operation for each, and begins those that have a schedule",
-            // Schedules are to the minute. A tick does not wait for tasks that are carried out.
+            // Schedules are to the minute. A tick does not wait for tasks that are carried out, or wait for approval.
             wakes: Wakes::Cron("* * * * *"),
-            overlap: Overlap::Queue,
+            overlap: Overlap::Allow,
             // A task holds an instance while its operations are carried out, and does nothing in it.
             instances: 8,
             sharding: Sharding::Sharded,

@@ -86,7 +86,11 @@ impl Order {
             let detail = format!("must be at most {OPERATIONS_MAX}");
             return Err(FieldError::new("payload.credentials.devices", detail));
         }
-        if self.selection() == Selection::default() {
+        let anybody = Selection {
+            keys: self.kind.suits_keys(),
+            ..Selection::default()
+        };
+        if self.selection() == anybody {
             let detail =
                 "must name `devices`, a `site`, a `tag` or a `username`: not all there are";
             return Err(FieldError::new("payload.credentials", detail));
@@ -107,6 +111,7 @@ impl Order {
             site,
             tag,
             username,
+            keys: self.kind.suits_keys(),
         }
     }
 }

@@ -265,7 +265,13 @@ async fn a_command_runs_once_and_shows_no_secret(database: &Database) {
     let Some(sshd) = Sshd::start() else { return };
     let rig = Rig::new(database, None).await;
     sshd.add_account("ana", OLD);
-    let id = credential(&rig, machine(&rig, &sshd).await, "ana", OLD).await;
+    let at = machine(&rig, &sshd).await;
+    let id = credential(&rig, at, "ana", OLD).await;
+    sshd.add_account("kay", OLD);
+    let text = sshd.add_key("kay", &["-t", "ed25519"], "");
+    let by_key =
+        json!({"device": at, "username": "kay", "kind": "ssh_key", "automatic_change": false});
+    let by_key = make(&rig, Noun::Credential, by_key, Some(&text)).await;
     let place = sshd.open_file("seen");
     let steps = |line: &str| format!("{line}\n{{account}}:{{password}}\n");
     let template = |name: &str, steps: String| json!({"name": name, "kind": "run_command", "protocol": "ssh", "steps": steps});
@@ -274,12 +280,13 @@ async fn a_command_runs_once_and_shows_no_secret(database: &Database) {
     let bad = template("bad", steps(&format!("{line} 3")));
     let mut off = template("off", steps(&format!("{line} 0")));
     off["enabled"] = json!(false);
+    let plain = template("plain", "/usr/bin/id {account}".to_owned());
     let mut ends = Vec::new();
-    for body in [good, bad, off] {
+    for (credential, body) in [(id, good), (id, bad), (id, off), (by_key, plain)] {
         let template = make(&rig, Noun::OperationTemplate, body, None).await;
         let order = robotd::store::operation::NewOperation {
             kind: OperationKind::RunTemplate,
-            credential: id,
+            credential,
             run_at: None,
             expires_at: None,
             template: Some(template),
@@ -295,7 +302,10 @@ async fn a_command_runs_once_and_shows_no_secret(database: &Database) {
         ends.push((found.state, found.error_class));
     }
     let failed = |class: &str| (OperationState::Failed, Some(class.to_owned()));
-    assert_eq!(ends, [SUCCEEDED, failed("protocol"), failed("invalid")]);
+    assert_eq!(
+        ends,
+        [SUCCEEDED, failed("protocol"), failed("invalid"), SUCCEEDED]
+    );
     let seen = std::fs::read_to_string(place).unwrap();
     assert_eq!(seen, format!("ana:{OLD}\n").repeat(2));
     let log = rig.log.lock().unwrap().join("\n");

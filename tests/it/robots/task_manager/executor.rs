@@ -154,7 +154,12 @@ async fn a_selection_means_what_fits_all_its_parts(database: &Database) {
         devices: vec![there, off],
         ..Selection::default()
     };
-    assert_eq!(meant(on).await, [far]);
+    assert_eq!(meant(on.clone()).await, [far]);
+    let key =
+        json!({"device": there, "username": "kay", "kind": "ssh_key", "automatic_change": false});
+    let key = make(&rig, Noun::Credential, key, Some(OLD)).await;
+    assert_eq!(meant(on.clone()).await, [far], "no password to change");
+    assert_eq!(meant(Selection { keys: true, ..on }).await, [far, key]);
 }
 
 async fn a_task_runs_a_template_and_stops_after_failures(database: &Database) {
