@@ -35,7 +35,7 @@ impl Stretch {
         Self {
             fixed: robot.into_iter().chain(state).collect(),
             id,
-            first: span.first.unwrap_or(0),
+            first: span.first.unwrap_or(i64::MIN),
             end: span.before(after).unwrap_or(i64::MAX),
         }
     }
