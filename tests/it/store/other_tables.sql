@@ -25,7 +25,7 @@ INSERT INTO samples VALUES (0, 'edge', 'n', 1, 1, 0.1, 1), (0, 'edge', 'n', 2, 1
 INSERT INTO daily_facts VALUES ('2026-11-25', 'm', '', '', 1), ('2026-11-25', 'm', 'd', 'x', -1);
 INSERT INTO watermarks VALUES (1, 'w', '{}');
 INSERT INTO sites VALUES (40, 'hq', 1, 2, 3, 'HQ', NULL), (41, 'lab', 1, 2, 3, 'Lab', 'two');
-INSERT INTO credential_policies VALUES (42, 'p', 1, 2, 3, 'p', 5, NULL, 60, NULL, '{}', NULL, TRUE, 7, NULL, 8);
+INSERT INTO credential_policies VALUES (42, 'p', 1, 2, 3, 'p', 5, NULL, 60, NULL, '{}', NULL, TRUE, 7, NULL, 8, 45);
 INSERT INTO devices VALUES (43, 'web', 1, 2, 3, 'web', '192.0.2.7', 40, 'linux', NULL, '[]', TRUE),
     (44, 'db', 1, 2, 3, 'db', '192.0.2.8', NULL, NULL, 'd', '["a"]', FALSE);
 INSERT INTO device_connectivities VALUES (1, 43, 'ssh', 22, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
