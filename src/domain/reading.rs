@@ -21,6 +21,7 @@ fn wish(wanted: &str) -> String {
         "u8" => whole(&u8::MIN, &u8::MAX),
         "u16" => whole(&u16::MIN, &u16::MAX),
         "u32" => whole(&u32::MIN, &u32::MAX),
+        "a nonzero u32" => whole(&1, &u32::MAX),
         "u64" | "usize" => whole(&u64::MIN, &u64::MAX),
         "i16" => whole(&i16::MIN, &i16::MAX),
         "i32" => whole(&i32::MIN, &i32::MAX),
@@ -80,6 +81,10 @@ mod tests {
         assert_eq!(
             said::<i64>("1.5"),
             "must be a whole number from -9223372036854775808 to 9223372036854775807, not 1.5"
+        );
+        assert_eq!(
+            said::<std::num::NonZeroU32>("0"),
+            "must be a whole number from 1 to 4294967295, not 0"
         );
         assert_eq!(said::<bool>("null"), "must be true or false, not null");
         assert_eq!(said::<Vec<u8>>("{}"), "must be a list, not an object");
