@@ -6,7 +6,8 @@ use diesel::sql_types::Bool;
 use serde_json::Value;
 
 use super::ids::Span;
-use super::stretch::Stretch;
+use super::statement::Bind;
+use super::stretch::{Stretch, in_state, of_robot};
 use super::{Conn, Db, claims, ids, node};
 use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{ProcessOutcome, TaskStatus, Trigger};
@@ -273,7 +274,8 @@ fn list_ended(
 ) -> QueryResult<Vec<Process>> {
     // There are few of them: one index for each way of asking is enough.
     let state = trouble(filter).filter(|_| robot.is_none());
-    let stretch = Stretch::new(robot, state, "id", (span, page.after));
+    let leading = of_robot(robot).into_iter().chain(state);
+    let stretch = Stretch::new(leading, "id", (span, page.after));
     let mut query = processes::table
         .select(Ended::as_select())
         .order(stretch.newest_first())
@@ -307,7 +309,8 @@ fn list_last(
     span: Span,
     page: PageRequest,
 ) -> QueryResult<Vec<Process>> {
-    let stretch = Stretch::new(robot, trouble(filter), "process_id", (span, page.after));
+    let leading = of_robot(robot).into_iter().chain(trouble(filter));
+    let stretch = Stretch::new(leading, "process_id", (span, page.after));
     let mut query = tasks_done::table
         .select(Last::as_select())
         .filter(sql::<Bool>("outcome IS NOT NULL"))
@@ -334,9 +337,9 @@ fn list_last(
 }
 
 /// The outcome that is asked for, where an index knows of it: most succeed.
-fn trouble(filter: &ProcessFilter) -> Option<(&'static str, i16)> {
+fn trouble(filter: &ProcessFilter) -> Option<(&'static str, Bind)> {
     let outcome = filter.outcome?;
-    (outcome != ProcessOutcome::Succeeded).then(|| ("outcome", outcome.code()))
+    (outcome != ProcessOutcome::Succeeded).then(|| in_state("outcome", outcome.code()))
 }
 
 /// As text of the statement, not a bind: a partial index serves only what is said as it says it.

@@ -50,6 +50,16 @@ pub(in crate::store) enum Bind {
     Text(String),
 }
 
+impl Bind {
+    /// Writes the place of the next bind, and binds it.
+    pub(super) fn push<'b>(&'b self, out: &mut AstPass<'_, 'b, Db>) -> DieselResult<()> {
+        match self {
+            Self::Int(value) => out.push_bind_param::<BigInt, _>(value),
+            Self::Text(value) => out.push_bind_param::<Text, _>(value),
+        }
+    }
+}
+
 /// A statement with its values. `Z` tells apart the texts that a statement has for pieces of different sizes.
 #[derive(Debug)]
 pub(in crate::store) struct Bound<'a, S, Z = Small> {
@@ -178,7 +188,9 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
             let (before, from) = rest.split_at(at);
             out.push_sql(before);
             rest = if let Some(after) = from.strip_prefix('?') {
-                push(&mut out, binds.next())?;
+                let next = binds.next();
+                next.ok_or_else(|| defect("fewer binds than places"))?
+                    .push(&mut out)?;
                 after
             } else if let Some((word, after)) = from.split_once('}') {
                 match (word, &self.piece) {
@@ -207,14 +219,6 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
         } else {
             Ok(())
         }
-    }
-}
-
-fn push<'b>(out: &mut AstPass<'_, 'b, Db>, bind: Option<&'b Bind>) -> DieselResult<()> {
-    match bind {
-        Some(Bind::Int(value)) => out.push_bind_param::<BigInt, _>(value),
-        Some(Bind::Text(value)) => out.push_bind_param::<Text, _>(value),
-        None => Err(defect("fewer binds than places")),
     }
 }
 

@@ -6,14 +6,15 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool};
 
 use super::ids::Span;
+use super::statement::Bind;
 use super::{Db, dialect};
 use crate::domain::id::RobotId;
 
-/// The rows of one robot or all, in one state or any, whose ids lie within a span.
+/// The rows whose leading columns have certain values and whose ids lie within a span.
 #[derive(Debug)]
 pub(super) struct Stretch {
     /// The leading columns of the index, with what they are.
-    fixed: Vec<(&'static str, i64)>,
+    leading: Vec<(&'static str, Bind)>,
     /// The column that follows them.
     id: &'static str,
     first: i64,
@@ -22,18 +23,15 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// Rows of `robot` whose column `state` has this value, with ids of `span` before `after`. There must be an index of
-    /// these columns.
+    /// Rows whose columns have these values, with ids of `span` before `after`. There must be an index of these columns and
+    /// the id.
     pub(super) fn new(
-        robot: Option<RobotId>,
-        state: Option<(&'static str, i16)>,
+        leading: impl IntoIterator<Item = (&'static str, Bind)>,
         id: &'static str,
         (span, after): (Span, Option<i64>),
     ) -> Self {
-        let robot = robot.map(|robot| ("robot_id", robot.0));
-        let state = state.map(|(column, code)| (column, i64::from(code)));
         Self {
-            fixed: robot.into_iter().chain(state).collect(),
+            leading: leading.into_iter().collect(),
             id,
             first: span.first.unwrap_or(i64::MIN),
             end: span.before(after).unwrap_or(i64::MAX),
@@ -41,8 +39,8 @@ impl Stretch {
     }
 
     fn columns(&self) -> impl Iterator<Item = &'static str> {
-        let fixed = self.fixed.iter().map(|(column, _)| *column);
-        fixed.chain([self.id])
+        let leading = self.leading.iter().map(|(column, _)| *column);
+        leading.chain([self.id])
     }
 
     /// The index's order, read from its end.
@@ -55,14 +53,24 @@ impl Stretch {
     fn compare<'b>(&'b self, out: &mut Out<'_, 'b>, sign: &str, id: &'b i64) -> Walked {
         let columns: Vec<_> = self.columns().collect();
         out.push_sql(&format!("({}) {sign} (", columns.join(", ")));
-        for (_, value) in &self.fixed {
-            out.push_bind_param::<BigInt, _>(value)?;
+        for (_, value) in &self.leading {
+            value.push(out)?;
             out.push_sql(", ");
         }
         out.push_bind_param::<BigInt, _>(id)?;
         out.push_sql(")");
         Ok(())
     }
+}
+
+/// A robot's id, as the first column of an index.
+pub(super) fn of_robot(robot: Option<RobotId>) -> Option<(&'static str, Bind)> {
+    robot.map(|robot| ("robot_id", Bind::Int(robot.0)))
+}
+
+/// A state's code, as a column of an index.
+pub(super) fn in_state(column: &'static str, code: i16) -> (&'static str, Bind) {
+    (column, Bind::Int(code.into()))
 }
 
 type Out<'a, 'b> = AstPass<'a, 'b, Db>;
@@ -90,9 +98,9 @@ impl QueryFragment<Db> for Stretch {
             out.push_sql(" AND ");
             return self.compare(&mut out, "<", &self.end);
         }
-        for (column, value) in &self.fixed {
+        for (column, value) in &self.leading {
             out.push_sql(&format!("{column} = "));
-            out.push_bind_param::<BigInt, _>(value)?;
+            value.push(&mut out)?;
             out.push_sql(" AND ");
         }
         out.push_sql(&format!("{} >= ", self.id));

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::ids::Span;
-use super::stretch::Stretch;
+use super::stretch::{Stretch, in_state, of_robot};
 use super::{Conn, Db, dialect, ids, outbox, task_control};
 use crate::domain::id::{EventId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
@@ -216,8 +216,9 @@ fn list_done(
     let trouble = filter
         .status
         .filter(|status| *status != TaskStatus::Succeeded);
-    let state = trouble.map(|status| ("status", status.code()));
-    let stretch = Stretch::new(robot, state, "id", (span, page.after));
+    let state = trouble.map(|status| in_state("status", status.code()));
+    let leading = of_robot(robot).into_iter().chain(state);
+    let stretch = Stretch::new(leading, "id", (span, page.after));
     let mut query = tasks_done::table
         .select(Done::as_select())
         .order(stretch.newest_first())

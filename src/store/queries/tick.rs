@@ -6,8 +6,10 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::ids::Span;
 use super::rows::{Cell, Rows};
 use super::statement::{Statement, find, run};
+use super::stretch::{Stretch, in_state, of_robot};
 use super::task_add::Numbered;
 use super::{Conn, node, outbox, task_add};
 use crate::domain::id::{NodeId, RobotId, TaskId};
@@ -207,26 +209,26 @@ fn list_of(
     after: Option<(i64, i64)>,
     page: PageRequest,
 ) -> QueryResult<Vec<Row>> {
+    let decision = filter.decision.map(decision_code);
+    let state = decision.filter(|_| robot.is_none());
+    let state = state.map(|code| in_state("decision", code));
+    let leading = of_robot(robot).into_iter().chain(state);
+    let span = Span {
+        first: filter.from.map(to_micros),
+        end: filter.to.map(to_micros),
+    };
+    let not_after = after.map(|(planned, _)| planned.saturating_add(1));
+    let stretch = Stretch::new(leading, "planned_at", (span, not_after));
     let mut query = ticks::table
-        .order((ticks::planned_at.desc(), ticks::id.desc()))
+        .order((stretch.newest_first(), ticks::id.desc()))
         .limit(page.rows())
+        .filter(stretch)
         .into_boxed();
-    if let Some(robot) = robot {
-        query = query.filter(ticks::robot_id.eq(robot.0));
-    }
-    if let Some(decision) = filter.decision {
-        query = query.filter(ticks::decision.eq(decision_code(decision)));
-    }
-    if let Some(from) = filter.from {
-        query = query.filter(ticks::planned_at.ge(to_micros(from)));
-    }
-    if let Some(to) = filter.to {
-        query = query.filter(ticks::planned_at.lt(to_micros(to)));
+    if let Some(code) = decision {
+        query = query.filter(ticks::decision.eq(code));
     }
     if let Some((planned, id)) = after {
-        query = query
-            .filter(ticks::planned_at.le(planned))
-            .filter(ticks::planned_at.lt(planned).or(ticks::id.lt(id)));
+        query = query.filter(ticks::planned_at.lt(planned).or(ticks::id.lt(id)));
     }
     Ok(query.load(conn)?)
 }

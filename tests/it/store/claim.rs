@@ -5,11 +5,13 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use robotd::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use robotd::domain::task::{AfterRun, ProcessOutcome, TaskStatus};
+use robotd::domain::tick::Decision;
 use robotd::domain::time::Timestamp;
 use robotd::store::Store;
 use robotd::store::page::PageRequest;
 use robotd::store::process::{Process, ProcessFilter};
 use robotd::store::task::{NewTask, QUEUED_COUNT_MAX, Task, TaskFilter};
+use robotd::store::tick::TickFilter;
 
 use super::make::{at, end, first, ground, success, task};
 use crate::support::counterpart::PATIENCE;
@@ -315,8 +317,8 @@ async fn a_look_into_the_queues_reads_their_index_only() {
     assert_eq!(database.number(whole).await, before.0);
 }
 
-/// Rows of history of which the first two hundred are the second robot's. Taken to be spread evenly, they are found
-/// soonest by walking through everybody's; the server plans so once a question was asked five times.
+/// Rows of history of which the first two hundred are the second robot's, and the others those of two by turns. Taken to be
+/// spread evenly, they are found soonest by walking through everybody's; the server plans so once a question was asked five times.
 const HISTORY: i64 = 20_000;
 
 #[tokio::test]
@@ -325,26 +327,25 @@ async fn a_robot_that_rested_is_found_by_its_own_index() {
         return;
     };
     let (store, (robots, node)) = (&database.store, ground(&database.store).await);
-    let [busy, rested] = [robots[0], robots[1]];
+    let [busy, rested, other] = [robots[0], robots[1], robots[2]];
+    let robot =
+        format!("CASE WHEN i <= 200 THEN {rested} WHEN i % 2 = 0 THEN {busy} ELSE {other} END");
     let fill = format!(
         "INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, attempts, max_attempts, \
             deaths, requested_by, created_at, process_id, finished_at, node_id, started_at, outcome, cancel_requested) \
-         SELECT i, CASE WHEN i <= 200 THEN {rested} ELSE {busy} END, 3, 3 + i % 2, 'null', 4, i, 1, 5, 0, 'test', i, i, i, \
-            {}, i, 1 + i % 2, FALSE FROM generate_series(1, {HISTORY}) i",
-        node.0,
+         SELECT i, {robot}, 3, 3 + i % 3 / 2, 'null', 4, i, 1, 5, 0, 'test', i, i, i, \
+            {node}, i, 1 + i % 3 / 2, FALSE FROM generate_series(1, {HISTORY}) i; \
+         INSERT INTO ticks (robot_id, planned_at, count, decision, decided_at, node_id) \
+         SELECT {robot}, i, 1, CASE WHEN i <= 200 THEN 5 ELSE 0 END, i, {node} \
+         FROM generate_series(1, {HISTORY}) i; ANALYZE tasks_done, ticks",
     );
     database.sql(&fill).await;
-    database.sql("ANALYZE tasks_done").await;
     store.task_add(vec![task(rested)], at(1)).await.unwrap();
-    let read = |which: &str| {
-        format!(
-            "SELECT {which} FROM pg_stat_user_indexes WHERE indexrelname IN ('tasks_done_pkey', 'tasks_done_process')"
-        )
-    };
-    let everybodys = read("CAST(sum(idx_tup_read) AS BIGINT)");
+    let everybodys = "SELECT CAST(sum(idx_tup_read) AS BIGINT) FROM pg_stat_user_indexes \
+        WHERE indexrelname IN ('tasks_done_pkey', 'tasks_done_process', 'ticks_planned')";
     let own = "SELECT CAST(sum(idx_scan) AS BIGINT) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'tasks_done_robot_%'";
     let before = (
-        database.number(&everybodys).await,
+        database.number(everybodys).await,
         database.number(own).await,
     );
     let page = PageRequest {
@@ -378,9 +379,17 @@ async fn a_robot_that_rested_is_found_by_its_own_index() {
             };
             assert_eq!(store.task_list(asked, page).await.unwrap().items.len(), 50);
         }
+        for (robots, decision) in [(vec![rested], None), (Vec::new(), Some(Decision::Missed))] {
+            let asked = TickFilter {
+                robots,
+                decision,
+                ..TickFilter::default()
+            };
+            assert_eq!(store.tick_list(asked, page).await.unwrap().items.len(), 50);
+        }
         assert_eq!(store.robot_loads(at(0)).await.unwrap().len(), 1);
     }
-    let walked = database.number(&everybodys).await - before.0;
+    let walked = database.number(everybodys).await - before.0;
     assert!(
         walked < HISTORY,
         "{walked} rows of everybody's indexes were read"
