@@ -4,8 +4,11 @@
 //! is tried again, with which secret, and whether the old secret may still be trusted. So all
 //! connectors use these two words, and nothing else.
 
+use serde::{Deserialize, Serialize};
+
 /// What went wrong, as far as the target lets us know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// What we were given cannot be used: a name with a control character, an unreadable key.
     Invalid,
@@ -138,6 +141,7 @@ mod tests {
     fn every_class_is_read_back_by_its_name() {
         for class in FailureClass::ALL {
             assert_eq!(FailureClass::from_name(class.as_str()), Some(class));
+            assert_eq!(serde_json::to_value(class).unwrap(), class.as_str());
         }
         assert_eq!(FailureClass::from_name("AUTH_FAILED"), None);
     }

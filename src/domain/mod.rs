@@ -8,6 +8,7 @@ pub mod category;
 pub mod command;
 pub mod day;
 pub mod event;
+pub mod exclusion;
 pub mod failure;
 pub mod hex;
 pub mod id;

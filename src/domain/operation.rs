@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::FailureClass;
 use super::id::InventoryId;
 use super::inventory::name::identity;
+use super::iso_duration;
 use super::retry::RetryPolicy;
 use super::task::{UnknownWord, words};
 use super::time::Timestamp;
@@ -57,6 +58,33 @@ impl OperationKind {
     #[must_use]
     pub const fn settles_candidates(self) -> bool {
         matches!(self, Self::ChangePassword | Self::Reconcile)
+    }
+}
+
+/// How long operations of each kind may wait that have no `expires_at` of their own; as long as it takes where absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lives {
+    #[serde(with = "iso_duration::serde_iso_option")]
+    change_password: Option<Duration>,
+    #[serde(with = "iso_duration::serde_iso_option")]
+    reconcile: Option<Duration>,
+    #[serde(with = "iso_duration::serde_iso_option")]
+    test: Option<Duration>,
+    #[serde(with = "iso_duration::serde_iso_option")]
+    run_template: Option<Duration>,
+}
+
+impl Lives {
+    /// Those of the kinds, in the order of their numbers.
+    #[must_use]
+    pub const fn by_code(self) -> [Option<Duration>; 4] {
+        [
+            self.change_password,
+            self.reconcile,
+            self.test,
+            self.run_template,
+        ]
     }
 }
 
@@ -123,7 +151,7 @@ words! {
         Failed = ("failed", 5);
         /// Its time was over before it was done.
         Expired = ("expired", 6);
-        /// Ended by a person.
+        /// Ended by a person, or because nothing asks for it any more.
         Cancelled = ("cancelled", 7);
     }
 }

@@ -142,21 +142,7 @@ pub async fn cancel(
     if let Some(what) = stands {
         return Err(StoreError::Conflict { what });
     }
-    let order = Move {
-        event: Some(Told::of(&seen).event("operation.cancelled", registry)),
-        audit: Some(NewAudit {
-            actor: actor.to_owned(),
-            action: "operation.cancel".to_owned(),
-            object: format!("operation:{id}"),
-            before: Some(json!({"state": seen.state})),
-            after: Some(json!({"state": OperationState::Cancelled})),
-        }),
-        seen,
-        state: OperationState::Cancelled,
-        run_at: None,
-        ends: true,
-        attempt: None,
-    };
+    let order = cancelled(seen, actor, None, registry);
     if store
         .operation_move(Vec::from([order]), now)
         .await?
@@ -166,6 +152,27 @@ pub async fn cancel(
         return Err(StoreError::Conflict { what });
     }
     store.operation_get(id).await
+}
+
+/// The end of an operation as it was seen, for `actor`: in the audit trail, with the reason where it is none of a person's, and
+/// published as `operation.cancelled`.
+#[must_use]
+pub fn cancelled(seen: Operation, actor: &str, reason: Option<&str>, registry: &Registry) -> Move {
+    Move {
+        event: Some(Told::of(&seen).event("operation.cancelled", registry)),
+        audit: Some(NewAudit {
+            actor: actor.to_owned(),
+            action: "operation.cancel".to_owned(),
+            object: format!("operation:{}", seen.id),
+            before: Some(json!({"state": seen.state})),
+            after: Some(json!({"state": OperationState::Cancelled, "reason": reason})),
+        }),
+        seen,
+        state: OperationState::Cancelled,
+        run_at: None,
+        ends: true,
+        attempt: None,
+    }
 }
 
 /// What an event tells of an operation; never a secret.

@@ -17,6 +17,9 @@ pub const EXPIRING_PAGE_MAX: usize = 500;
 /// Most notices of one call: two pages of things, each told to fifty people and to programs.
 pub const NOTICES_MAX: usize = 2 * EXPIRING_PAGE_MAX * 51;
 
+/// The level of an end that has passed.
+pub const PASSED: i64 = -1;
+
 /// What can expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expirable {
@@ -101,7 +104,7 @@ impl Expiring {
 pub struct Notice {
     /// Of which thing.
     pub object: InventoryId,
-    /// At which level: days before the end, or -1 where it has passed.
+    /// At which level: days before the end, or [`PASSED`].
     pub level: i64,
     /// A mail address; empty: programs, by an event.
     pub recipient: String,
@@ -127,6 +130,13 @@ impl Notice {
     /// The number of its thing's kind.
     pub(super) const fn kind(&self) -> i16 {
         self.kind
+    }
+
+    /// Whether programs hear by it that the end of a credential has passed: they hear that once, of whoever tells it first
+    /// (`store::due`).
+    pub(super) fn is_of_passed_credential(&self) -> bool {
+        let passed = self.level == PASSED && self.recipient.is_empty();
+        passed && self.kind == Expirable::Credential.code()
     }
 }
 

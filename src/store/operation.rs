@@ -4,10 +4,9 @@
 //! it by his process: what he records is taken only while it is still his.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
-use crate::domain::operation::{ChangeCause, Finding, OperationKind, OperationState};
+use crate::domain::operation::{ChangeCause, Finding, Lives, OperationKind, OperationState};
 use crate::domain::time::Timestamp;
 
 use super::audit::NewAudit;
@@ -154,35 +153,6 @@ pub struct Waiting {
     pub device: Option<InventoryId>,
 }
 
-/// Which credentials' secrets are at their end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expiry {
-    /// Now.
-    pub at: Timestamp,
-    /// Credentials whose last change failed after this are left alone.
-    pub failed_before: Timestamp,
-    /// How long before its policy's `max_age` a password's time is over, in whole seconds; at most half of that age counts, or a
-    /// password that was changed would be at its end again.
-    pub head_start: Duration,
-}
-
-/// Which credentials are to be asked for their secrets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unreconciled {
-    /// This one alone.
-    pub only: Option<InventoryId>,
-    /// Those whose account was asked after this are left alone, unless they have a candidate.
-    pub tested_before: Timestamp,
-    /// Those with a candidate whose last operation ended after this are left alone.
-    pub settled_before: Timestamp,
-    /// Those without one, likewise.
-    pub tried_before: Timestamp,
-    /// Wrong secrets that were found after this count against their device.
-    pub mismatches_since: Timestamp,
-    /// With so many, the others of the device are left alone.
-    pub mismatches_max: u32,
-}
-
 impl Store {
     /// Takes `count` ids for new operations; answers the first, the others follow.
     pub async fn operation_ids(&self, count: usize, now: Timestamp) -> StoreResult<OperationId> {
@@ -282,7 +252,28 @@ impl Store {
         bounded("operations", moves.len(), OPERATIONS_MAX)?;
         let events: Vec<NewEvent> = moves.iter().filter_map(|one| one.event.clone()).collect();
         let ids = self.publication_ids(&events, now).await?;
-        let (moved, published) = write!(self, operation::apply(&moves, &events, &ids, now))?;
+        let (moved, published) = write!(self, operation_move::apply(&moves, &events, &ids, now))?;
+        self.tell(Signal::Syslog);
+        self.tell(Signal::Inventory);
+        self.tell_published(published);
+        Ok(moved)
+    }
+
+    /// The same with one event in place of theirs, where any was moved: its data gets `operations`, which were.
+    pub async fn operation_move_as_one(
+        &self,
+        moves: Vec<Move>,
+        event: NewEvent,
+        now: Timestamp,
+    ) -> StoreResult<Vec<OperationId>> {
+        bounded("operations", moves.len(), OPERATIONS_MAX)?;
+        let ids = self
+            .publication_ids(std::slice::from_ref(&event), now)
+            .await?;
+        let (moved, published) = write!(
+            self,
+            operation_move::apply_as_one(&moves, &event, &ids, now)
+        )?;
         self.tell(Signal::Syslog);
         self.tell(Signal::Inventory);
         self.tell_published(published);
@@ -314,33 +305,32 @@ impl Store {
         read!(self, operation_report::stale(now, limit))
     }
 
-    /// Operations that wait, have no candidate that a target may know, and whose time is over; at most `limit`.
+    /// Changes that the end of a secret asked for and that nobody has in hand, where another secret came into force since and no
+    /// candidate is open; at most `limit`.
+    pub async fn operation_superseded(&self, limit: u32) -> StoreResult<Vec<Operation>> {
+        read!(self, operation_report::superseded(limit))
+    }
+
+    /// Operations that wait, have no candidate that a target may know, and whose time is over, or whose credential is gone, or
+    /// whose task was cancelled or has expired; at most `limit`. The time of one without `expires_at` is its kind's life from its first attempt on, or from when it is due.
     pub async fn operation_overdue(
         &self,
+        lives: Lives,
         now: Timestamp,
         limit: u32,
     ) -> StoreResult<Vec<Operation>> {
-        read!(self, operation_report::overdue(now, limit))
+        read!(self, operation_move::overdue(lives, now, limit))
     }
 
-    /// Credentials whose password robots change and whose time is over, without an open change, longest over first, at
-    /// most `limit`, each with its cause. A password's time is over at `expires_at`, at its policy's `max_age`, `expires_after_view` after
-    /// somebody saw it, or `expires_after_use` after a session used it; one that was changed since is a new one.
-    pub async fn credential_expired(
+    /// Gives operations that wait until `until` whose time was over behind the first instant of `within`, and by the second, at most
+    /// `limit`; answers how many.
+    pub async fn operation_respite(
         &self,
-        expiry: Expiry,
+        lives: Lives,
+        within: (Timestamp, Timestamp),
+        until: Timestamp,
         limit: u32,
-    ) -> StoreResult<Vec<(InventoryId, ChangeCause)>> {
-        read!(self, operation_report::expired_credentials(expiry, limit))
-    }
-
-    /// Credentials whose account is to be asked whether it believes the recorded secret, those with a candidate first and
-    /// then by how long ago they were asked, at most `limit`.
-    pub async fn credential_unreconciled(
-        &self,
-        sought: Unreconciled,
-        limit: u32,
-    ) -> StoreResult<Vec<InventoryId>> {
-        read!(self, operation_report::unreconciled(sought, limit))
+    ) -> StoreResult<usize> {
+        write!(self, operation_move::respite(lives, within, until, limit))
     }
 }

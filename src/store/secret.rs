@@ -19,6 +19,9 @@ use super::{Store, StoreResult};
 /// Old versions of a secret that are kept: what a target may still believe after a change that went wrong.
 pub const OLD_VERSIONS_MAX: i64 = 10;
 
+/// Registrations of one account that get its new secret with it; what is beyond them is found by its reconciliation.
+pub const REGISTRATIONS_MAX: i64 = 1_000;
+
 /// Most versions that are sealed anew in one transaction.
 pub const RESEAL_ROWS_MAX: usize = 500;
 
@@ -87,6 +90,28 @@ pub enum SecretKept {
     Moved,
 }
 
+/// Another credential of the same account of a domain, for another device: it has the same secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registration {
+    /// Which.
+    pub credential: InventoryId,
+    /// The version that is in force.
+    pub current: i64,
+    /// The highest version given out.
+    pub latest: i64,
+}
+
+/// What another registration gets with the account's new secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shared {
+    /// Which, as it was seen.
+    pub with: Registration,
+    /// The secret, sealed for it.
+    pub secret: NewSecret,
+    /// Written in the same transaction.
+    pub audit: NewAudit,
+}
+
 /// A candidate that takes the current secret's place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CandidateCommit {
@@ -96,6 +121,8 @@ pub struct CandidateCommit {
     pub candidate: i64,
     /// The version in force when the change began; another one now is a `Conflict`.
     pub current: Option<i64>,
+    /// The same secret for all of [`Store::credential_registrations`].
+    pub shared: Vec<Shared>,
     /// Written in the same transaction.
     pub audit: NewAudit,
     /// Published in the same transaction.
@@ -143,22 +170,34 @@ impl Store {
         candidate: NewSecret,
         now: Timestamp,
     ) -> StoreResult<SecretKept> {
-        write!(self, secret::candidate_set(credential, &candidate, now))
+        write!(self, candidate::set(credential, &candidate, now))
     }
 
-    /// Puts the candidate in force and keeps the current one as old. `Conflict` where the candidate is gone, or where
-    /// another version than the expected one is in force by now.
+    /// The other registrations of an account of a domain, by their ids, at most [`REGISTRATIONS_MAX`]; none of an account that
+    /// belongs to its device.
+    pub async fn credential_registrations(
+        &self,
+        credential: InventoryId,
+    ) -> StoreResult<Vec<Registration>> {
+        read!(self, candidate::registrations(credential))
+    }
+
+    /// Puts the candidate in force and keeps the current one as old, for the other registrations of its account too. Nothing is written
+    /// where what is shared is not sealed for these, as they are, under the newest key. `Conflict` where the candidate is gone, or
+    /// where another version than the expected one is in force by now.
     pub async fn credential_candidate_commit(
         &self,
         commit: CandidateCommit,
         now: Timestamp,
-    ) -> StoreResult<()> {
+    ) -> StoreResult<SecretKept> {
         let ids = self.publication_ids(&commit.events, now).await?;
-        let published = write!(self, secret::candidate_commit(&commit, &ids, now))?;
-        self.tell(Signal::Inventory);
-        self.tell(Signal::Syslog);
-        self.tell_published(published);
-        Ok(())
+        let (kept, published) = write!(self, candidate::commit(&commit, &ids, now))?;
+        if kept == SecretKept::Kept {
+            self.tell(Signal::Inventory);
+            self.tell(Signal::Syslog);
+            self.tell_published(published);
+        }
+        Ok(kept)
     }
 
     /// Removes a candidate that the target certainly does not know. Answers whether there was one of this version.
@@ -167,7 +206,7 @@ impl Store {
         credential: InventoryId,
         candidate: i64,
     ) -> StoreResult<bool> {
-        write!(self, secret::candidate_drop(credential, candidate))
+        write!(self, candidate::discard(credential, candidate))
     }
 
     /// Records a view; it must not be answered before this returns `true`. `false`: another version is in force by now.

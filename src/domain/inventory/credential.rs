@@ -117,6 +117,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("last_used_at", Kind::Time),
         column("secret_state", Kind::Text),
         column("secret_tested_at", Kind::Time),
+        column("change_stopped_at", Kind::Time),
     ],
     children: &[],
     fixed: &[],

@@ -11,6 +11,9 @@ use super::{Body, Noun, NounSpec, read, yes};
 use crate::domain::id::InventoryId;
 use crate::domain::iso_duration;
 
+/// Who needs a secret for longer is to ask for it again.
+const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
+
 /// A policy.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +21,7 @@ pub struct CredentialPolicyBody {
     /// What it is called; unique whatever the case.
     #[schema(min_length = 1, max_length = 255)]
     pub name: String,
-    /// Where several hold, the highest number wins.
+    /// Of credentials that are due at once, those under the policy with the highest number are changed first.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 1000000)]
     pub priority: u32,
@@ -26,7 +29,7 @@ pub struct CredentialPolicyBody {
     #[serde(default, with = "iso_duration::serde_iso_option")]
     #[schema(value_type = Option<String>, max_length = 64, example = "P30D")]
     pub max_age: Option<Duration>,
-    /// How long a secret lasts after somebody viewed it, ISO 8601.
+    /// How long a secret lasts after somebody first viewed it, ISO 8601.
     #[serde(default, with = "iso_duration::serde_iso_option")]
     #[schema(value_type = Option<String>, max_length = 64, example = "PT1H")]
     pub expires_after_view: Option<Duration>,
@@ -34,6 +37,11 @@ pub struct CredentialPolicyBody {
     #[serde(default, with = "iso_duration::serde_iso_option")]
     #[schema(value_type = Option<String>, max_length = 64, example = "PT1H")]
     pub expires_after_use: Option<Duration>,
+    /// For how long a viewer may rely on the secret, ISO 8601, to `P7D`: it is not changed before, though it is due; at most so
+    /// long after it was due, however often it is viewed.
+    #[serde(default, with = "iso_duration::serde_iso_option")]
+    #[schema(value_type = Option<String>, max_length = 64, example = "PT30M")]
+    pub wait_after_view: Option<Duration>,
     /// What a new password is like.
     #[serde(default)]
     pub password: PasswordRules,
@@ -112,10 +120,21 @@ impl Body for CredentialPolicyBody {
             ("max_age", self.max_age),
             ("expires_after_view", self.expires_after_view),
             ("expires_after_use", self.expires_after_use),
+            ("wait_after_view", self.wait_after_view),
         ] {
             if length.is_some_and(|length| length.as_secs() == 0 || length.subsec_nanos() != 0) {
                 problems.note(field, "must be whole seconds, PT1S at least");
             }
+        }
+        if self.wait_after_view.is_some_and(|wait| wait > WAIT_MAX) {
+            problems.note("wait_after_view", "must be at most P7D");
+        } else if let (Some(wait), Some(end)) = (self.wait_after_view, self.expires_after_view)
+            && wait > end
+        {
+            problems.note(
+                "wait_after_view",
+                "must not be longer than `expires_after_view`",
+            );
         }
         check_rules(&self.password, problems);
         problems.description(self.description.as_ref());
@@ -165,6 +184,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("max_age", Kind::Duration),
         column("expires_after_view", Kind::Duration),
         column("expires_after_use", Kind::Duration),
+        column("wait_after_view", Kind::Duration),
         column("password", Kind::Object),
         refers(
             "change_template",

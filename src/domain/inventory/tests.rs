@@ -141,6 +141,16 @@ fn bad_fields_of_the_other_nouns_are_named() {
         ),
         (
             Noun::CredentialPolicy,
+            json!({"wait_after_view": "P8D"}),
+            "wait_after_view",
+        ),
+        (
+            Noun::CredentialPolicy,
+            json!({"wait_after_view": "PT2H", "expires_after_view": "PT1H"}),
+            "wait_after_view",
+        ),
+        (
+            Noun::CredentialPolicy,
             json!({"password": [24]}),
             "password",
         ),

@@ -10,9 +10,12 @@ use crate::domain::inventory::Noun;
 use crate::domain::sealed::Place;
 use crate::domain::secret::Secret;
 use crate::robot::safe::SafeError;
+use crate::store::StoreError;
 use crate::store::audit::NewAudit;
 use crate::store::event::NewEvent;
-use crate::store::secret::{CandidateCommit, SecretKept, SecretState, SecretVersion, SecretView};
+use crate::store::secret::{
+    CandidateCommit, Registration, SecretKept, SecretState, SecretVersion, SecretView, Shared,
+};
 use crate::vault::SealError;
 
 /// A secret that somebody may see now: the view is on disk.
@@ -208,7 +211,8 @@ impl Inventory {
     }
 
     /// Puts a candidate in force that its target has confirmed; `current` is the version in force when the change
-    /// began. Published as `credential.password_changed`.
+    /// began. An account of a domain has it by that for whatever devices it is registered: its other credentials get it in the same
+    /// transaction. Published as `credential.password_changed` of each.
     ///
     /// # Errors
     /// `Conflict` where the candidate is gone or another secret is in force by now, and the store's others.
@@ -219,29 +223,74 @@ impl Inventory {
         current: Option<i64>,
         by: By<'_>,
     ) -> Result<(), InventoryError> {
-        let event = self.told(
-            &format!("secret:{id}:{candidate}"),
+        for _ in 0..ATTEMPTS {
+            let shared = self.shared(id, candidate, by).await?;
+            let mut events = Vec::from([self.changed_event(id, candidate, None, by)]);
+            events.extend(shared.iter().map(|one| {
+                self.changed_event(one.with.credential, one.secret.version, Some(id), by)
+            }));
+            let commit = CandidateCommit {
+                credential: id,
+                candidate,
+                current,
+                audit: change_entry(id, current, candidate, None, by),
+                shared,
+                events,
+            };
+            let kept = self.store.credential_candidate_commit(commit, by.now);
+            match kept.await? {
+                SecretKept::Kept => return Ok(()),
+                SecretKept::Moved => {}
+                SecretKept::KeyRetired => self.safe.refresh().await?,
+            }
+        }
+        Err(busy(Noun::Credential.spec()))
+    }
+
+    /// A candidate as the other registrations of its account get it.
+    async fn shared(
+        &self,
+        id: InventoryId,
+        candidate: i64,
+        by: By<'_>,
+    ) -> Result<Vec<Shared>, InventoryError> {
+        let others = self.store.credential_registrations(id).await?;
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let versions = self.store.credential_secret_list(id).await?;
+        let found = versions.iter().find(|version| version.version == candidate);
+        let Some(found) = found else {
+            let what = format!("credential `{id}` has no candidate of version {candidate}");
+            return Err(StoreError::Conflict { what }.into());
+        };
+        let secret = self.open(found).await?;
+        let share = |with: Registration| {
+            let version = with.latest + 1;
+            let (other, before) = (with.credential, Some(with.current));
+            Ok(Shared {
+                with,
+                secret: self.sealed(other, version, &secret)?,
+                audit: change_entry(other, before, version, Some(id), by),
+            })
+        };
+        others.into_iter().map(share).collect()
+    }
+
+    /// That a robot has changed a password, `with` that of the credential whose account it is too.
+    fn changed_event(
+        &self,
+        id: InventoryId,
+        version: i64,
+        with: Option<InventoryId>,
+        by: By<'_>,
+    ) -> NewEvent {
+        self.told(
+            &format!("secret:{id}:{version}"),
             "credential.password_changed",
             id,
-            json!({"id": id, "secret_version": candidate, "actor": by.actor}),
-        );
-        let commit = CandidateCommit {
-            credential: id,
-            candidate,
-            current,
-            audit: NewAudit {
-                actor: by.actor.to_owned(),
-                action: "credential.password_change".to_owned(),
-                object: format!("credential:{id}"),
-                before: Some(json!({"secret_version": current})),
-                after: Some(json!({"secret_version": candidate})),
-            },
-            events: Vec::from([event]),
-        };
-        Ok(self
-            .store
-            .credential_candidate_commit(commit, by.now)
-            .await?)
+            json!({"id": id, "secret_version": version, "actor": by.actor, "changed_with": with}),
+        )
     }
 
     /// Removes a candidate that its target certainly does not know; answers whether there was one.
@@ -254,6 +303,22 @@ impl Inventory {
         candidate: i64,
     ) -> Result<bool, InventoryError> {
         Ok(self.store.credential_candidate_drop(id, candidate).await?)
+    }
+}
+
+fn change_entry(
+    id: InventoryId,
+    before: Option<i64>,
+    after: i64,
+    with: Option<InventoryId>,
+    by: By<'_>,
+) -> NewAudit {
+    NewAudit {
+        actor: by.actor.to_owned(),
+        action: "credential.password_change".to_owned(),
+        object: format!("credential:{id}"),
+        before: Some(json!({"secret_version": before})),
+        after: Some(json!({"secret_version": after, "changed_with": with})),
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! - **Looks at**: credentials with a secret that nobody has asked for longer than `every`, or whose last change left a
 //!   candidate beside it; a credential that an event suspects, alone. Not those that are disabled or on a disabled device, that
-//!   have an open change or reconciliation, or on a device where `device_mismatches` others were found to be wrong in that time.
+//!   have an open change or reconciliation, that `exclude` names, or on a device where `device_mismatches` others were found to be wrong in
+//!   that time. How many secrets are known to be wrong.
 //! - **Changes**: orders a reconciliation for each, at most `quota` a run, spread over `spread`; `operation.requested` tells of
-//!   it. The executor signs in once, settles a candidate, and has a secret that is wrong set anew where that is allowed.
+//!   it. The executor signs in once, settles a candidate, and has a secret that is wrong set anew where that is allowed. Raises an alert
+//!   while `alert_from` secrets are wrong, with mails to `recipients`.
 //! - **Safe to repeat**: yes: a credential has one open reconciliation at most, and one that was asked is not due any more.
 //! - **If it stops**: secrets that somebody else changed are found only when they are needed.
 //!
@@ -17,17 +19,29 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::domain::alert::Level;
 use crate::domain::category::Category;
+use crate::domain::exclusion::Exclusions;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::id_of;
+use crate::domain::iso_duration::serde_iso;
+use crate::domain::mail::Recipients;
 use crate::domain::operation::{ChangeCause, OperationKind};
 use crate::domain::robot::FieldError;
 use crate::domain::time::Timestamp;
+use crate::domain::window::Window;
 use crate::robot::operation::{order, spread};
 use crate::robot::spec::{Wakes, settings_of};
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use crate::robots::alerts::{Audience, REMINDER, Round};
 use crate::robots::settings::{Iso, Settings as Check, check, require, require_between};
-use crate::store::operation::{OPERATIONS_MAX, Unreconciled};
+use crate::store::operation::OPERATIONS_MAX;
+use crate::store::reconciliation::Unreconciled;
+
+/// The alert that many secrets are wrong.
+const ALERT: &str = "reconciliation:mismatches";
+/// More than an inventory has.
+const ALERT_FROM_MAX: u32 = 1_000_000;
 
 pub(super) struct ReconcilePasswords;
 
@@ -47,6 +61,27 @@ struct Settings {
     spread: Iso,
     /// So many wrong secrets on one device in `every`, and the others there are left alone: it may not be the device we mean.
     device_mismatches: u32,
+    /// Accounts that are not asked, whoever suspects them.
+    exclude: Exclusions,
+    /// So many wrong secrets in all are an alert, 1 to 1,000,000.
+    alert_from: u32,
+    /// Who gets mails of it.
+    recipients: Recipients,
+    /// How often it is told again while it lasts.
+    #[serde(with = "serde_iso")]
+    reminder_interval: Duration,
+    /// When nobody gets mails.
+    quiet_hours: Option<Window>,
+}
+
+impl Settings {
+    fn audience(&self) -> Audience<'_> {
+        Audience {
+            recipients: &self.recipients,
+            reminder: self.reminder_interval,
+            quiet_hours: self.quiet_hours.as_ref(),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -59,6 +94,13 @@ impl Default for Settings {
             quota: 100,
             spread: Iso(Duration::from_mins(10)),
             device_mismatches: 5,
+            exclude: Exclusions::default(),
+            // As many on two devices, and each is left alone by then.
+            alert_from: 10,
+            recipients: Recipients::default(),
+            // What is asked once a day need not be told of more often.
+            reminder_interval: REMINDER * 6,
+            quiet_hours: None,
         }
     }
 }
@@ -70,6 +112,10 @@ impl Check for Settings {
         require(fits, "quota", "must lie between 1 and 500")?;
         let many = self.device_mismatches;
         require(many >= 1, "device_mismatches", "must be 1 at least")?;
+        let fits = (1..=ALERT_FROM_MAX).contains(&self.alert_from);
+        require(fits, "alert_from", "must lie between 1 and 1000000")?;
+        self.exclude.check()?;
+        self.audience().check()?;
         let (least, day) = (Duration::from_mins(30), Duration::from_hours(24));
         let year = 366 * day;
         // Accounts may be locked by what is asked for: no more often than the targets forget it.
@@ -106,7 +152,8 @@ impl Robot for ReconcilePasswords {
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
         let settings: Settings = ctx.settings()?;
         let (store, now) = (ctx.store(), ctx.clock().now());
-        let sought = sought(&settings, suspected(ctx.payload()), now);
+        let only = suspected(ctx.payload());
+        let sought = sought(&settings, only, now);
         let due = store
             .credential_unreconciled(sought, settings.quota)
             .await?;
@@ -118,11 +165,36 @@ impl Robot for ReconcilePasswords {
             .collect();
         let orders = spread(kind, due, settings.spread.0, now, ctx.robot());
         let made = order(store, &ctx.tools().registry, orders, now).await?;
-        Ok(match found {
+        let outcome = match found {
             0 => Outcome::nothing(),
             _ => Outcome::counted("operations_ordered", made.len()),
-        })
+        };
+        match only {
+            Some(_) => Ok(outcome),
+            None => alert(ctx, &settings, outcome).await,
+        }
     }
+}
+
+/// Raises the alert that many secrets are wrong, or ends it.
+async fn alert(
+    ctx: &Context,
+    settings: &Settings,
+    outcome: Outcome,
+) -> Result<Outcome, RobotError> {
+    let exclude = settings.exclude.clone();
+    let wrong = ctx.store().credential_mismatches(exclude).await?;
+    let mut round = Round::open(ctx, ALERT).await?;
+    if wrong >= u64::from(settings.alert_from) {
+        let title = format!("{wrong} secrets do not open their accounts");
+        let text = "Somebody changed them beside robotd, or the devices are others than they were. The credentials are those \
+            with the `secret_state` `mismatch`.";
+        round.push(ALERT.to_owned(), Level::Warning, title, text.to_owned());
+    }
+    // Each of them was told of by `credential.mismatch`.
+    round
+        .close(ctx, settings.audience(), |_, _| None, outcome)
+        .await
 }
 
 /// The credential that an event names; none where the schedule or a person woke the robot.
@@ -149,6 +221,7 @@ fn sought(settings: &Settings, only: Option<InventoryId>, now: Timestamp) -> Unr
         },
         mismatches_since: now - settings.every.0,
         mismatches_max: settings.device_mismatches,
+        exclude: settings.exclude.clone(),
     }
 }
 

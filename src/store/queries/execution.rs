@@ -58,7 +58,7 @@ pub(in crate::store) fn select(
 }
 
 /// The pattern of a JSON list that holds this text.
-fn holds(text: &str) -> String {
+pub(super) fn holds(text: &str) -> String {
     let mut pattern = String::from("%");
     for c in serde_json::Value::from(text).to_string().chars() {
         if matches!(c, '!' | '%' | '_') {

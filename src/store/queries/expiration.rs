@@ -3,26 +3,26 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::rows::Rows;
 use super::sql::Sql;
 use super::statement::{Bind, Statement, bind, find};
-use super::{Conn, event, mail};
+use super::{Conn, due, event, mail};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::Stored;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::{NewEvent, Publication, Published};
-use crate::store::expiration::{Expirable, Expiring, KnownAs, Notice};
+use crate::store::expiration::{Expirable, Expiring, KnownAs, Notice, PASSED};
 use crate::store::mail::NewMail;
 
 struct Credentials;
 
 impl Statement for Credentials {
-    type Row = (BigInt, BigInt, Text, Nullable<Text>, Text);
+    type Row = (BigInt, BigInt, Text, Nullable<Text>, Text, Bool);
     const SQL: &'static str = "
-        SELECT c.id, c.expires_at, c.username, c.domain, d.hostname
+        SELECT c.id, c.expires_at, c.username, c.domain, d.hostname, COALESCE(c.expiry_told >= c.expires_at, FALSE)
         FROM credentials c JOIN devices d ON d.id = c.device_id
         WHERE c.expires_at IS NOT NULL AND c.expires_at < ? AND (c.expires_at, c.id) > (?, ?)
             AND c.enabled AND d.enabled
@@ -46,7 +46,7 @@ impl Statement for Certificates {
         ORDER BY t.not_after, t.id LIMIT ?";
 }
 
-type CredentialRow = (i64, i64, String, Option<String>, String);
+type CredentialRow = (i64, i64, String, Option<String>, String, bool);
 type CertificateRow = (i64, i64, String, String, Option<i64>);
 
 /// A page of things that end before `until`, with who was told.
@@ -73,12 +73,13 @@ pub(in crate::store) fn list(
     let mut told = told(conn, kind, &things)?;
     for thing in &mut things {
         let key = (thing.id.0, to_micros(thing.ends_at));
-        thing.told = told.remove(&key).unwrap_or_default();
+        thing.told.extend(told.remove(&key).unwrap_or_default());
     }
     Ok(things)
 }
 
-fn credential((id, ends_at, username, domain, device): CredentialRow) -> Expiring {
+fn credential((id, ends_at, username, domain, device, is_told): CredentialRow) -> Expiring {
+    let to_programs = is_told.then(|| (String::new(), PASSED));
     Expiring {
         id: InventoryId(id),
         ends_at: from_micros(ends_at),
@@ -87,7 +88,7 @@ fn credential((id, ends_at, username, domain, device): CredentialRow) -> Expirin
             domain,
             device,
         },
-        told: Vec::new(),
+        told: to_programs.into_iter().collect(),
     }
 }
 
@@ -161,7 +162,9 @@ pub(in crate::store) fn tell(
         ]);
     }
     let given: Vec<(i64,)> = find(conn, Remember, &rows, &[])?;
-    if given.len() < notices.len() {
+    let ended = || notices.iter().filter(|one| one.is_of_passed_credential());
+    let told = due::note_told(conn, ended().map(|one| (one.object, one.ends_at)))?;
+    if given.len() < notices.len() || told.len() < ended().count() {
         return Err(QueryError::conflict("another run has told of this"));
     }
     mail::queue(conn, mails, now)?;

@@ -18,7 +18,7 @@ use crate::store::audit::NewAudit;
 use crate::store::backend::QueryResult;
 use crate::store::event::{NewEvent, Publication, Published};
 use crate::store::operation::{
-    DETAIL_CHARS_MAX, Move, NewOperation, Operation, OperationAttempt, OperationEnd,
+    DETAIL_CHARS_MAX, NewOperation, Operation, OperationAttempt, OperationEnd,
 };
 use crate::store::schema::inventory::credentials;
 use crate::store::schema::{operation_attempts, operations};
@@ -92,21 +92,9 @@ impl Statement for Due {
     const SQL: &'static str = concat!(busy!(), "SELECT o.id ", claimable!(), "LIMIT 1");
 }
 
-struct Apply;
-
-impl Statement for Apply {
-    type Row = (BigInt,);
-    const SQL: &'static str = "
-        UPDATE operations SET state = x.into_state, run_at = COALESCE(x.due, run_at), finished_at = x.ended,
-            error_class = COALESCE(x.class, error_class), process_id = NULL, lease_until = NULL, updated_at = x.now
-        FROM {rows operation int, was int, made int, into_state int, due int, ended int, class text, now int}
-        WHERE operations.id = x.operation AND state = x.was AND attempts = x.made AND finished_at IS NULL
-        RETURNING id";
-}
-
 #[derive(Insertable)]
 #[diesel(table_name = operation_attempts, treat_none_as_default_value = false)]
-struct AttemptRow {
+pub(super) struct AttemptRow {
     operation_id: i64,
     number: i32,
     credential_id: i64,
@@ -119,7 +107,11 @@ struct AttemptRow {
     refused: i32,
 }
 
-fn attempt_row(id: OperationId, credential: i64, attempt: &OperationAttempt) -> AttemptRow {
+pub(super) fn attempt_row(
+    id: OperationId,
+    credential: i64,
+    attempt: &OperationAttempt,
+) -> AttemptRow {
     let detail = attempt.detail.as_ref();
     AttemptRow {
         operation_id: id.0,
@@ -136,7 +128,7 @@ fn attempt_row(id: OperationId, credential: i64, attempt: &OperationAttempt) -> 
 }
 
 /// The events whose subject is one of these operations.
-fn of_these(events: &[NewEvent], made: &[OperationId]) -> Vec<NewEvent> {
+pub(super) fn of_these(events: &[NewEvent], made: &[OperationId]) -> Vec<NewEvent> {
     let made: HashSet<String> = made.iter().map(ToString::to_string).collect();
     let ours = |new: &&NewEvent| {
         let subject = new.event.subject.as_ref();
@@ -301,55 +293,6 @@ pub(in crate::store) fn put_back(
         ))
         .execute(conn)?;
     Ok(given == 1)
-}
-
-/// Moves operations that are as they were seen.
-pub(in crate::store) fn apply(
-    conn: &mut Conn,
-    moves: &[Move],
-    events: &[NewEvent],
-    ids: &Publication,
-    now: Timestamp,
-) -> QueryResult<(Vec<OperationId>, Published)> {
-    let mut rows = Rows::default();
-    for one in moves {
-        let class = one.attempt.as_ref().and_then(|it| it.error_class.clone());
-        rows.push([
-            one.seen.id.0.into(),
-            one.seen.state.code().into(),
-            one.seen.attempts.into(),
-            one.state.code().into(),
-            one.run_at.map(to_micros).into(),
-            one.ends.then(|| to_micros(now)).into(),
-            class.into(),
-            to_micros(now).into(),
-        ]);
-    }
-    let moved: Vec<OperationId> = find(conn, Apply, &rows, &[])?
-        .into_iter()
-        .map(|(id,)| OperationId(id))
-        .collect();
-    let attempts: Vec<AttemptRow> = moves
-        .iter()
-        .filter(|one| moved.contains(&one.seen.id))
-        .filter_map(|one| {
-            let attempt = one.attempt.as_ref()?;
-            Some(attempt_row(one.seen.id, one.seen.credential.0, attempt))
-        })
-        .collect();
-    if !attempts.is_empty() {
-        diesel::insert_into(operation_attempts::table)
-            .values(attempts)
-            .execute(conn)?;
-    }
-    let entries: Vec<NewAudit> = moves
-        .iter()
-        .filter(|one| moved.contains(&one.seen.id))
-        .filter_map(|one| one.audit.clone())
-        .collect();
-    audit::append_all(conn, &entries, now)?;
-    let published = insert_events(conn, &of_these(events, &moved), ids, now)?;
-    Ok((moved, published))
 }
 
 struct Old;

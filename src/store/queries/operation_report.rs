@@ -1,4 +1,4 @@
-//! Reading operations, and credentials that need one. See `store::operation`.
+//! Reading operations. See `store::operation`.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,16 +8,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 
 use super::sql::Sql;
-use super::statement::{Bind, Statement, bind};
 use super::{Conn, Db};
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
 use crate::domain::inventory::column::Stored;
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
-use crate::store::operation::{
-    Expiry, Operation, OperationAttempt, OperationFilter, Unreconciled, Waiting,
-};
+use crate::store::operation::{Operation, OperationAttempt, OperationFilter, Waiting};
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::inventory::credentials;
 use crate::store::schema::{operation_attempts, operations};
@@ -103,6 +100,16 @@ pub(in crate::store) fn get(conn: &mut Conn, id: OperationId) -> QueryResult<Ope
         .optional()?;
     row.ok_or_else(|| QueryError::not_found(format!("operation `{id}`")))?
         .into_operation()
+}
+
+/// Those of these operations that are there, longest due first.
+pub(super) fn of_ids(conn: &mut Conn, ids: Vec<i64>) -> QueryResult<Vec<Operation>> {
+    let rows: Vec<Row> = operations::table
+        .filter(operations::id.eq_any(ids))
+        .order((operations::run_at, operations::id))
+        .select(Row::as_select())
+        .load(conn)?;
+    all(rows)
 }
 
 /// Operations of a range of ids that are open and in nobody's hand.
@@ -263,124 +270,32 @@ pub(in crate::store) fn stale(
 const NO_CANDIDATE: &str = "NOT EXISTS (SELECT 1 FROM secret_versions v \
     WHERE v.credential_id = operations.credential_id AND v.state = 0)";
 
-/// Operations that wait and whose time is over.
-pub(in crate::store) fn overdue(
-    conn: &mut Conn,
-    now: Timestamp,
-    limit: u32,
-) -> QueryResult<Vec<Operation>> {
+/// The secret is another one than the one whose end asked for the operation.
+const SECRET_IS_NEWER: &str = "EXISTS (SELECT 1 FROM credentials c \
+    WHERE c.id = operations.credential_id AND c.secret_changed_at > operations.created_at)";
+
+/// Changes that wait and that nothing asks for any more.
+pub(in crate::store) fn superseded(conn: &mut Conn, limit: u32) -> QueryResult<Vec<Operation>> {
     let states = [
         OperationState::Queued.code(),
         OperationState::Retrying.code(),
+        OperationState::Unverified.code(),
+    ];
+    let causes = [
+        ChangeCause::Expired.code(),
+        ChangeCause::Viewed.code(),
+        ChangeCause::Used.code(),
     ];
     let rows: Vec<Row> = operations::table
         .filter(operations::finished_at.is_null())
         .filter(operations::state.eq_any(states))
+        .filter(operations::kind.eq(OperationKind::ChangePassword.code()))
+        .filter(operations::cause.eq_any(causes))
         .filter(sql::<Bool>(NO_CANDIDATE))
-        .filter(operations::expires_at.le(to_micros(now)))
-        .order((operations::expires_at, operations::id))
+        .filter(sql::<Bool>(SECRET_IS_NEWER))
+        .order(operations::id)
         .limit(i64::from(limit))
         .select(Row::as_select())
         .load(conn)?;
     all(rows)
-}
-
-/// The ages are seconds, the instants microseconds.
-struct Expired;
-
-impl Statement for Expired {
-    type Row = (BigInt, Bool, Bool);
-    const SQL: &'static str = "
-        SELECT e.id, COALESCE(e.by_date <= ?, FALSE) OR COALESCE(e.by_age <= ?, FALSE),
-            COALESCE(e.by_view <= ?, FALSE) FROM (
-            SELECT c.id, CASE
-                WHEN c.expires_at > COALESCE(c.secret_changed_at, 0) THEN c.expires_at END AS by_date,
-                c.secret_changed_at + (p.max_age - CASE
-                    WHEN p.max_age / 2 > ? THEN ? ELSE p.max_age / 2 END) * 1000000 AS by_age, CASE
-                WHEN c.last_viewed_at >= COALESCE(c.secret_changed_at, 0)
-                THEN c.last_viewed_at + p.expires_after_view * 1000000 END AS by_view, CASE
-                WHEN c.last_used_at >= COALESCE(c.secret_changed_at, 0)
-                THEN c.last_used_at + p.expires_after_use * 1000000 END AS by_use
-            FROM credentials c
-            JOIN devices d ON d.id = c.device_id AND d.enabled
-            LEFT JOIN credential_policies p ON p.id = c.policy_id AND p.enabled
-            WHERE c.enabled AND c.automatic_change AND c.kind = 'password' AND c.secret_version IS NOT NULL) AS e
-        WHERE (e.by_date <= ? OR e.by_age <= ? OR e.by_view <= ? OR e.by_use <= ?) AND NOT EXISTS (
-            SELECT 1 FROM operations o WHERE o.credential_id = e.id AND o.kind = 0
-                AND (o.finished_at IS NULL OR (o.state <> 4 AND o.finished_at >= ?)))
-        ORDER BY COALESCE(e.by_date, e.by_age, e.by_view, e.by_use), e.id LIMIT ?";
-}
-
-/// Credentials whose secret is at its end.
-pub(in crate::store) fn expired_credentials(
-    conn: &mut Conn,
-    expiry: Expiry,
-    limit: u32,
-) -> QueryResult<Vec<(InventoryId, ChangeCause)>> {
-    let at = || Bind::Int(to_micros(expiry.at));
-    let head_start = || Bind::Int(i64::try_from(expiry.head_start.as_secs()).unwrap_or(i64::MAX));
-    let binds = [
-        at(),
-        at(),
-        at(),
-        head_start(),
-        head_start(),
-        at(),
-        at(),
-        at(),
-        at(),
-        Bind::Int(to_micros(expiry.failed_before)),
-        Bind::Int(i64::from(limit)),
-    ];
-    let rows: Vec<(i64, bool, bool)> = bind(Expired, &binds).load(conn)?;
-    let due = |(id, by_time, by_view)| {
-        let cause = match (by_time, by_view) {
-            (true, _) => ChangeCause::Expired,
-            (false, true) => ChangeCause::Viewed,
-            (false, false) => ChangeCause::Used,
-        };
-        (InventoryId(id), cause)
-    };
-    Ok(rows.into_iter().map(due).collect())
-}
-
-/// Kinds 0 to 2 sign in with the recorded secrets.
-struct Asked;
-
-impl Statement for Asked {
-    type Row = (BigInt,);
-    const SQL: &'static str = "
-        SELECT c.id FROM credentials c
-        JOIN devices d ON d.id = c.device_id AND d.enabled
-        LEFT JOIN secret_versions v ON v.credential_id = c.id AND v.state = 0
-        WHERE c.enabled AND c.secret_version IS NOT NULL AND (c.id = ? OR 0 = ?)
-            AND (v.version IS NOT NULL OR COALESCE(c.secret_tested_at, 0) <= ?)
-            AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.credential_id = c.id AND (
-                (o.kind IN (0, 1) AND o.finished_at IS NULL)
-                OR (o.kind IN (0, 1, 2) AND o.finished_at > CASE WHEN v.version IS NULL THEN ? ELSE ? END)))
-            AND (SELECT count(*) FROM credentials m WHERE m.device_id = c.device_id AND m.id <> c.id
-                AND m.secret_state = 'mismatch' AND m.secret_tested_at > ?) < ?
-        ORDER BY CASE WHEN v.version IS NULL THEN 1 ELSE 0 END, COALESCE(c.secret_tested_at, 0), c.id LIMIT ?";
-}
-
-/// Credentials whose account is to be asked.
-pub(in crate::store) fn unreconciled(
-    conn: &mut Conn,
-    sought: Unreconciled,
-    limit: u32,
-) -> QueryResult<Vec<InventoryId>> {
-    let only = sought.only.map_or(0, |id| id.0);
-    let at = |instant| Bind::Int(to_micros(instant));
-    let binds = [
-        Bind::Int(only),
-        Bind::Int(only),
-        at(sought.tested_before),
-        at(sought.tried_before),
-        at(sought.settled_before),
-        at(sought.mismatches_since),
-        Bind::Int(i64::from(sought.mismatches_max)),
-        Bind::Int(i64::from(limit)),
-    ];
-    let rows: Vec<(i64,)> = bind(Asked, &binds).load(conn)?;
-    Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
 }

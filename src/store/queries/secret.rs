@@ -4,21 +4,18 @@ use diesel::prelude::*;
 
 use super::event::insert_events;
 use super::sql::raced;
-use super::{Conn, Db, audit, vault_key};
+use super::{Conn, Db, audit};
 use crate::domain::id::InventoryId;
 use crate::domain::sealed::{KeyId, Sealed};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::event::{Publication, Published};
 use crate::store::schema::inventory::{credential_views, credentials, secret_versions};
-use crate::store::secret::{
-    CandidateCommit, NewSecret, OLD_VERSIONS_MAX, SecretKept, SecretState, SecretVersion,
-    SecretView,
-};
+use crate::store::secret::{NewSecret, OLD_VERSIONS_MAX, SecretState, SecretVersion, SecretView};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = secret_versions, check_for_backend(Db), treat_none_as_default_value = false)]
-struct Row {
+pub(super) struct Row {
     credential_id: i64,
     version: i64,
     state: i16,
@@ -28,7 +25,12 @@ struct Row {
 }
 
 impl Row {
-    fn of(credential: InventoryId, new: &NewSecret, state: SecretState, now: Timestamp) -> Self {
+    pub(super) fn of(
+        credential: InventoryId,
+        new: &NewSecret,
+        state: SecretState,
+        now: Timestamp,
+    ) -> Self {
         Self {
             credential_id: credential.0,
             version: new.version,
@@ -70,7 +72,7 @@ pub(in crate::store) fn latest_of(conn: &mut Conn, credential: InventoryId) -> Q
     latest(conn, credential)?.ok_or_else(|| missing(credential))
 }
 
-fn missing(credential: InventoryId) -> QueryError {
+pub(super) fn missing(credential: InventoryId) -> QueryError {
     QueryError::not_found(format!("credential `{credential}`"))
 }
 
@@ -88,7 +90,11 @@ pub(in crate::store) fn list(
 }
 
 /// Gives out `version`, where it is the next.
-fn take_version(conn: &mut Conn, credential: InventoryId, version: i64) -> QueryResult<bool> {
+pub(super) fn take_version(
+    conn: &mut Conn,
+    credential: InventoryId,
+    version: i64,
+) -> QueryResult<bool> {
     let at_last = credentials::table
         .filter(credentials::id.eq(credential.0))
         .filter(credentials::secret_latest.eq(version - 1));
@@ -148,7 +154,7 @@ pub(in crate::store) fn put_current(
     in_force(conn, credential, new.version, now)
 }
 
-fn retire_current(conn: &mut Conn, credential: InventoryId) -> QueryResult<()> {
+pub(super) fn retire_current(conn: &mut Conn, credential: InventoryId) -> QueryResult<()> {
     let current = secret_versions::table
         .filter(secret_versions::credential_id.eq(credential.0))
         .filter(secret_versions::state.eq(SecretState::Current.code()));
@@ -159,7 +165,7 @@ fn retire_current(conn: &mut Conn, credential: InventoryId) -> QueryResult<()> {
 }
 
 /// Notes which version is in force and forgets old ones beyond their bound.
-fn in_force(
+pub(super) fn in_force(
     conn: &mut Conn,
     credential: InventoryId,
     version: i64,
@@ -169,8 +175,9 @@ fn in_force(
         .set((
             credentials::secret_version.eq(version),
             credentials::secret_changed_at.eq(to_micros(now)),
-            // What the account said was said of another one.
+            // What the account said was said of another one, and what failed, failed with it.
             credentials::secret_state.eq(None::<String>),
+            credentials::change_stopped_at.eq(None::<i64>),
         ))
         .execute(conn)?;
     let old = || {
@@ -188,97 +195,6 @@ fn in_force(
         diesel::delete(old().filter(secret_versions::version.le(beyond))).execute(conn)?;
     }
     Ok(())
-}
-
-/// Keeps a candidate.
-pub(in crate::store) fn candidate_set(
-    conn: &mut Conn,
-    credential: InventoryId,
-    candidate: &NewSecret,
-    now: Timestamp,
-) -> QueryResult<SecretKept> {
-    let latest = latest_of(conn, credential)?;
-    if let Some(known) = candidate_of(conn, credential)? {
-        return Err(QueryError::conflict(format!(
-            "credential `{credential}` has a candidate already, version {known}: go on with it"
-        )));
-    }
-    if vault_key::newest(conn)? != Some(candidate.sealed.key) {
-        return Ok(SecretKept::KeyRetired);
-    }
-    if latest + 1 != candidate.version {
-        return Ok(SecretKept::Moved);
-    }
-    if !take_version(conn, credential, candidate.version)? {
-        return Err(QueryError::Race);
-    }
-    diesel::insert_into(secret_versions::table)
-        .values(Row::of(credential, candidate, SecretState::Candidate, now))
-        .execute(conn)
-        .map_err(raced)?;
-    Ok(SecretKept::Kept)
-}
-
-fn candidate_of(conn: &mut Conn, credential: InventoryId) -> QueryResult<Option<i64>> {
-    Ok(secret_versions::table
-        .filter(secret_versions::credential_id.eq(credential.0))
-        .filter(secret_versions::state.eq(SecretState::Candidate.code()))
-        .select(secret_versions::version)
-        .first(conn)
-        .optional()?)
-}
-
-/// Puts a candidate in force.
-pub(in crate::store) fn candidate_commit(
-    conn: &mut Conn,
-    commit: &CandidateCommit,
-    ids: &Publication,
-    now: Timestamp,
-) -> QueryResult<Published> {
-    let credential = commit.credential;
-    let current: Option<i64> = credentials::table
-        .find(credential.0)
-        .select(credentials::secret_version)
-        .first(conn)
-        .optional()?
-        .ok_or_else(|| missing(credential))?;
-    if current != commit.current {
-        return Err(QueryError::conflict(format!(
-            "another secret of credential `{credential}` is in force by now: {}",
-            current.map_or_else(|| "none".to_owned(), |version| format!("version {version}"))
-        )));
-    }
-    retire_current(conn, credential)?;
-    let candidate = secret_versions::table
-        .filter(secret_versions::credential_id.eq(credential.0))
-        .filter(secret_versions::version.eq(commit.candidate))
-        .filter(secret_versions::state.eq(SecretState::Candidate.code()));
-    let moved = diesel::update(candidate)
-        .set(secret_versions::state.eq(SecretState::Current.code()))
-        .execute(conn)
-        .map_err(raced)?;
-    if moved == 0 {
-        return Err(QueryError::conflict(format!(
-            "credential `{credential}` has no candidate of version {}",
-            commit.candidate
-        )));
-    }
-    in_force(conn, credential, commit.candidate, now)?;
-    audit::append(conn, &commit.audit, now)?;
-    insert_events(conn, &commit.events, ids, now)
-}
-
-/// Removes a candidate.
-pub(in crate::store) fn candidate_drop(
-    conn: &mut Conn,
-    credential: InventoryId,
-    candidate: i64,
-) -> QueryResult<bool> {
-    let row = secret_versions::table
-        .filter(secret_versions::credential_id.eq(credential.0))
-        .filter(secret_versions::version.eq(candidate))
-        .filter(secret_versions::state.eq(SecretState::Candidate.code()));
-    Ok(diesel::delete(row).execute(conn)? == 1)
 }
 
 /// Records a view of the version in force; none where another one is.

@@ -31,6 +31,7 @@ diesel::table! {
         reconcile_template_id -> Nullable<BigInt>,
         verify_template_id -> Nullable<BigInt>,
         privileged_credential_id -> Nullable<BigInt>,
+        wait_after_view -> Nullable<BigInt>,
     }
 }
 
@@ -94,6 +95,8 @@ diesel::table! {
         secret_state -> Nullable<Text>,
         secret_tested_at -> Nullable<BigInt>,
         last_used_at -> Nullable<BigInt>,
+        expiry_told -> Nullable<BigInt>,
+        change_stopped_at -> Nullable<BigInt>,
     }
 }
 

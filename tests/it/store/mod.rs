@@ -18,6 +18,7 @@ mod operation_device;
 mod operation_report;
 mod outbox;
 mod process;
+mod registrations;
 mod report;
 mod retention;
 mod sample;

@@ -3,7 +3,7 @@
 use robotd::domain::event::CloudEvent;
 use robotd::domain::id::{InventoryId, OperationId, ProcessId};
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
+use robotd::domain::operation::{ChangeCause, Lives, OperationKind, OperationState};
 use robotd::robot::inventory::{Inventory, NewItem};
 use robotd::store::Store;
 use robotd::store::event::{EventFilter, NewEvent};
@@ -302,9 +302,18 @@ async fn what_was_changed_meanwhile_is_not_moved(database: &Database) {
         ..change_of(credential)
     };
     let made = order(store, ids.iter().copied().map(expires).collect(), 1).await;
-    let overdue = store.operation_overdue(at(50), 9).await.unwrap();
+    let overdue = store
+        .operation_overdue(Lives::default(), at(50), 9)
+        .await
+        .unwrap();
     assert_eq!(overdue.len(), 2);
-    assert_eq!(store.operation_overdue(at(49), 9).await.unwrap(), []);
+    assert_eq!(
+        store
+            .operation_overdue(Lives::default(), at(49), 9)
+            .await
+            .unwrap(),
+        []
+    );
     // A claim at the same moment wins.
     let claimed = store
         .operation_claim(HOLDER, at(99), u32::MAX, at(49))
@@ -335,7 +344,13 @@ async fn what_was_changed_meanwhile_is_not_moved(database: &Database) {
     let seen = store.operation_get(made[0]).await.unwrap();
     let back = moved(seen, OperationState::Queued);
     store.operation_move(vec![back], at(60)).await.unwrap();
-    assert_eq!(store.operation_overdue(at(99), 9).await.unwrap(), []);
+    assert_eq!(
+        store
+            .operation_overdue(Lives::default(), at(99), 9)
+            .await
+            .unwrap(),
+        []
+    );
     let taken = store
         .operation_claim(HOLDER, at(199), u32::MAX, at(99))
         .await

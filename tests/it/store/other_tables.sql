@@ -25,12 +25,12 @@ INSERT INTO samples VALUES (0, 'edge', 'n', 1, 1, 0.1, 1), (0, 'edge', 'n', 2, 1
 INSERT INTO daily_facts VALUES ('2026-11-25', 'm', '', '', 1), ('2026-11-25', 'm', 'd', 'x', -1);
 INSERT INTO watermarks VALUES (1, 'w', '{}');
 INSERT INTO sites VALUES (40, 'hq', 1, 2, 3, 'HQ', NULL), (41, 'lab', 1, 2, 3, 'Lab', 'two');
-INSERT INTO credential_policies VALUES (42, 'p', 1, 2, 3, 'p', 5, NULL, 60, NULL, '{}', NULL, TRUE, 7, NULL, 8, 45);
+INSERT INTO credential_policies VALUES (42, 'p', 1, 2, 3, 'p', 5, NULL, 60, NULL, '{}', NULL, TRUE, 7, NULL, 8, 45, 30);
 INSERT INTO devices VALUES (43, 'web', 1, 2, 3, 'web', '192.0.2.7', 40, 'linux', NULL, '[]', TRUE),
     (44, 'db', 1, 2, 3, 'db', '192.0.2.8', NULL, NULL, 'd', '["a"]', FALSE);
 INSERT INTO device_connectivities VALUES (1, 43, 'ssh', 22, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
     (12, 43, 'ssh', 2222, 'trust_on_first_use', 'k', 'pem', 'down', 1, 2, 3, 'timeout', 'seen');
-INSERT INTO credentials VALUES (45, 'web root', 1, 2, 3, 43, 'root', NULL, 'local', TRUE, NULL, 42, NULL, '[]', TRUE, 2, 3, 9, NULL, TRUE, 'match', 8, 7);
+INSERT INTO credentials VALUES (45, 'web root', 1, 2, 3, 43, 'root', NULL, 'local', TRUE, NULL, 42, NULL, '[]', TRUE, 2, 3, 9, NULL, TRUE, 'match', 8, 7, 6, NULL);
 INSERT INTO secret_versions VALUES (45, 1, 2, 1, X'0a0d', 1), (45, 2, 1, 1, X'00', 2), (45, 3, 0, 1, X'ff', 3);
 INSERT INTO credential_views VALUES (46, 1, 45, 2, 'admin', NULL), (47, 1, 99, 1, 'admin', 'why');
 INSERT INTO users VALUES (48, 'a', 1, 2, 3, 'a', NULL, NULL, NULL, NULL, FALSE);

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::settings::Settings;
 use crate::domain::day::{bounds, day_of};
 use crate::domain::time::Timestamp;
-use crate::store::expiration::{Expiring, KnownAs};
+use crate::store::expiration::{Expiring, KnownAs, PASSED};
 
 /// Programs are told by events, once like a person; nobody's mail address is empty.
 pub(super) const PROGRAMS: &str = "";
@@ -24,7 +24,7 @@ impl Level {
     /// The number in the database; ordered like the levels.
     pub(super) fn code(self) -> i64 {
         match self {
-            Self::Expired => -1,
+            Self::Expired => PASSED,
             Self::Days(days) => i64::from(days),
         }
     }

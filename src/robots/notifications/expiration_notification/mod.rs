@@ -10,7 +10,8 @@
 //! - **If it stops**: nobody hears of an end before it comes. The next run tells the level that holds then, once,
 //!   however many it missed.
 //!
-//! Number 4 of the catalogue. A certificate that ends no sooner than its issuer is not told of: what is to be renewed is
+//! Number 4 of the catalogue. That a credential has expired programs hear once, of this robot or of `operations.expired_password`,
+//! which looks more often. A certificate that ends no sooner than its issuer is not told of: what is to be renewed is
 //! the issuer, and it is told of once instead of each certificate it issued. The inventory knows an issuer by its name;
 //! of the chain that was sent with a certificate only the first one's end is known.
 

@@ -17,6 +17,7 @@
 
 mod attempt;
 mod record;
+mod rules;
 mod settings;
 
 use std::time::Duration;

@@ -24,7 +24,7 @@ impl Run<'_> {
                 After::Finished(OperationState::Unverified)
             }
             end => {
-                let policy = self.settings.attempt_policy();
+                let policy = self.settings.attempt_policy(operation.kind, class_of(end));
                 policy.after(end, operation.attempts, now, rand::random())
             }
         };

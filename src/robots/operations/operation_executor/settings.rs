@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::operation::{AttemptPolicy, LOCK_WINDOW_MAX};
+use super::rules::{self, AttemptRule};
+use crate::domain::failure::FailureClass;
+use crate::domain::operation::{AttemptPolicy, LOCK_WINDOW_MAX, OperationKind};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::robot::FieldError;
 use crate::robots::settings::{Iso, Settings as Check, require, require_between};
@@ -18,6 +20,8 @@ const PER_DEVICE_MAX: u32 = 100;
 pub(super) struct Settings {
     /// Attempts of an operation and the delays between them.
     attempts: RetryPolicy,
+    /// Other ones for some kinds and failures, at most 32: the first that fits.
+    attempt_rules: Vec<AttemptRule>,
     /// For how long a refused sign-in counts; longer than the targets remember them.
     lock_window: Iso,
     /// Operations that run on one device at once, in the whole cluster, 1 to 100.
@@ -35,6 +39,7 @@ impl Default for Settings {
                 factor: 3.0,
                 max: Duration::from_mins(30),
             },
+            attempt_rules: Vec::new(),
             lock_window: Iso(Duration::from_mins(30)),
             per_device: 4,
         }
@@ -45,6 +50,7 @@ impl Check for Settings {
     fn check(&self) -> Result<(), FieldError> {
         let fits = (1..=PER_DEVICE_MAX).contains(&self.per_device);
         require(fits, "per_device", "must lie between 1 and 100")?;
+        rules::check(&self.attempt_rules)?;
         let least = Duration::from_mins(1);
         require_between("lock_window", self.lock_window(), least, LOCK_WINDOW_MAX)
     }
@@ -59,9 +65,15 @@ impl Settings {
         self.per_device
     }
 
-    pub(super) const fn attempt_policy(&self) -> AttemptPolicy {
+    /// How an operation of this kind is repeated after a failure of this class.
+    pub(super) fn attempt_policy(
+        &self,
+        kind: OperationKind,
+        class: Option<FailureClass>,
+    ) -> AttemptPolicy {
+        let retry = rules::attempts(&self.attempt_rules, kind, class);
         AttemptPolicy {
-            retry: self.attempts,
+            retry: retry.unwrap_or(self.attempts),
             window: self.lock_window.0,
         }
     }

@@ -171,7 +171,9 @@ async fn what_cannot_be_reached_is_tried_again(database: &Database) {
     let at = device(&rig, "ssh", free_port(), json!(null)).await;
     let id = credential(&rig, at, "ana", OLD).await;
     let operation = ordered(&rig, OperationKind::ChangePassword, id).await;
-    let settings = json!({"attempts": {"max_attempts": 3}});
+    let rule =
+        json!({"kind": "change_password", "class": "refused", "attempts": {"max_attempts": 3}});
+    let settings = json!({"attempts": {"max_attempts": 9}, "attempt_rules": [rule]});
     for attempt in 1..=3 {
         let outcome = rig.run(EXECUTOR, settings.clone()).await.unwrap();
         let found = stands(&rig, operation).await;

@@ -2,12 +2,13 @@
 
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::OperationState;
+use robotd::robot::inventory::{By, NewItem};
 use robotd::robot::outcome::Verdict;
 use robotd::store::operation::OperationFilter;
 use robotd::store::page::PageRequest;
 use serde_json::json;
 
-use super::{EXECUTOR, OLD, credential, current, device, machine, make, opens};
+use super::{EXECUTOR, OLD, credential, current, device, inventory, machine, make, opens};
 use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
 use crate::support::sshd::Sshd;
@@ -16,6 +17,7 @@ on_both!(
     an_expired_password_becomes_another_one_once,
     a_flood_is_ordered_by_quota_and_each_once,
     what_a_session_used_becomes_another_one,
+    each_end_is_told_once_and_what_always_fails_is_stopped,
 );
 
 const NAME: &str = "operations.expired_password";
@@ -112,4 +114,60 @@ async fn what_a_session_used_becomes_another_one(database: &Database) {
     let due = rig.run(NAME, json!({})).await.unwrap();
     assert_eq!(count(&due, "operations_ordered"), 1);
     assert_eq!(rig.rows("operations", "cause = 4").await, 1);
+}
+
+/// What a run ordered, told and stopped.
+async fn came_to(rig: &Rig<'_>) -> [i64; 3] {
+    let outcome = rig.run(NAME, json!({"failures_max": 2})).await.unwrap();
+    ["operations_ordered", "ends_told", "changes_stopped"].map(|what| count(&outcome, what))
+}
+
+async fn each_end_is_told_once_and_what_always_fails_is_stopped(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    // Nobody changes passwords over Telnet.
+    let at = device(&rig, "telnet", 23, json!(null)).await;
+    let id = credential(&rig, at, "ana", OLD).await;
+    let by_hand = json!({"device": at, "username": "bob", "automatic_change": false});
+    make(&rig, Noun::Credential, by_hand, Some(OLD)).await;
+    let told = async || rig.rows("events", "type = 'credential.expired'").await;
+    expire(&rig).await;
+    rig.pass(61);
+    assert_eq!(came_to(&rig).await, [1, 2, 0]);
+    let other = "notifications.expiration_notification";
+    rig.run(other, json!({})).await.unwrap();
+    assert_eq!(told().await, 2, "each once, whoever tells it");
+    let audited =
+        "action = 'credential.expired' AND after_json LIKE '%\"automatic_change\":false%'";
+    assert_eq!(rig.rows("audit_trail", audited).await, 1, "bob's");
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    rig.pass(3_601);
+    assert_eq!(came_to(&rig).await, [1, 0, 0]);
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    rig.pass(3_601);
+    assert_eq!(came_to(&rig).await, [0, 0, 1], "{:?}", rig.log);
+    rig.pass(3_601);
+    assert_eq!(came_to(&rig).await, [0, 0, 0]);
+    let stopped = "type = 'credential.change_stopped'";
+    assert_eq!(rig.rows("events", stopped).await, 1);
+    let item = inventory(&rig).get(Noun::Credential, id).await.unwrap();
+    assert!(item.state["change_stopped_at"].is_string());
+    // Somebody looks after the device: it is tried anew. Another end is told once, too, by the other robot this time.
+    let by = By {
+        actor: "ana",
+        now: rig.now(),
+    };
+    let patch = json!({"description": "repaired"});
+    let patch = NewItem {
+        fields: patch.as_object().unwrap().clone(),
+        secret: None,
+    };
+    let inventory = inventory(&rig);
+    let changed = inventory.change(Noun::Device, at, None, &patch, by);
+    changed.await.unwrap();
+    expire(&rig).await;
+    rig.pass(61);
+    rig.run(other, json!({})).await.unwrap();
+    assert_eq!(told().await, 4);
+    assert_eq!(came_to(&rig).await, [1, 0, 0]);
+    assert_eq!(told().await, 4);
 }

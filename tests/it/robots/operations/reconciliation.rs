@@ -1,5 +1,6 @@
 //! Reconciliation: who is asked, how often, and what is found.
 
+use robotd::domain::alert::Level;
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{OperationKind, OperationState};
@@ -9,7 +10,7 @@ use robotd::store::operation::OperationFilter;
 use robotd::store::page::PageRequest;
 use serde_json::{Value, json};
 
-use super::{EXECUTOR, OLD, credential, current, device, inventory, kept, machine, opens};
+use super::{EXECUTOR, OLD, credential, current, device, inventory, kept, machine, make, opens};
 use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
 use crate::support::sshd::Sshd;
@@ -149,6 +150,44 @@ async fn a_device_with_many_wrong_secrets_is_left_alone(database: &Database) {
         .sql("UPDATE credentials SET secret_state = NULL, secret_tested_at = NULL")
         .await;
     rig.database.sql(&wrong(1)).await;
+    some_are_never_asked(&rig).await;
     let rest = rig.run(NAME, settings).await.unwrap();
     assert_eq!(count(&rest, "operations_ordered"), 3);
+}
+
+/// One of four secrets is wrong, and the others are due.
+async fn some_are_never_asked(rig: &Rig<'_>) {
+    rig.database
+        .sql("UPDATE credentials SET tags = '[\"quiet\"]' WHERE username = 'eve'")
+        .await;
+    let kim = make(rig, Noun::User, json!({"login": "Kim"}), None).await;
+    let group = json!({"name": "Auditors", "members": [kim]});
+    make(rig, Noun::UserGroup, group, None).await;
+    for exclude in [
+        json!({"usernames": ["BOB"], "tags": ["quiet"], "user_groups": ["auditors"]}),
+        json!({"hostnames": ["H22"]}),
+    ] {
+        let outcome = rig.run(NAME, json!({"exclude": exclude})).await.unwrap();
+        assert_eq!(outcome.verdict, Verdict::Nothing, "{exclude}");
+    }
+    let suspicion = rig
+        .database
+        .number("SELECT id FROM credentials WHERE username = 'bob'");
+    let suspicion = json!({"data": {"credential": suspicion.await.to_string()}});
+    let exclude = json!({"exclude": {"usernames": ["bob"]}});
+    let outcome = rig.run_with(NAME, exclude, suspicion).await.unwrap();
+    assert_eq!(outcome.verdict, Verdict::Nothing);
+    // The others are excluded, so that nothing is ordered here.
+    for (alert_from, hosts, level) in [
+        (2, Vec::new(), Level::Ok),
+        (1, Vec::new(), Level::Warning),
+        (1, Vec::from(["h22"]), Level::Ok),
+    ] {
+        let exclude = json!({"hostnames": hosts, "usernames": ["bob", "eve", "kim"]});
+        let settings = json!({"alert_from": alert_from, "exclude": exclude});
+        rig.run(NAME, settings).await.unwrap();
+        let known = rig.tools.store.alert_list("reconciliation:").await.unwrap();
+        let found = known.first().map_or(Level::Ok, |state| state.level);
+        assert_eq!(found, level, "{alert_from} {hosts:?}");
+    }
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use robotd::domain::id::ProcessId;
+use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{
     Allowance, ChangeCause, OperationKind, OperationState, account_key,
 };
+use robotd::robot::inventory::{By, NewItem};
 use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
 use robotd::store::StoreError;
@@ -14,7 +16,9 @@ use robotd::store::operation::NewOperation;
 use robotd::store::sign_in::{Attempt, SignIns, Wanted};
 use serde_json::json;
 
-use super::{EXECUTOR, OLD, RETRY, credential, current, device, machine, opens, ordered, stands};
+use super::{
+    EXECUTOR, OLD, RETRY, credential, current, device, inventory, machine, opens, ordered, stands,
+};
 use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
 use crate::support::sshd::Sshd;
@@ -23,6 +27,8 @@ on_both!(
     a_dead_executors_operation_is_found_out_and_done,
     what_is_late_expires_and_what_runs_does_not,
     only_what_waits_is_cancelled,
+    what_ended_while_no_node_was_there_has_some_time_left,
+    a_change_that_nothing_asks_for_any_more_is_dropped,
 );
 
 const EXPIRY: &str = "operations.expired_operation_cancellation";
@@ -170,4 +176,122 @@ async fn only_what_waits_is_cancelled(database: &Database) {
             .unwrap_err();
         assert!(matches!(refused, StoreError::Conflict { .. }), "{refused}");
     }
+}
+
+/// The robot has last run when the rig's node was not there yet, or now.
+async fn last_ran(rig: &Rig<'_>, seconds_ago: i64) {
+    let at = rig.micros() - seconds_ago * 1_000_000;
+    let sql = format!(
+        "UPDATE robots SET last_process_id = 1, last_process_outcome = 1, last_process_at = {at} WHERE name = '{EXPIRY}'"
+    );
+    rig.database.sql(&sql).await;
+}
+
+async fn what_ended_while_no_node_was_there_has_some_time_left(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "ssh", 22, json!(null)).await;
+    let mut made = Vec::new();
+    for (name, kind, minutes) in [
+        ("ana", OperationKind::ChangePassword, Some(1)),
+        ("bob", OperationKind::Test, None),
+        ("eve", OperationKind::ChangePassword, None),
+    ] {
+        let new = NewOperation {
+            kind,
+            credential: credential(&rig, at, name, OLD).await,
+            run_at: None,
+            expires_at: minutes.map(|minutes| rig.now() + TimeDelta::minutes(minutes)),
+            template: None,
+            requested_by: "ana".to_owned(),
+            cause: ChangeCause::Ordered,
+        };
+        let (store, registry) = (&rig.tools.store, &rig.tools.registry);
+        made.extend(order(store, registry, vec![new], rig.now()).await.unwrap());
+    }
+    let came_to = async || {
+        let settings = json!({"life": {"test": "PT2M"}, "digest_from": 2});
+        let outcome = rig.run(EXPIRY, settings).await.unwrap();
+        ["operations_spared", "operations_expired"].map(|what| count(&outcome, what))
+    };
+    last_ran(&rig, 7_200).await;
+    rig.pass(301);
+    assert_eq!(came_to().await, [2, 0]);
+    let grace = Some(rig.now() + TimeDelta::minutes(15));
+    assert_eq!(stands(&rig, made[1]).await.expires_at, grace);
+    last_ran(&rig, 0).await;
+    rig.pass(899);
+    assert_eq!(came_to().await, [0, 0]);
+    rig.pass(1);
+    assert_eq!(came_to().await, [0, 2]);
+    let told = async || rig.rows("events", "type = 'operation.expired'").await;
+    assert_eq!(told().await, 1, "one event tells of both");
+    let eve = stands(&rig, made[2]).await;
+    assert_eq!(eve.state, OperationState::Queued);
+    let by = By {
+        actor: "ana",
+        now: rig.now(),
+    };
+    let inventory = inventory(&rig);
+    let gone = inventory.remove(Noun::Credential, eve.credential, None, by);
+    gone.await.unwrap();
+    assert_eq!(came_to().await, [0, 1], "there is nobody to do it to");
+    assert_eq!(told().await, 2);
+    // A task was cancelled while nobody had it in hand.
+    let kim = credential(&rig, at, "kim", OLD).await;
+    let child = ordered(&rig, OperationKind::ChangePassword, kim).await;
+    let task = format!(
+        "INSERT INTO task_executions (task_id, first_operation, wanted, started_at) VALUES (1, {child}, 1, 0); \
+         INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, attempts, max_attempts, \
+         deaths, requested_by, created_at, finished_at) VALUES (1, 1, 0, 5, 'null', 4, 0, 1, 1, 0, 'ana', 0, 1)"
+    );
+    rig.database.sql(&task).await;
+    assert_eq!(came_to().await, [0, 1]);
+    assert_eq!(stands(&rig, child).await.state, OperationState::Expired);
+}
+
+async fn a_change_that_nothing_asks_for_any_more_is_dropped(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "ssh", 22, json!(null)).await;
+    let (store, registry) = (&rig.tools.store, &rig.tools.registry);
+    let mut made = Vec::new();
+    for (name, cause) in [("ana", ChangeCause::Expired), ("bob", ChangeCause::Ordered)] {
+        let id = credential(&rig, at, name, OLD).await;
+        let new = NewOperation {
+            kind: OperationKind::ChangePassword,
+            credential: id,
+            run_at: Some(rig.now() + TimeDelta::hours(1)),
+            expires_at: None,
+            template: None,
+            requested_by: "ana".to_owned(),
+            cause,
+        };
+        made.extend(order(store, registry, vec![new], rig.now()).await.unwrap());
+        let by = By {
+            actor: "ana",
+            now: rig.now() + TimeDelta::seconds(1),
+        };
+        let patch = NewItem {
+            secret: Some("New-Horse-8".into()),
+            ..NewItem::default()
+        };
+        let inventory = inventory(&rig);
+        let changed = inventory.change(Noun::Credential, id, None, &patch, by);
+        changed.await.unwrap();
+    }
+    let outcome = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(count(&outcome, "operations_superseded"), 1);
+    let states = [
+        stands(&rig, made[0]).await.state,
+        stands(&rig, made[1]).await.state,
+    ];
+    let kept = OperationState::Queued;
+    assert_eq!(
+        states,
+        [OperationState::Cancelled, kept],
+        "a person asked for it"
+    );
+    let audited = "action = 'operation.cancel' AND actor = 'operations.operation_executor_retry'";
+    assert_eq!(rig.rows("audit_trail", audited).await, 1);
+    let again = rig.run(RETRY, json!({})).await.unwrap();
+    assert_eq!(again.verdict, Verdict::Nothing);
 }

@@ -222,6 +222,10 @@ async fn a_password_is_changed_in_windows() {
     let at = device(&rig, "windows_rpc", smbd.port, json!(null)).await;
     let games = credential(&rig, at, "games", OLD).await;
     let news = fill(&rig, at, json!({"username": "news", "domain": "TEST"}), OLD).await;
+    let speaks = json!({"protocol": "windows_rpc", "port": smbd.port});
+    let member = way(&rig, 1, speaks).await;
+    let same = json!({"username": "News", "domain": "test"});
+    let same = fill(&rig, member, same, OLD).await;
     judge.refuses(99);
     let unwanted = (OperationState::Failed, Some("password_policy".to_owned()));
     let refused = done(&rig, OperationKind::ChangePassword, games).await;
@@ -240,6 +244,8 @@ async fn a_password_is_changed_in_windows() {
         smbd.administrate("pdbedit", &["-z", "-u", name], "");
     }
     assert_eq!(judge.asked(), 6, "the first of this round was unwanted too");
+    assert_eq!(current(&rig, news).await, current(&rig, same).await);
+    one_change_is_for_all_registrations(&rig, &smbd, [news, same]).await;
     smbd.set_password("games", OTHER);
     let lost = (OperationState::Failed, Some("auth_failed".to_owned()));
     assert_eq!(done(&rig, OperationKind::Test, games).await, lost);
@@ -259,6 +265,26 @@ async fn a_password_is_changed_in_windows() {
         rig.log
     );
     assert!(smbd.lets_in("games", &current(&rig, games).await));
+}
+
+/// An account of the domain that is registered for two devices has come to its end.
+async fn one_change_is_for_all_registrations(rig: &Rig<'_>, smbd: &Smbd, ids: [InventoryId; 2]) {
+    let end = rig.micros() + 1_000_000;
+    let expire = format!("UPDATE credentials SET expires_at = {end} WHERE domain IS NOT NULL");
+    rig.database.sql(&expire).await;
+    rig.pass(2);
+    let before = current(rig, ids[0]).await;
+    let expired = "operations.expired_password";
+    let outcome = rig.run(expired, json!({})).await.unwrap();
+    assert_eq!(count(&outcome, "operations_ordered"), 1);
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let [new, other] = [current(rig, ids[0]).await, current(rig, ids[1]).await];
+    assert!(new == other && new != before, "{:?}", rig.log);
+    assert!(smbd.lets_in("news", &new));
+    let changed = rig.rows("operations", "kind = 0 AND cause = 1").await;
+    assert_eq!(changed, 1, "and once");
+    // The other registration signs in by what it was given.
+    assert_eq!(done(rig, OperationKind::Test, ids[1]).await, SUCCEEDED);
 }
 
 async fn a_command_runs_once_and_shows_no_secret(database: &Database) {

@@ -1,40 +1,45 @@
 //! Puts operations back in the queue whose next attempt is due, and those whose executor is gone.
 //!
-//! - **Looks at**: at most 500 operations that wait for another attempt and are due, and as many that are running and whose
-//!   process has ended without them, or whose lease is over.
-//! - **Changes**: queues the first ones, with `operation.retry_scheduled`; of a device that does not answer, one alone, and
-//!   the others wait until one has succeeded there. Those of a dead executor become `unverified`, because the target may have
-//!   been changed; a command whose executor died ends so, for no second run of it would tell.
+//! - **Looks at**: at most 500 operations that wait for another attempt and are due, as many that are running and whose
+//!   process has ended without them, or whose lease is over, and as many changes that the end of a secret asked for which is another
+//!   one by now.
+//! - **Changes**: queues the first ones, with `operation.retry_scheduled`; of a device that `outage_from` of them did not reach, one
+//!   alone, and the others wait for `outage_pause` until one has succeeded there. Those of a dead executor become `unverified`, because
+//!   the target may have been changed; a command whose executor died ends so, for no second run of it would tell. Cancels the
+//!   changes that are superseded, with `operation.cancelled` and an audit entry.
 //! - **Safe to repeat**: yes: an operation is moved only where it still stands as it was seen.
 //! - **If it stops**: operations that failed once stay where they are; new ones are carried out.
 //!
 //! Number 46 of the catalogue. An executor that takes the place of one that died does the same before anything else
-//! (`operation_executor`). When the next attempt is due was decided with the last one (`domain::operation`).
+//! (`operation_executor`). When the next attempt is due was decided with the last one (`domain::operation`), by the executor's settings. An
+//! older operation beside a newer one of its kind there is never: a credential has one that is open.
+
+mod settings;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::settings::Settings;
 use crate::domain::category::Category;
 use crate::domain::failure::FailureClass;
 use crate::domain::id::{InventoryId, ProcessId};
 use crate::domain::operation::{OperationKind, OperationState};
 use crate::domain::robot::FieldError;
 use crate::domain::time::Timestamp;
-use crate::robot::operation::Told;
+use crate::robot::operation::{Told, cancelled};
 use crate::robot::registry::Registry;
-use crate::robot::spec::Wakes;
+use crate::robot::spec::{Wakes, settings_of};
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use crate::robots::settings::check;
 use crate::store::StoreResult;
 use crate::store::operation::{Move, Operation, OperationAttempt, Waiting};
 
 /// Operations of one run, of each sort.
 const BATCH_ROWS: u32 = 500;
-/// A device with so many operations that did not reach it is down, and not they are.
-const SILENT_MIN: usize = 3;
-/// How long the others wait for the one that tries.
-const PAUSE: Duration = Duration::from_mins(2);
+/// Why a change is cancelled that the end of a secret asked for.
+const SUPERSEDED: &str = "the secret was changed since it was ordered";
 
 pub(super) struct RetryOperations;
 
@@ -48,6 +53,8 @@ impl Robot for RetryOperations {
             summary: "Puts operations back in the queue whose next attempt is due or whose executor is gone",
             wakes: Wakes::Every(Duration::from_mins(1)),
             events: &["operation.failed"],
+            settings: settings_of::<Settings>,
+            check_settings: check::<Settings>,
             ..RobotSpec::DEFAULT
         }
         .definition()
@@ -56,6 +63,12 @@ impl Robot for RetryOperations {
     async fn run(&self, ctx: &Context) -> Result<Outcome, RobotError> {
         let (store, now) = (ctx.store(), ctx.clock().now());
         let registry = &ctx.tools().registry;
+        let settings = own_settings(ctx)?;
+        let superseded = store.operation_superseded(BATCH_ROWS).await?;
+        let superseded = superseded
+            .into_iter()
+            .map(|one| cancelled(one, ctx.robot(), Some(SUPERSEDED), registry));
+        let dropped = store.operation_move(superseded.collect(), now).await?;
         let stale = store.operation_stale(now, BATCH_ROWS).await?;
         let lost = stale
             .into_iter()
@@ -63,22 +76,35 @@ impl Robot for RetryOperations {
         let lost = store.operation_move(lost.collect(), now).await?;
         store.sign_in_abandon(lost.clone(), now).await?;
         let waiting = store.operation_waiting(now, BATCH_ROWS).await?;
-        let silent = silent(ctx, &waiting).await?;
-        let moves = released(waiting, &silent, now, registry);
+        let silent = silent(ctx, &settings, &waiting).await?;
+        let pause = settings.outage_pause.0;
+        let moves = released(waiting, &silent, (now, pause), registry);
         let held: usize = moves
             .iter()
             .filter(|one| one.state != OperationState::Queued)
             .count();
         let moved = store.operation_move(moves, now).await?;
-        if lost.is_empty() && moved.is_empty() {
+        if lost.is_empty() && moved.is_empty() && dropped.is_empty() {
             return Ok(Outcome::nothing());
         }
         Ok(
             Outcome::counted("operations_queued", moved.len().saturating_sub(held))
                 .and("operations_held", held.min(moved.len()))
-                .and("operations_lost", lost.len()),
+                .and("operations_lost", lost.len())
+                .and("operations_superseded", dropped.len()),
         )
     }
+}
+
+/// Whose settings count: an executor runs this robot too.
+const NAME: &str = "operations.operation_executor_retry";
+
+/// The settings of this robot, whoever runs it.
+fn own_settings(ctx: &Context) -> Result<Settings, RobotError> {
+    let entry = ctx.tools().registry.get(NAME);
+    let config = entry.as_ref().map_or(ctx.config(), |entry| &entry.config);
+    serde_json::from_value(config.settings.clone())
+        .map_err(|error| RobotError::fail("settings", error.to_string()))
 }
 
 /// What is noted of an attempt whose executor is gone; no class of its target's, which may be well.
@@ -118,14 +144,18 @@ fn taken_from_the_dead(
 }
 
 /// The devices that are down: operations that wait did not reach them, and none succeeded there since.
-async fn silent(ctx: &Context, waiting: &[Waiting]) -> StoreResult<HashSet<InventoryId>> {
+async fn silent(
+    ctx: &Context,
+    settings: &Settings,
+    waiting: &[Waiting],
+) -> StoreResult<HashSet<InventoryId>> {
     let unreached = unreached(waiting);
     let Some(since) = unreached.values().flatten().min() else {
         return Ok(HashSet::new());
     };
     let devices = unreached.keys().copied().collect();
     let answering = ctx.store().operation_answering(devices, *since).await?;
-    Ok(down(unreached, &answering))
+    Ok(down(settings, unreached, &answering))
 }
 
 /// By device, when operations that did not reach it were last seen to.
@@ -142,6 +172,7 @@ fn unreached(waiting: &[Waiting]) -> HashMap<InventoryId, Vec<Timestamp>> {
 
 /// Those that many did not reach since they last answered.
 fn down(
+    settings: &Settings,
     unreached: HashMap<InventoryId, Vec<Timestamp>>,
     answering: &HashMap<InventoryId, Timestamp>,
 ) -> HashSet<InventoryId> {
@@ -150,7 +181,7 @@ fn down(
         let since = seen_to
             .iter()
             .filter(|at| answered.is_none_or(|last| *at > last));
-        (since.count() >= SILENT_MIN).then_some(device)
+        settings.is_outage(since.count()).then_some(device)
     };
     unreached.into_iter().filter_map(is_down).collect()
 }
@@ -159,7 +190,7 @@ fn down(
 fn released(
     waiting: Vec<Waiting>,
     silent: &HashSet<InventoryId>,
-    now: Timestamp,
+    (now, pause): (Timestamp, Duration),
     registry: &Registry,
 ) -> Vec<Move> {
     let mut tried: Vec<InventoryId> = Vec::new();
@@ -169,7 +200,7 @@ fn released(
         let held = down.is_some_and(|device| tried.contains(&device));
         tried.extend(down);
         moves.push(if held {
-            hold(one.operation, now + PAUSE)
+            hold(one.operation, now + pause)
         } else {
             queue(one.operation, registry)
         });
@@ -251,8 +282,10 @@ mod tests {
             (6, 7, AuthFailed),
         ];
         let all = cases.map(|(id, device, class)| waiting(id, device, class));
-        let silent = down(unreached(&all), &HashMap::new());
-        let moves = released(Vec::from(all), &silent, now, &Registry::default());
+        let settings = Settings::default();
+        let silent = down(&settings, unreached(&all), &HashMap::new());
+        let pause = settings.outage_pause.0;
+        let moves = released(Vec::from(all), &silent, (now, pause), &Registry::default());
         let queued: Vec<i64> = moves
             .iter()
             .filter(|one| one.state == OperationState::Queued)
@@ -261,7 +294,7 @@ mod tests {
         assert_eq!(queued, [1, 4, 5, 6], "two are no outage, nor is a refusal");
         for held in moves.iter().filter(|one| !queued.contains(&one.seen.id.0)) {
             assert_eq!(held.state, OperationState::Retrying);
-            assert_eq!(held.run_at, Some(now + PAUSE));
+            assert_eq!(held.run_at, Some(now + pause));
         }
     }
 
@@ -284,7 +317,7 @@ mod tests {
                 .map(|at| (device, second(at)))
                 .into_iter()
                 .collect();
-            let is_down = down(failed(seconds), &answering).contains(&device);
+            let is_down = down(&Settings::default(), failed(seconds), &answering).contains(&device);
             assert_eq!(is_down, expected, "{seconds:?} {answered:?}");
         }
     }

@@ -1,22 +1,31 @@
 //! Orders new passwords for credentials whose time is over.
 //!
 //! - **Looks at**: credentials with `automatic_change` and a password that is past `expires_at`, older than its policy's
-//!   `max_age` less `head_start`, seen longer ago than `expires_after_view`, or used by a session that ended longer ago than `expires_after_use`;
-//!   not those that are disabled, or stand on a disabled device.
-//! - **Changes**: orders a change for each, at most `quota` a run, spread over `spread`; `operation.requested` tells of it.
+//!   `max_age` less `head_start`, first seen longer ago than `expires_after_view`, or used by a session that ended longer ago than
+//!   `expires_after_use`; not those that are disabled, or stand on a disabled device, or that somebody saw less than the policy's
+//!   `wait_after_view` ago, but for at most as long after they are due.
+//! - **Changes**: orders a change for each account, at most `quota` a run, those under the policy of the highest `priority` first, spread
+//!   over `spread`; `operation.requested` tells of it. Publishes `credential.expired` of each end that has passed, with an audit entry
+//!   where robots do not change the secret, at most 10,000 a run; and `credential.change_stopped`, with one, of a credential whose changes have
+//!   failed `failures_max` times: it is left alone until it, its device or its policy is changed.
 //!   Notes of a `session.ended` when its account was used, and leaves the rest to the next tick.
-//! - **Safe to repeat**: yes: a credential has one open change at most, and one that was changed is not due any more.
+//! - **Safe to repeat**: yes: an account has one open change at most, one that was changed is not due any more, and the credential
+//!   remembers of which end was told.
 //! - **If it stops**: passwords grow older than they should, and what people have seen stays valid.
 //!
-//! Number 48 of the catalogue. A credential whose last change failed is left alone for `again_after`.
+//! Number 48 of the catalogue. An account whose last change failed is left alone for `again_after`. One of a domain is changed once, for all
+//! devices it is registered for (`Inventory::candidate_commit`).
+
+mod settings;
+mod telling;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::settings::Settings;
 use crate::domain::category::Category;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::id_of;
@@ -26,57 +35,13 @@ use crate::domain::time::Timestamp;
 use crate::robot::operation::{order, spread};
 use crate::robot::spec::{Wakes, settings_of};
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
-use crate::robots::settings::{Iso, Settings as Check, check, require, require_between};
-use crate::store::operation::{Expiry, OPERATIONS_MAX};
+use crate::robots::settings::check;
+use crate::store::due::{Due, Expiry};
 
 /// What the gateway tells of the end of a session.
 const SESSION_ENDED: &str = "session.ended";
 
 pub(super) struct ChangeExpiredPasswords;
-
-/// The settings of this robot.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Settings {
-    /// Changes ordered by one run, 1 to 500.
-    quota: u32,
-    /// Over how long they are spread.
-    spread: Iso,
-    /// How long a credential is left alone after a change that failed.
-    again_after: Iso,
-    /// How long before it is as old as its policy's `max_age` a password is changed, at most half of that age.
-    head_start: Iso,
-}
-
-impl Default for Settings {
-    /// A hundred in the two minutes to the next run: what a few executors do in that time.
-    fn default() -> Self {
-        Self {
-            quota: 100,
-            spread: Iso(Duration::from_mins(2)),
-            again_after: Iso(Duration::from_hours(1)),
-            head_start: Iso(Duration::ZERO),
-        }
-    }
-}
-
-impl Check for Settings {
-    fn check(&self) -> Result<(), FieldError> {
-        let fits =
-            usize::try_from(self.quota).is_ok_and(|quota| (1..=OPERATIONS_MAX).contains(&quota));
-        require(fits, "quota", "must lie between 1 and 500")?;
-        let day = Duration::from_hours(24);
-        require_between("spread", self.spread.0, Duration::ZERO, day)?;
-        let month = Duration::from_hours(31 * 24);
-        require_between(
-            "again_after",
-            self.again_after.0,
-            Duration::from_mins(1),
-            month,
-        )?;
-        require_between("head_start", self.head_start.0, Duration::ZERO, month)
-    }
-}
 
 #[async_trait]
 impl Robot for ChangeExpiredPasswords {
@@ -112,15 +77,21 @@ impl Robot for ChangeExpiredPasswords {
             failed_before: now - settings.again_after.0,
             head_start: settings.head_start.0,
         };
-        let due = store.credential_expired(expiry, settings.quota).await?;
-        let found = due.len();
+        let told = telling::tell_of_ends(ctx, now).await?;
+        let due = store.credential_due(expiry, settings.quota).await?;
+        let is_hopeless = |one: &Due| one.failures >= settings.failures_max;
+        let (hopeless, due): (Vec<Due>, Vec<Due>) = due.into_iter().partition(is_hopeless);
+        let stopped = telling::stop(ctx, &hopeless, now).await?;
+        if told + stopped + due.len() == 0 {
+            return Ok(Outcome::nothing());
+        }
+        let due = due.into_iter().map(|one| (one.credential, one.cause));
         let kind = OperationKind::ChangePassword;
-        let orders = spread(kind, due, settings.spread.0, now, ctx.robot());
+        let orders = spread(kind, due.collect(), settings.spread.0, now, ctx.robot());
         let made = order(store, &ctx.tools().registry, orders, now).await?;
-        Ok(match found {
-            0 => Outcome::nothing(),
-            _ => Outcome::counted("operations_ordered", made.len()),
-        })
+        Ok(Outcome::counted("operations_ordered", made.len())
+            .and("ends_told", told)
+            .and("changes_stopped", stopped))
     }
 }
 

@@ -1,0 +1,46 @@
+//! Which accounts a robot leaves alone.
+
+use serde::{Deserialize, Serialize};
+
+use super::robot::FieldError;
+
+/// Entries of each list.
+const ENTRIES_MAX: usize = 100;
+/// Bound on an entry in characters: as long as a name may be.
+const ENTRY_CHARS_MAX: usize = 255;
+
+/// The accounts that a robot leaves alone: those that any entry names. Names are compared as everywhere, whatever the case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Exclusions {
+    /// Accounts of this name, on whatever device.
+    pub usernames: Vec<String>,
+    /// Accounts on devices of this name, in whatever site.
+    pub hostnames: Vec<String>,
+    /// Accounts that have this tag, or whose device has it.
+    pub tags: Vec<String>,
+    /// Accounts whose name is the login of a member of this group of users.
+    pub user_groups: Vec<String>,
+}
+
+impl Exclusions {
+    /// Checks bounds.
+    ///
+    /// # Errors
+    /// The first list with too many or too long entries, as `exclude.name`.
+    pub fn check(&self) -> Result<(), FieldError> {
+        for (field, list) in [
+            ("usernames", &self.usernames),
+            ("hostnames", &self.hostnames),
+            ("tags", &self.tags),
+            ("user_groups", &self.user_groups),
+        ] {
+            let fits = |entry: &String| (1..=ENTRY_CHARS_MAX).contains(&entry.chars().count());
+            if list.len() > ENTRIES_MAX || !list.iter().all(fits) {
+                let detail = "must have at most 100 entries of 1 to 255 characters";
+                return Err(FieldError::new(format!("exclude.{field}"), detail));
+            }
+        }
+        Ok(())
+    }
+}

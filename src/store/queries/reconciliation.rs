@@ -1,0 +1,107 @@
+//! Accounts that are to be asked for their secrets. See `store::reconciliation`.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::Conn;
+use super::execution::holds;
+use super::sql::Sql;
+use crate::domain::exclusion::Exclusions;
+use crate::domain::id::InventoryId;
+use crate::domain::inventory::column::Stored;
+use crate::domain::inventory::name::{first_part, identity};
+use crate::domain::time::to_micros;
+use crate::store::backend::QueryResult;
+use crate::store::reconciliation::Unreconciled;
+
+/// Credentials whose account is to be asked. Kinds 0 to 2 sign in with the recorded secrets.
+pub(in crate::store) fn unreconciled(
+    conn: &mut Conn,
+    sought: &Unreconciled,
+    limit: u32,
+) -> QueryResult<Vec<InventoryId>> {
+    let mut sql: Sql<(BigInt,)> = Sql::new(
+        "SELECT c.id FROM credentials c
+        JOIN devices d ON d.id = c.device_id AND d.enabled
+        LEFT JOIN secret_versions v ON v.credential_id = c.id AND v.state = 0
+        WHERE c.enabled AND c.secret_version IS NOT NULL",
+    );
+    if let Some(only) = sought.only {
+        sql.text(" AND c.id = ").int(only.0);
+    }
+    sql.text(" AND (v.version IS NOT NULL OR COALESCE(c.secret_tested_at, 0) <= ")
+        .int(to_micros(sought.tested_before))
+        .text(
+            ") AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.credential_id = c.id AND (
+                (o.kind IN (0, 1) AND o.finished_at IS NULL)
+                OR (o.kind IN (0, 1, 2) AND o.finished_at > CASE WHEN v.version IS NULL THEN ",
+        )
+        .int(to_micros(sought.tried_before))
+        .text(" ELSE ")
+        .int(to_micros(sought.settled_before))
+        .text(
+            " END)))
+            AND (SELECT count(*) FROM credentials m WHERE m.device_id = c.device_id AND m.id <> c.id
+                AND m.secret_state = 'mismatch' AND m.secret_tested_at > ",
+        )
+        .int(to_micros(sought.mismatches_since))
+        .text(") < ")
+        .int(i64::from(sought.mismatches_max));
+    leave_out(&mut sql, &sought.exclude);
+    sql.text(
+        " ORDER BY CASE WHEN v.version IS NULL THEN 1 ELSE 0 END, COALESCE(c.secret_tested_at, 0), c.id LIMIT ",
+    )
+    .int(i64::from(limit));
+    let rows: Vec<(i64,)> = sql.load(conn)?;
+    Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
+}
+
+/// How many secrets were refused.
+pub(in crate::store) fn mismatches(conn: &mut Conn, exclude: &Exclusions) -> QueryResult<u64> {
+    let mut sql: Sql<(BigInt,)> = Sql::new(
+        "SELECT count(*) FROM credentials c JOIN devices d ON d.id = c.device_id AND d.enabled
+        WHERE c.enabled AND c.secret_state = 'mismatch'",
+    );
+    leave_out(&mut sql, exclude);
+    let (count,): (i64,) = sql.get_result(conn)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// Leaves out credentials `c` of devices `d` that are excluded.
+fn leave_out(sql: &mut Sql<(BigInt,)>, exclude: &Exclusions) {
+    for (column, names) in [
+        ("c.identity", &exclude.usernames),
+        ("d.identity", &exclude.hostnames),
+    ] {
+        for name in names {
+            let (from, to) = first_part(name);
+            sql.text(format!(" AND NOT ({column} >= "))
+                .bind(Stored::Text(Some(from)))
+                .text(format!(" AND {column} < "))
+                .bind(Stored::Text(Some(to)))
+                .text(")");
+        }
+    }
+    for tag in &exclude.tags {
+        for tags in ["c.tags", "d.tags"] {
+            sql.text(format!(" AND {tags} NOT LIKE "))
+                .bind(Stored::Text(Some(holds(tag))))
+                .text(" ESCAPE '!'");
+        }
+    }
+    if !exclude.user_groups.is_empty() {
+        let groups = exclude.user_groups.iter();
+        let groups = groups.map(|name| Stored::Text(Some(identity(&[name]))));
+        // A login is the whole identity of a user, and the first part of that of a credential; the space is the character behind
+        // the end of a part.
+        sql.text(
+            " AND NOT EXISTS (SELECT 1 FROM user_groups g
+                JOIN user_group_members m ON m.group_id = g.id JOIN users u ON u.id = m.user_id
+                WHERE c.identity >= u.identity
+                    AND c.identity < substr(u.identity, 1, length(u.identity) - 1) || ' '
+                    AND g.identity IN ",
+        )
+        .list(groups)
+        .text(")");
+    }
+}
