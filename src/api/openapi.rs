@@ -26,7 +26,7 @@ use super::{
         robots::list, robots::get, robots::change, robots::reset, robots::run, preview::show,
         events::list, events::publish,
         tasks::list, tasks::create, tasks::batch, tasks::get, tasks::cancel, tasks::retry,
-        task_approvals::list, task_approvals::get, task_approvals::approve, task_approvals::deny,
+        task_approvals::list, task_approvals::get, task_approvals::decide,
         processes::list, processes::get, process_log::read,
         executions::list, executions::cancel,
         operations::list, operations::create, operations::get, operations::cancel,
@@ -98,12 +98,11 @@ impl Modify for Bearer {
 }
 
 /// Operations whose body may be absent.
-const OPTIONAL_BODY: [&str; 5] = [
+const OPTIONAL_BODY: [&str; 4] = [
     "robot_run",
     "robot_preview",
     "credential_view",
-    "task_approval_approve",
-    "task_approval_deny",
+    "task_approval_decide",
 ];
 
 /// Adds the errors that follow from what an operation takes.

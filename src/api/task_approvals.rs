@@ -1,6 +1,9 @@
 //! `/task-approvals`: tasks that wait for somebody's decision before they begin.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -14,13 +17,15 @@ use super::path::PathId;
 use super::query::{FromParams, Params, Query};
 use super::state::ApiState;
 use crate::domain::access::Role;
-use crate::domain::approval::{ApprovalState, Obstacle, REASON_CHARS_MAX};
+use crate::domain::approval::{ApprovalState, Decision, Obstacle, Question, REASON_CHARS_MAX};
 use crate::domain::id::{InventoryId, TaskId};
 use crate::domain::inventory::check::Problems;
+use crate::domain::inventory::{Noun, TaskDefinitionBody};
 use crate::domain::time::Timestamp;
+use crate::store::StoreError;
 use crate::store::audit::NewAudit;
 use crate::store::page::{Page, PageRequest};
-use crate::store::task_approval::{Approval, Verdict};
+use crate::store::task_approval::{Approval, ApprovalRequest, Verdict};
 
 /// A task that waits, or waited, for a decision.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,20 +84,43 @@ impl Row for TaskApprovalView {
 
 impl From<Approval> for TaskApprovalView {
     fn from(approval: Approval) -> Self {
+        let ApprovalRequest {
+            task,
+            definition,
+            revision,
+            name,
+            meaning,
+            role,
+            requested_by,
+            expires_at,
+        } = approval.request;
         Self {
-            task: approval.task,
-            definition: approval.definition,
-            revision: approval.revision,
-            name: approval.name,
-            meaning: approval.meaning,
+            task,
+            definition,
+            revision,
+            name,
+            meaning,
             state: approval.state,
-            role: approval.role,
-            requested_by: approval.requested_by,
+            role,
+            requested_by,
             requested_at: approval.requested_at,
-            expires_at: approval.expires_at,
+            expires_at,
             decided_by: approval.decided_by,
             decided_at: approval.decided_at,
             reason: approval.reason,
+        }
+    }
+}
+
+impl TaskApprovalView {
+    /// What matters for who may decide.
+    #[must_use]
+    pub fn question(&self) -> Question<'_> {
+        Question {
+            state: self.state,
+            requested_by: &self.requested_by,
+            role: self.role,
+            expires_at: self.expires_at,
         }
     }
 }
@@ -103,7 +131,7 @@ impl From<Approval> for TaskApprovalView {
 pub struct TaskApprovalParams {
     /// Only in this state.
     #[param(value_type = Option<ApprovalState>, nullable = false)]
-    state: Option<ApprovalState>,
+    pub state: Option<ApprovalState>,
 }
 
 impl FromParams for TaskApprovalParams {
@@ -143,9 +171,17 @@ pub(super) async fn list(
     report(&request, select(&state, &only, page.request()).await?)
 }
 
-async fn one(state: &ApiState, task: TaskId) -> Result<Approval, ApiError> {
+/// How the decision on a task stands; none: it need not wait, or its run has not found that it must.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn of_task(state: &ApiState, task: TaskId) -> Result<Option<TaskApprovalView>, ApiError> {
     let found = state.store.approval_get(task).await?;
-    found.ok_or_else(|| ApiError::missing("approval of the task", &task.to_string()))
+    Ok(found.map(TaskApprovalView::from))
+}
+
+fn missing(task: TaskId) -> ApiError {
+    ApiError::missing("approval of the task", &task.to_string())
 }
 
 /// How the decision on a task stands.
@@ -160,7 +196,8 @@ pub(super) async fn get(
     _: Query<()>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<TaskApprovalView>, ApiError> {
-    Ok(web::Json(one(&state, task).await?.into()))
+    let found = of_task(&state, task).await?;
+    found.map(web::Json).ok_or_else(|| missing(task))
 }
 
 /// What goes with a decision.
@@ -179,18 +216,32 @@ impl RequestBody for DecisionBody {
     }
 }
 
+/// The `{decision}` of a path.
+#[derive(Debug, Clone, Copy)]
+pub struct PathDecision(pub Decision);
+
+impl FromRequest for PathDecision {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let decision = request.match_info().query("decision").parse();
+        let known = decision.map(Self);
+        ready(known.map_err(|_| ApiError::missing("path", request.path())))
+    }
+}
+
 /// Decides on a task in the name of `caller`.
 ///
 /// # Errors
 /// The task does not wait, or not any more; the caller's role does not suffice, or the task is the caller's own; a reason that
-/// is no line of at most 500 characters; a database that does not answer.
-async fn decide(
+/// is no line of at most 500 characters; an approval of what could not begin any more; a database that does not answer.
+pub async fn decide_task(
     state: &ApiState,
-    task: TaskId,
-    decision: ApprovalState,
+    (task, decision): (TaskId, Decision),
     reason: Option<String>,
     caller: &Caller,
-) -> Result<web::Json<TaskApprovalView>, ApiError> {
+) -> Result<TaskApprovalView, ApiError> {
     let mut problems = Problems::default();
     problems.optional_line("reason", reason.as_ref(), REASON_CHARS_MAX);
     let errors = problems.into_errors();
@@ -198,7 +249,8 @@ async fn decide(
         return Err(ApiError::fields(Code::Invalid, errors));
     }
     let now = state.now();
-    let asked = one(state, task).await?;
+    let asked = of_task(state, task).await?;
+    let asked = asked.ok_or_else(|| missing(task))?;
     if let Some(obstacle) = asked.question().obstacle(&caller.name, caller.role, now) {
         let code = match obstacle {
             Obstacle::Role(_) | Obstacle::OwnTask => Code::Forbidden,
@@ -206,62 +258,67 @@ async fn decide(
         };
         return Err(ApiError::new(code, obstacle.to_string()));
     }
-    let action = match decision {
-        ApprovalState::Approved => "task.approve",
-        _ => "task.deny",
-    };
+    if decision == Decision::Approve {
+        must_be_able_to_begin(state, &asked).await?;
+    }
     let verdict = Verdict {
         task,
-        state: decision,
+        state: decision.state(),
         reason: reason.clone(),
         audit: NewAudit {
             actor: caller.name.clone(),
-            action: action.to_owned(),
+            action: format!("task.{decision}"),
             object: format!("task:{task}"),
             before: Some(json!({"state": asked.state})),
-            after: Some(json!({"state": decision, "reason": reason})),
+            after: Some(json!({"state": decision.state(), "reason": reason})),
         },
     };
     let decided = state.store.approval_decide(verdict, now).await?;
-    Ok(web::Json(decided.into()))
+    Ok(decided.into())
 }
 
-/// Lets a task begin. Not who asked for it, and only a role that its definition names.
+/// Refuses what would fail as soon as it runs: its definition is gone, or disabled.
+async fn must_be_able_to_begin(state: &ApiState, asked: &TaskApprovalView) -> Result<(), ApiError> {
+    let name = &asked.name;
+    let found = state.inventory.get(Noun::TaskDefinition, asked.definition);
+    let why = match found.await {
+        Err(StoreError::NotFound { .. }) => {
+            format!("the task definition `{name}` was removed: deny the task, or cancel it")
+        }
+        found => {
+            let body: TaskDefinitionBody =
+                serde_json::from_value(found?.body.into()).map_err(ApiError::internal)?;
+            if body.enabled {
+                return Ok(());
+            }
+            format!("the task definition `{name}` is disabled: enable it first, or deny the task")
+        }
+    };
+    Err(ApiError::new(Code::Conflict, why))
+}
+
+/// Lets a task begin (`approve`), or keeps it from beginning, so that it is cancelled (`deny`). Not who asked for it, and only a
+/// role that its definition names.
 #[utoipa::path(
-    post, path = "/api/v1/task-approvals/{id}/approve", tag = "task-approvals", operation_id = "task_approval_approve",
-    params(("id" = String, Path, description = "The task's id", pattern = "^[1-9][0-9]{0,18}$")),
+    post, path = "/api/v1/task-approvals/{id}/{decision}", tag = "task-approvals", operation_id = "task_approval_decide",
+    params(
+        ("id" = String, Path, description = "The task's id", pattern = "^[1-9][0-9]{0,18}$"),
+        ("decision" = Decision, Path, description = "What is decided"),
+    ),
     request_body(content = DecisionBody),
     responses(
-        (status = 200, description = "It is approved, and begins", body = TaskApprovalView),
-        (status = 409, description = "It is decided on, or has ended", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "It is decided: the task begins, or ends", body = TaskApprovalView),
+        (status = 409, description = "It is decided on, has ended, or could not begin any more", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn approve(
+pub(super) async fn decide(
     Operator(caller): Operator,
     PathId(task): PathId<TaskId>,
+    PathDecision(decision): PathDecision,
     _: Query<()>,
     Json(body): Json<DecisionBody>,
     state: web::Data<ApiState>,
 ) -> Result<web::Json<TaskApprovalView>, ApiError> {
-    decide(&state, task, ApprovalState::Approved, body.reason, &caller).await
-}
-
-/// Keeps a task from beginning: it is cancelled. Not who asked for it, and only a role that its definition names.
-#[utoipa::path(
-    post, path = "/api/v1/task-approvals/{id}/deny", tag = "task-approvals", operation_id = "task_approval_deny",
-    params(("id" = String, Path, description = "The task's id", pattern = "^[1-9][0-9]{0,18}$")),
-    request_body(content = DecisionBody),
-    responses(
-        (status = 200, description = "It is denied, and ends", body = TaskApprovalView),
-        (status = 409, description = "It is decided on, or has ended", body = Problem, content_type = "application/problem+json"),
-    )
-)]
-pub(super) async fn deny(
-    Operator(caller): Operator,
-    PathId(task): PathId<TaskId>,
-    _: Query<()>,
-    Json(body): Json<DecisionBody>,
-    state: web::Data<ApiState>,
-) -> Result<web::Json<TaskApprovalView>, ApiError> {
-    decide(&state, task, ApprovalState::Denied, body.reason, &caller).await
+    let decided = decide_task(&state, (task, decision), body.reason, &caller).await?;
+    Ok(web::Json(decided))
 }

@@ -330,6 +330,9 @@ pub async fn retry_task(
     if let Some(Task { robot, payload, .. }) = state.store.task_get(id).await? {
         admit(state, (robot, &payload), Trigger::Manual, caller.role, "").await?;
     }
-    let task = state.store.task_retry(id, state.now()).await?;
+    let task = state
+        .store
+        .task_retry(id, &caller.name, state.now())
+        .await?;
     show(state, task).await
 }

@@ -33,6 +33,27 @@ words! {
     }
 }
 
+words! {
+    /// What somebody decides.
+    Decision {
+        /// The task may begin.
+        Approve = ("approve", 1);
+        /// It may not.
+        Deny = ("deny", 2);
+    }
+}
+
+impl Decision {
+    /// Where the decision stands once it is made so.
+    #[must_use]
+    pub const fn state(self) -> ApprovalState {
+        match self {
+            Self::Approve => ApprovalState::Approved,
+            Self::Deny => ApprovalState::Denied,
+        }
+    }
+}
+
 /// A task that waits, as far as it matters who may decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {

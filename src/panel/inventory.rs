@@ -114,6 +114,7 @@ struct ThingPage {
     spec: &'static NounSpec,
     id: String,
     fields: Vec<Field>,
+    warning: Option<String>,
     lists: Vec<Children>,
     secret: Option<Secret>,
 }
@@ -261,6 +262,9 @@ async fn show(
         spec,
         id: id.to_string(),
         fields: fields.collect(),
+        warning: thing
+            .get("warning")
+            .map(|text| plain::value(text, VALUE_CHARS)),
         lists: lists(spec, &thing),
         secret,
     })

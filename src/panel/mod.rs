@@ -13,6 +13,7 @@
 //! The panel owns no state: a session is a signed cookie (`session`), everything else is read anew. Why it is so:
 //! `docs/decisions/0010-panel.md`.
 
+mod approvals;
 mod assets;
 mod audit;
 mod executions;
@@ -48,6 +49,7 @@ use actix_web::http::header;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use self::approvals::Approvals;
 use self::audit::Audit;
 use self::executions::Executions;
 use self::imports::{Imports, Rows};
@@ -131,6 +133,9 @@ fn table() -> Vec<Endpoint> {
         at("/tasks").get(list::page::<Tasks>),
         at("/tasks.csv").get(list::table::<Tasks>),
         at("/tasks/{id}").get(task::page),
+        at("/approvals").get(list::page::<Approvals>),
+        at("/approvals.csv").get(list::table::<Approvals>),
+        at("/approvals/{id}/{decision}").post(approvals::decide),
         at("/tasks/{id}/cancel").post(tasks::cancel),
         at("/tasks/{id}/retry").post(tasks::retry),
     ]

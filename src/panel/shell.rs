@@ -30,6 +30,7 @@ pub(super) enum Place {
     Robots,
     Executions,
     Tasks,
+    Approvals,
     Processes,
     Ticks,
     Audit,
@@ -41,11 +42,12 @@ pub(super) enum Place {
 }
 
 /// The navigation, in its order.
-const PLACES: [Place; 10] = [
+const PLACES: [Place; 11] = [
     Place::Overview,
     Place::Robots,
     Place::Executions,
     Place::Tasks,
+    Place::Approvals,
     Place::Processes,
     Place::Ticks,
     Place::Audit,
@@ -61,6 +63,7 @@ impl Place {
             Self::Robots => "/robots",
             Self::Executions => "/executions",
             Self::Tasks => "/tasks",
+            Self::Approvals => "/approvals",
             Self::Processes => "/processes",
             Self::Ticks => "/ticks",
             Self::Audit => "/audit",
@@ -78,6 +81,7 @@ impl Place {
             Self::Robots => text::ROBOTS,
             Self::Executions => text::EXECUTIONS,
             Self::Tasks => text::TASKS,
+            Self::Approvals => text::APPROVALS,
             Self::Processes => text::PROCESSES,
             Self::Ticks => text::TICKS,
             Self::Audit => text::AUDIT,

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::approvals::Approval;
 use super::moment::{Age, At};
 use super::processes::Row;
 use super::shell::{Place, Shell, Visit, answer};
@@ -12,7 +13,7 @@ use super::{plain, text as t};
 use crate::api::path::PathId;
 use crate::api::processes::ProcessParams;
 use crate::api::query::{Query, RobotParams, SpanParams};
-use crate::api::{ApiError, ApiState, Viewer, processes, tasks};
+use crate::api::{ApiError, ApiState, Viewer, processes, task_approvals, tasks};
 use crate::domain::id::TaskId;
 use crate::domain::task::TaskStatus;
 use crate::store::page::PageRequest;
@@ -45,6 +46,7 @@ struct TaskPage {
     unique_key: Option<String>,
     error: Option<String>,
     payload: Option<String>,
+    approval: Option<Approval>,
     attempts: Vec<Row>,
 }
 
@@ -60,8 +62,11 @@ pub(super) async fn page(
     let now = state.now();
     let waits = matches!(task.status, TaskStatus::Scheduled | TaskStatus::Queued);
     let title = format!("{} {id}", t::TASK);
+    let shell = visit.shell(Some(&caller), Place::Tasks, title, "task process");
+    let approval = task_approvals::of_task(&state, id).await?;
     answer(&TaskPage {
-        shell: visit.shell(Some(&caller), Place::Tasks, title, "task process"),
+        approval: approval.map(|approval| Approval::of(approval, &shell, now)),
+        shell,
         attempts: attempts(&state, id).await?,
         id: id.to_string(),
         status: words::task(task.status),

@@ -188,6 +188,7 @@ texts! {
     NEEDS_PAUSED = "They have no instances, so that their work waits:";
     NEEDS_OFF = "They are switched off:";
     NEEDS_RECIPIENTS = "They tell nobody by mail, because their setting recipients is empty:";
+    NEEDS_DECISION = "Tasks do not begin before somebody decides on them:";
     NEEDS_STUCK = "Runs that do not end although they were told to:";
     NEEDS_NO_ERROR = "It said nothing.";
     AND_FURTHER = "and further";
@@ -243,6 +244,20 @@ texts! {
     NO_ATTEMPT_OVER = "None is over yet.";
     REFUSED_SIGN_INS = "Refused sign-ins";
     CANDIDATE = "Version of the new secret";
+    // Approvals.
+    APPROVALS = "Approvals";
+    APPROVALS_SUB = "Tasks that wait for somebody's decision before they begin, and what was decided";
+    NO_APPROVALS = "No decision is like that.";
+    APPROVAL = "Approval";
+    APPROVAL_HINT = "Nothing begins before somebody who did not ask for it agrees. What is decided on stays as it is here.";
+    DEFINITION = "Definition";
+    MEANING = "What it does";
+    ASKED = "Asked";
+    ASKED_BY = "Asked by";
+    DECIDED_BY = "Decided by";
+    DECIDES = "Who decides";
+    APPROVE = "Approve";
+    DENY = "Deny";
     // Imports.
     IMPORTS = "Imports";
     IMPORTS_SUB = "Spreadsheets that become devices and credentials, and what became of their rows";
@@ -325,6 +340,8 @@ pub(super) fn told(told: &str) -> Option<String> {
         "operation_cancelled" => format!("Operation {detail} is cancelled."),
         "import_sent" => format!("Import {detail} is kept, and waits for its robot."),
         "import_cancelled" => format!("Import {detail} is cancelled, or was told to end."),
+        "approved" => format!("Task {detail} is approved, and begins."),
+        "denied" => format!("Task {detail} is denied, and ends."),
         "retried" => format!("Task {detail} is queued again."),
         _ => return None,
     };

@@ -2,6 +2,7 @@
 //! that the word does not.
 
 use crate::domain::alert::Level;
+use crate::domain::approval::ApprovalState;
 use crate::domain::import::{ImportMode, ImportState, RowAnswer};
 use crate::domain::operation::{OperationKind, OperationState};
 use crate::domain::retry::RetryPolicy;
@@ -130,6 +131,17 @@ pub(super) const fn tick(decision: Decision) -> Word {
         Decision::Missed => word("Missed", "bad"),
         Decision::CaughtUp => word("Caught up", "calm"),
         Decision::Coalesced => word("Joined", "calm"),
+    }
+}
+
+/// Where the decision on a task stands.
+pub(super) const fn approval(state: ApprovalState) -> Word {
+    match state {
+        ApprovalState::WaitingApproval => word("Waits for approval", "warn"),
+        ApprovalState::Approved => word("Approved", "good"),
+        ApprovalState::Denied => word("Denied", "bad"),
+        ApprovalState::Expired => word("Not decided in time", "warn"),
+        ApprovalState::Withdrawn => word("Withdrawn", "calm"),
     }
 }
 

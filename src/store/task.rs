@@ -93,11 +93,12 @@ impl Store {
     }
 
     /// Queues a finished (failed, cancelled, expired, quarantined) or scheduled task at once, with its
-    /// attempts and deaths set back to 0; a deadline that has passed is dropped. The same id.
-    /// `Conflict` when it runs, is queued or succeeded.
-    pub async fn task_retry(&self, id: TaskId, now: Timestamp) -> StoreResult<Task> {
-        let outbox = self.outbox();
-        let task = write!(self, task_report::retry(id, now, outbox))?;
+    /// attempts and deaths set back to 0; a deadline that has passed is dropped. The same id. Stands in the audit
+    /// trail as done by `actor`. `Conflict` when it runs, is queued or succeeded.
+    pub async fn task_retry(&self, id: TaskId, actor: &str, now: Timestamp) -> StoreResult<Task> {
+        let (actor, outbox) = (actor.to_owned(), self.outbox());
+        let task = write!(self, task_report::retry(id, &actor, now, outbox))?;
+        self.tell(Signal::Syslog);
         self.tell(Signal::Task {
             id,
             robot: task.robot,

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::domain::access::Role;
-use crate::domain::approval::{ApprovalState, Question};
+use crate::domain::approval::ApprovalState;
 use crate::domain::id::{InventoryId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::Timestamp;
@@ -17,16 +17,16 @@ use super::page::{Page, PageRequest};
 use super::signal::Signal;
 use super::{Store, StoreResult};
 
-/// A task that must wait.
+/// What somebody is asked to decide on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NewApproval {
-    /// Which.
+pub struct ApprovalRequest {
+    /// The task that waits.
     pub task: TaskId,
     /// The definition it names.
     pub definition: InventoryId,
-    /// The definition's revision.
+    /// The definition's revision when it began to wait.
     pub revision: i64,
-    /// The definition's name.
+    /// The definition's name then.
     pub name: String,
     /// What the task means, in the robot's own words; at most some KiB.
     pub meaning: Value,
@@ -34,33 +34,17 @@ pub struct NewApproval {
     pub role: Role,
     /// Who asked for the task.
     pub requested_by: String,
-    /// Until when.
+    /// Until when it waits.
     pub expires_at: Timestamp,
-    /// Its audit entry.
-    pub audit: NewAudit,
 }
 
 /// A task that waits, or waited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Approval {
-    /// Which.
-    pub task: TaskId,
-    /// The definition it named.
-    pub definition: InventoryId,
-    /// The definition's revision then.
-    pub revision: i64,
-    /// The definition's name then.
-    pub name: String,
-    /// What it means.
-    pub meaning: Value,
-    /// Who may decide: this role at least.
-    pub role: Role,
-    /// Who asked for the task.
-    pub requested_by: String,
+    /// What is decided on.
+    pub request: ApprovalRequest,
     /// When its run found that it must wait.
     pub requested_at: Timestamp,
-    /// Until when it waits.
-    pub expires_at: Timestamp,
     /// Where the decision stands.
     pub state: ApprovalState,
     /// Who decided; none where nobody did.
@@ -69,19 +53,6 @@ pub struct Approval {
     pub decided_at: Option<Timestamp>,
     /// Why, in the words of whoever decided.
     pub reason: Option<String>,
-}
-
-impl Approval {
-    /// What matters for who may decide.
-    #[must_use]
-    pub fn question(&self) -> Question<'_> {
-        Question {
-            state: self.state,
-            requested_by: &self.requested_by,
-            role: self.role,
-            expires_at: self.expires_at,
-        }
-    }
 }
 
 /// A decision.
@@ -98,9 +69,14 @@ pub struct Verdict {
 }
 
 impl Store {
-    /// Writes down that a task must wait, unless that was done before; answers how it stands.
-    pub async fn approval_ask(&self, new: NewApproval, now: Timestamp) -> StoreResult<Approval> {
-        let approval = write!(self, task_approval::ask(&new, now))?;
+    /// Writes down that a task must wait, with its audit entry, unless that was done before; answers how it stands.
+    pub async fn approval_ask(
+        &self,
+        request: ApprovalRequest,
+        audit: NewAudit,
+        now: Timestamp,
+    ) -> StoreResult<Approval> {
+        let approval = write!(self, task_approval::ask(&request, &audit, now))?;
         self.tell(Signal::Syslog);
         Ok(approval)
     }

@@ -108,7 +108,7 @@ pub(super) async fn create(
     let mut answer = HttpResponse::Created();
     let place = format!("/api/v1/{}/{}", spec.path, item.id);
     answer.insert_header((header::LOCATION, place));
-    Ok(shown_with_warning(answer, spec, item))
+    Ok(shown(answer, spec, item))
 }
 
 /// Changes a thing.
@@ -131,7 +131,7 @@ pub(super) async fn change(
         .inventory
         .change(spec.noun, id, expected, &patch, by)
         .await?;
-    Ok(shown_with_warning(HttpResponse::Ok(), spec, &changed))
+    Ok(shown(HttpResponse::Ok(), spec, &changed))
 }
 
 /// Removes a thing.
@@ -156,21 +156,6 @@ fn shown(mut answer: HttpResponseBuilder, spec: &NounSpec, item: &Item) -> HttpR
     answer
         .insert_header(etag(item.revision))
         .json(view(spec, item))
-}
-
-/// A thing as it is after a change, with what does not fit of it.
-fn shown_with_warning(
-    mut answer: HttpResponseBuilder,
-    spec: &NounSpec,
-    item: &Item,
-) -> HttpResponse {
-    let mut shown = view(spec, item);
-    if let Some(warning) = spec.noun.warning(&item.body, item.updated_at)
-        && let Value::Object(fields) = &mut shown
-    {
-        fields.insert("warning".to_owned(), Value::from(warning));
-    }
-    answer.insert_header(etag(item.revision)).json(shown)
 }
 
 impl From<InventoryError> for ApiError {

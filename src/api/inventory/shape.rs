@@ -163,7 +163,7 @@ fn shown(spec: &NounSpec, mut body: Object, named: &[Named]) -> RefOr<Schema> {
     }
     body.required = body.properties.keys().cloned().collect();
     if spec.noun == Noun::TaskDefinition {
-        let about = "Only in the answer to a change: what does not fit, though it was kept.";
+        let about = "Only where something does not fit, though it was kept: what.";
         let warning = string(None).description(Some(about));
         body.properties.insert("warning".to_owned(), warning.into());
     }

@@ -6,7 +6,8 @@ use crate::domain::inventory::NounSpec;
 use crate::domain::inventory::patch::Fields;
 use crate::store::inventory::Item;
 
-/// All of a thing but its secret, in one object: what callers set, what follows, what robots set.
+/// All of a thing but its secret, in one object: what callers set, what follows, what robots set, and a `warning` where
+/// something of it does not fit.
 pub(super) fn view(spec: &NounSpec, item: &Item) -> Value {
     let Item {
         id,
@@ -28,6 +29,9 @@ pub(super) fn view(spec: &NounSpec, item: &Item) -> Value {
     shown.insert("revision".to_owned(), json!(revision));
     shown.insert("created_at".to_owned(), json!(created_at));
     shown.insert("updated_at".to_owned(), json!(updated_at));
+    if let Some(warning) = spec.noun.warning(body, *updated_at) {
+        shown.insert("warning".to_owned(), json!(warning));
+    }
     Value::Object(shown)
 }
 

@@ -5,7 +5,9 @@ use serde_json::Value;
 use crate::api::alerts::AlertView;
 use crate::api::health::HealthView;
 use crate::api::robot_view::RobotView;
+use crate::api::task_approvals::TaskApprovalView;
 use crate::domain::alert::Level;
+use crate::domain::approval::ApprovalState;
 use crate::domain::robot::RobotStatus;
 use crate::domain::time::Timestamp;
 use crate::panel::moment::Age;
@@ -17,7 +19,9 @@ use crate::panel::{plain, text as t};
 const TEXT_CHARS: usize = 240;
 /// Matters of one kind that are shown each by itself.
 const EACH_MAX: usize = 20;
-/// Robots that are named where they have the same matter.
+/// Characters of the name of a task's definition.
+const NAME_CHARS: usize = 60;
+/// Things that are named where they have the same matter.
 const NAMED_MAX: usize = 8;
 
 /// A matter.
@@ -27,7 +31,7 @@ pub(super) struct Attention {
     /// What it is about, where it is one thing: address and name.
     pub(super) of: Option<(String, String)>,
     pub(super) text: String,
-    /// The robots that have it together: address and name.
+    /// The things that have it together: address and name.
     pub(super) links: Vec<(String, String)>,
     /// How many more it is about than there are links.
     pub(super) further: usize,
@@ -57,11 +61,12 @@ impl Attention {
     }
 }
 
-/// All matters: the node's, what monitors found, robots that do not work, and what is switched off or tells nobody.
+/// All matters: the node's, what monitors found, robots that do not work, tasks that somebody must decide on, and what is
+/// switched off or tells nobody.
 pub(super) fn attention(
     health: &HealthView,
     alerts: &[AlertView],
-    robots: &[RobotView],
+    (robots, decisions): (&[RobotView], &[TaskApprovalView]),
     now: Timestamp,
 ) -> Vec<Attention> {
     let mut needs: Vec<_> = of_node(health).collect();
@@ -73,22 +78,31 @@ pub(super) fn attention(
     let of_robots = robots.iter().filter_map(|robot| of_robot(robot, now));
     needs.extend(of_robots.take(EACH_MAX));
     needs.sort_by_key(|matter| matter.word.tone != "bad");
+    let task = |one: &TaskApprovalView| {
+        let name = plain::shortened(&one.name, NAME_CHARS);
+        (format!("/tasks/{}", one.task), name)
+    };
+    needs.extend(together(
+        words::approval(ApprovalState::WaitingApproval),
+        t::NEEDS_DECISION,
+        decisions.iter().map(task),
+    ));
     let paused = |robot: &&RobotView| robot.state.status == RobotStatus::Paused;
     let off = |robot: &&RobotView| robot.state.status == RobotStatus::Disabled;
     needs.extend(together(
         words::robot(RobotStatus::Paused),
         t::NEEDS_PAUSED,
-        robots.iter().filter(paused),
+        robots.iter().filter(paused).map(link),
     ));
     needs.extend(together(
         words::robot(RobotStatus::Disabled),
         t::NEEDS_OFF,
-        robots.iter().filter(off),
+        robots.iter().filter(off).map(link),
     ));
     needs.extend(together(
         words::alert(Level::Warning),
         t::NEEDS_RECIPIENTS,
-        robots.iter().filter(|robot| tells_nobody(robot)),
+        robots.iter().filter(|robot| tells_nobody(robot)).map(link),
     ));
     needs
 }
@@ -145,17 +159,21 @@ fn tells_nobody(robot: &RobotView) -> bool {
     robot.enabled && recipients.is_some_and(Vec::is_empty)
 }
 
-/// One matter of many robots.
-fn together<'a>(
+/// Where a robot is, and what it is called.
+fn link(robot: &RobotView) -> (String, String) {
+    (format!("/robots/{}", robot.name), robot.title.clone())
+}
+
+/// One matter of many things: address and name of each.
+fn together(
     word: Word,
     text: &str,
-    robots: impl Iterator<Item = &'a RobotView>,
+    things: impl Iterator<Item = (String, String)>,
 ) -> Option<Attention> {
     let mut matter = Attention::new(word, text);
-    for robot in robots {
+    for thing in things {
         if matter.links.len() < NAMED_MAX {
-            let address = format!("/robots/{}", robot.name);
-            matter.links.push((address, robot.title.clone()));
+            matter.links.push(thing);
         } else {
             matter.further += 1;
         }

@@ -18,14 +18,19 @@ use crate::api::nodes::{self, NodeView};
 use crate::api::paging::PageParams;
 use crate::api::query::Query;
 use crate::api::robots::RobotsParams;
+use crate::api::task_approvals::{self, TaskApprovalParams};
 use crate::api::{ApiError, ApiState, Viewer, activity, alerts, queue_history, robots};
+use crate::domain::approval::ApprovalState;
 use crate::domain::time::Timestamp;
 use crate::runtime::handle::RobotHealth;
+use crate::store::page::PageRequest;
 
 /// Starts of nodes that are shown: a restart is one more.
 const NODES: u32 = 5;
 /// Robots of the supervisor's tree that are shown: those in trouble and those at work come first.
 const BRANCHES: usize = 60;
+/// Tasks that wait for somebody's decision that are counted.
+const DECISIONS: u32 = 100;
 /// Queues that are shown, the longest.
 const QUEUES: usize = 8;
 
@@ -98,6 +103,14 @@ pub(super) async fn page(
     let activity = activity::read(&state).await?;
     let queue = queue_history::read(&state).await?;
     let alerts = alerts::open(&state).await?;
+    let waiting = TaskApprovalParams {
+        state: Some(ApprovalState::WaitingApproval),
+    };
+    let decisions = PageRequest {
+        limit: DECISIONS,
+        after: None,
+    };
+    let decisions = task_approvals::select(&state, &waiting, decisions).await?;
     let newest = PageParams {
         limit: NODES,
         cursor: None,
@@ -117,7 +130,7 @@ pub(super) async fn page(
             t::OVERVIEW,
             "robot process task",
         ),
-        needs: attention(&health, &alerts, &robots, now),
+        needs: attention(&health, &alerts, (&robots, &decisions.items), now),
         runs: count(well + wrong),
         wrong: count(wrong),
         running: count(sum(|robot| robot.running)),

@@ -10,11 +10,12 @@ use crate::domain::approval::ApprovalState;
 use crate::domain::id::{InventoryId, RobotId, TaskId};
 use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::audit::NewAudit;
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::outbox::{Outbox, tasks};
 use crate::store::page::{Page, PageRequest, page_of};
 use crate::store::schema::execution::task_approvals;
-use crate::store::task_approval::{Approval, NewApproval, Verdict};
+use crate::store::task_approval::{Approval, ApprovalRequest, Verdict};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = task_approvals, check_for_backend(Db))]
@@ -39,15 +40,17 @@ impl Row {
         let task = TaskId(self.task_id);
         let defect = |what| QueryError::Defect(format!("{what} of the approval of task `{task}`"));
         Ok(Approval {
-            task,
-            definition: InventoryId(self.definition_id),
-            revision: self.definition_revision,
-            name: self.definition_name,
-            meaning: serde_json::from_str(&self.meaning).map_err(|_| defect("meaning"))?,
-            role: self.role.parse().map_err(|_| defect("role"))?,
-            requested_by: self.requested_by,
+            request: ApprovalRequest {
+                task,
+                definition: InventoryId(self.definition_id),
+                revision: self.definition_revision,
+                name: self.definition_name,
+                meaning: serde_json::from_str(&self.meaning).map_err(|_| defect("meaning"))?,
+                role: self.role.parse().map_err(|_| defect("role"))?,
+                requested_by: self.requested_by,
+                expires_at: from_micros(self.expires_at),
+            },
             requested_at: from_micros(self.requested_at),
-            expires_at: from_micros(self.expires_at),
             state: ApprovalState::from_code(self.state).ok_or_else(|| defect("state"))?,
             decided_by: self.decided_by,
             decided_at: self.decided_at.map(from_micros),
@@ -59,7 +62,8 @@ impl Row {
 /// Writes down that a task must wait, once.
 pub(in crate::store) fn ask(
     conn: &mut Conn,
-    new: &NewApproval,
+    new: &ApprovalRequest,
+    entry: &NewAudit,
     now: Timestamp,
 ) -> QueryResult<Approval> {
     let asked = diesel::insert_into(task_approvals::table)
@@ -78,7 +82,7 @@ pub(in crate::store) fn ask(
         .on_conflict_do_nothing()
         .execute(conn)?;
     if asked > 0 {
-        audit::append(conn, &new.audit, now)?;
+        audit::append(conn, entry, now)?;
     }
     one(conn, new.task)
 }
@@ -117,7 +121,7 @@ pub(in crate::store) fn list(
     }
     let rows: Vec<Row> = query.load(conn)?;
     let found: QueryResult<Vec<Approval>> = rows.into_iter().map(Row::into_approval).collect();
-    Ok(page_of(found?, page, |approval| approval.task.0))
+    Ok(page_of(found?, page, |approval| approval.request.task.0))
 }
 
 /// The task sleeps until the time for the decision is over: then, and only then, it is this one that it waits for.

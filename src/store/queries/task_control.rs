@@ -159,7 +159,11 @@ impl Statement for QueueNow {
 }
 
 /// Queues a finished or scheduled task at once, as if it were new.
-pub(in crate::store) fn retry(conn: &mut Conn, id: TaskId, now: Timestamp) -> QueryResult<()> {
+pub(in crate::store) fn retry(
+    conn: &mut Conn,
+    id: TaskId,
+    now: Timestamp,
+) -> QueryResult<TaskStatus> {
     let binds = [to_micros(now), to_micros(now), id.0].map(Bind::Int);
     let status = match hold(conn, id)? {
         Some((_, code, ..)) => status_of(code)?,
@@ -179,7 +183,7 @@ pub(in crate::store) fn retry(conn: &mut Conn, id: TaskId, now: Timestamp) -> Qu
             bind(RemoveDone, &[Bind::Int(id.0)]).execute(conn)?
         }
     };
-    Ok(())
+    Ok(status)
 }
 
 struct Promote;

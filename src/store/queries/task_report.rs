@@ -3,13 +3,15 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use serde_json::json;
 
 use super::ids::Span;
 use super::stretch::{Stretch, in_state, of_robot};
-use super::{Conn, Db, dialect, ids, outbox, task_control};
+use super::{Conn, Db, audit, dialect, ids, outbox, task_control};
 use crate::domain::id::{EventId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{TaskStatus, Trigger};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
+use crate::store::audit::NewAudit;
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::id::Series;
 use crate::store::outbox::{Outbox, tasks};
@@ -127,18 +129,27 @@ pub(in crate::store) fn get(conn: &mut Conn, id: TaskId) -> QueryResult<Option<T
     row.map(done).transpose()
 }
 
-/// Queues a finished or scheduled task at once; answers it as it is then.
+/// Queues a finished or scheduled task at once in the name of `actor`; answers it as it is then.
 pub(in crate::store) fn retry(
     conn: &mut Conn,
     id: TaskId,
+    actor: &str,
     now: Timestamp,
     outbox: Outbox,
 ) -> QueryResult<Task> {
-    task_control::retry(conn, id, now)?;
+    let before = task_control::retry(conn, id, now)?;
     let task = get(conn, id)?
         .ok_or_else(|| QueryError::Defect(format!("task `{id}` is gone after it was queued")))?;
     let one = [(id, task.robot)];
     outbox::append(conn, outbox, || tasks(&one, task.status, now))?;
+    let entry = NewAudit {
+        actor: actor.to_owned(),
+        action: "task.retry".to_owned(),
+        object: format!("task:{id}"),
+        before: Some(json!({"status": before})),
+        after: Some(json!({"status": task.status})),
+    };
+    audit::append(conn, &entry, now)?;
     Ok(task)
 }
 

@@ -11,6 +11,7 @@ fn concrete(path: &str) -> String {
     path.replace("{name}", IDLE)
         .replace("{id}", "1")
         .replace("{file}", "index.html")
+        .replace("{decision}", "approve")
 }
 
 #[actix_web::test]

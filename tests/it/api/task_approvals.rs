@@ -128,7 +128,10 @@ async fn a_definition_says_who_begins_it_and_whether_it_ever_begins_by_itself() 
         "{warning}"
     );
     let path = format!("/api/v1/task-definitions/{}", never["id"].as_str().unwrap());
-    assert_eq!(api.get(&path).await.json()["warning"], Value::Null);
+    let list = api.get("/api/v1/task-definitions").await.json();
+    for shown in [&api.get(&path).await.json(), &list["items"][0]] {
+        assert_eq!(shown["warning"], never["warning"]);
+    }
     let patch = json!({"schedule": {"cron": "0 23 * * *"}});
     let changed = api.raw("PATCH", &path, "application/json", patch.to_string());
     assert_eq!(changed.await.json()["warning"], Value::Null);
@@ -167,6 +170,17 @@ async fn asked(api: &Api, definition: &Value) -> (String, String) {
     let view = api.get(&approval).await.json();
     assert_eq!(view["state"], "waiting_approval", "{view:#}");
     (task, approval)
+}
+
+/// A task that waits keeps no tick of the executor from firing: other definitions begin meanwhile.
+async fn others_begin(api: &Api) {
+    let path = format!("/api/v1/robots/{EXECUTOR}");
+    let patch = json!({"schedule": {"every": "PT1S"}}).to_string();
+    let changed = api.raw("PATCH", &path, "application/json", patch).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let ticks = format!("/api/v1/ticks?robot={EXECUTOR}");
+    let fired = |page: &Value| page["items"][0]["decision"] == "fired";
+    api.until(&ticks, fired).await;
 }
 
 /// What the audit trail says of a task, and who did it, newest first.
@@ -215,6 +229,7 @@ async fn somebody_else_agrees_before_a_task_begins() {
     let [approve, deny] = ["approve", "deny"].map(|verb| format!("{approval}/{verb}"));
     let none = json!({});
     others_do_not_decide(&api, &approve).await;
+    others_begin(&api).await;
     // What is decided on is what was asked for, whatever becomes of the definition.
     let path = format!(
         "/api/v1/task-definitions/{}",
@@ -249,6 +264,7 @@ async fn somebody_else_agrees_before_a_task_begins() {
     let trail = trail(&api, &view["task"]).await;
     let expected = [
         json!(["task.approve", "ben"]),
+        json!(["task.retry", "operator"]),
         json!(["task.request_approval", "operator"]),
     ];
     assert_eq!(trail, expected);
@@ -264,6 +280,10 @@ async fn a_task_that_is_denied_or_cancelled_does_not_begin() {
     assert_eq!(denied.json()["state"], "denied", "{}", denied.text());
     api.until(&task, |task| task["status"] == "cancelled").await;
 
+    for nothing in ["perhaps", "approved"] {
+        let answer = ben(&api, &format!("{approval}/{nothing}"), &none).await;
+        answer.problem(404, "not_found");
+    }
     let (task, approval) = asked(&api, &guarded).await;
     let cancelled = api.raw("POST", &format!("{task}/cancel"), "", "").await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text());
@@ -276,4 +296,31 @@ async fn a_task_that_is_denied_or_cancelled_does_not_begin() {
         .await;
     let operations = api.get("/api/v1/operations").await.json();
     assert_eq!(operations["items"], json!([]));
+}
+
+/// What could not begin any more is not approved; it may be denied, and is cancelled.
+#[actix_web::test]
+async fn what_could_only_fail_is_not_approved() {
+    let api = start().await;
+    let guarded = definition(&api, "guarded", json!({"approval_role": "operator"})).await;
+    let (task, approval) = asked(&api, &guarded).await;
+    let path = format!(
+        "/api/v1/task-definitions/{}",
+        guarded["id"].as_str().unwrap()
+    );
+    let off = json!({"enabled": false}).to_string();
+    api.raw("PATCH", &path, "application/json", off).await;
+    let none = json!({});
+    let told = async || {
+        let refused = ben(&api, &format!("{approval}/approve"), &none).await;
+        refused.problem(409, "conflict");
+        refused.json()["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(told().await.contains("enable it first"));
+    let removed = api.raw("DELETE", &path, "", "").await;
+    assert_eq!(removed.status, 204, "{}", removed.text());
+    assert!(told().await.contains("was removed: deny the task"));
+    let denied = ben(&api, &format!("{approval}/deny"), &none).await;
+    assert_eq!(denied.status, 200, "{}", denied.text());
+    api.until(&task, |task| task["status"] == "cancelled").await;
 }

@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::orders::{a_file_is_sent_and_its_rows_are_seen, operations_are_seen_and_cancelled};
+use super::orders::{
+    a_file_is_sent_and_its_rows_are_seen, operations_are_seen_and_cancelled, tasks_are_decided_on,
+};
 use super::rig::{LIVE, Visitor, node, token};
 use crate::support::browser::Browser;
 use crate::support::node::Node;
@@ -63,6 +65,7 @@ async fn things_are_found_and_a_secret_is_shown_on_request() {
     who_may_not_see_it_is_refused(&node, &credential).await;
     a_file_is_sent_and_its_rows_are_seen(&browser, &node).await;
     operations_are_seen_and_cancelled(&browser, &node).await;
+    tasks_are_decided_on(&browser, &node).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 

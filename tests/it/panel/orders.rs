@@ -1,12 +1,13 @@
-//! The pages of operations and imports.
+//! The pages of operations, imports and approvals.
 
 use std::fs;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::rig::{LIVE, Visitor, token};
+use super::rig::{LIVE, Visitor, asked, token, token_of};
 use crate::support::browser::Browser;
+use crate::support::counterpart::PATIENCE;
 use crate::support::node::Node;
 
 /// Two rows that are acceptable, of which one has an account where nobody listens, and one that is not.
@@ -138,4 +139,67 @@ pub async fn operations_are_seen_and_cancelled(browser: &Browser, node: &Node) {
     browser.open(&filtered).await;
     let keys = "[...document.querySelectorAll('#list tbody tr')].map(row => row.dataset.key)";
     assert_eq!(browser.value(keys).await, json!([later]));
+}
+
+/// What waits is seen on the first page; one is approved in its row, one is denied on its page, with a reason.
+pub async fn tasks_are_decided_on(browser: &Browser, node: &Node) {
+    let operator = token_of(node, "asker", "operator");
+    let guarded =
+        json!({"name": "guarded", "kind": "test", "username": "deploy", "approval_role": "admin"});
+    let guarded = node.send(Method::POST, "/task-definitions", guarded).await;
+    browser.open(&format!("{}/", node.url())).await;
+    browser.until(LIVE).await;
+    let [one, other] = [
+        asked(node, &operator, &guarded["id"]).await,
+        asked(node, &operator, &guarded["id"]).await,
+    ];
+    browser
+        .until(
+            "document.querySelector('.needs')?.textContent.includes('decides on them: guarded, guarded')",
+        )
+        .await;
+    let asker = Visitor::signed_in(node, &operator).await;
+    let [list, page] = ["/approvals".to_owned(), format!("/tasks/{one}")];
+    for page in [&list, &page] {
+        let page = asker.get(page).await.text().await.unwrap();
+        assert!(page.contains("guarded") && !page.contains("/approve"));
+    }
+    let proof = asker.form_token().await;
+    let forced = asker
+        .post(
+            &format!("/approvals/{one}/approve"),
+            &[("form_token", &proof)],
+        )
+        .await;
+    assert_eq!(forced.status(), 403);
+
+    browser.open(&format!("{}{list}", node.url())).await;
+    browser
+        .click(&format!("[formaction='/approvals/{one}/approve']"))
+        .await;
+    browser
+        .until("document.querySelector('.told')?.textContent.endsWith('is approved, and begins.')")
+        .await;
+    browser
+        .until(&format!(
+            "document.querySelector(\"tr[data-key='{one}']\").textContent.includes('Approved')"
+        ))
+        .await;
+    let file = asker.get("/approvals.csv?state=approved").await;
+    assert_eq!(file.text().await.unwrap().lines().count(), 2);
+
+    browser.open(&format!("{}/tasks/{other}", node.url())).await;
+    browser.fill("#decision-reason", "not at night").await;
+    browser
+        .click(&format!("[formaction='/approvals/{other}/deny']"))
+        .await;
+    browser
+        .until("document.querySelector('#task')?.textContent.includes('not at night')")
+        .await;
+    let ended = node
+        .until(&format!("/tasks/{other}"), PATIENCE, |task| {
+            task["finished_at"].is_string()
+        })
+        .await;
+    assert_eq!(ended["status"], "cancelled");
 }

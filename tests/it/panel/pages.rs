@@ -8,7 +8,7 @@ use robotd::domain::id::NodeId;
 use robotd::store::{Store, StoreConfig};
 use serde_json::{Value, json};
 
-use super::rig::{LIVE, node_with};
+use super::rig::{LIVE, asked, node_with, token};
 use crate::support::browser::{Browser, prepared};
 use crate::support::counterpart::{PATIENCE, skipped};
 use crate::support::form::{form, media};
@@ -123,6 +123,7 @@ async fn pages(node: &Node) -> Vec<String> {
         "/robots/switch?to=off",
         "/executions",
         "/tasks",
+        "/approvals",
         "/processes",
         "/ticks",
         "/audit",
@@ -144,8 +145,8 @@ async fn pages(node: &Node) -> Vec<String> {
     pages
 }
 
-/// The pages of an import, of what it made, and of what is to be done to that.
-async fn things(node: &Node) -> [String; 4] {
+/// The pages of an import, of what it made, and of what is to be done to that, or waits for somebody's decision.
+async fn things(node: &Node) -> [String; 6] {
     let file = format!(
         "hostname,address,username,secret,automatic_change\n{HOSTNAME},192.0.2.7,deploy,S3cret,false\n,,,,\n{HOSTNAME},,deploy,,perhaps\n"
     );
@@ -164,7 +165,15 @@ async fn things(node: &Node) -> [String; 4] {
     let later = json!({"kind": "test", "credential": credential, "run_at": "2099-01-01T00:00:00Z"});
     let operation = node.send(Method::POST, "/operations", later).await;
     let of = |made: &Value| made["id"].as_str().unwrap().to_owned();
+    let guarded = json!({"name": "n".repeat(255), "kind": "test", "username": "deploy", "approval_role": "admin",
+        "schedule": {"cron": "0 12 * * *"}, "window": {"start": "22:00", "end": "06:00"}});
+    let guarded = node.send(Method::POST, "/task-definitions", guarded).await;
+    let waits = asked(node, &token(node, "operator"), &guarded["id"]).await;
+    let one = |page: &Value| page["items"][0].is_object();
+    node.until("/task-approvals", PATIENCE, one).await;
     [
+        format!("/tasks/{waits}"),
+        format!("/inventory/task-definitions/{}", of(&guarded)),
         format!("/imports/{}", of(&import["items"][0])),
         format!("/inventory/devices/{device}"),
         format!("/inventory/credentials/{credential}"),

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, redirect};
+use serde_json::{Value, json};
 
 use crate::support::form::{form, media};
 use crate::support::node::Node;
@@ -64,12 +65,28 @@ pub fn robotd(node: &Node, arguments: &[&str]) -> String {
 
 /// A new token of a role, which is its name too.
 pub fn token(node: &Node, role: &str) -> String {
-    let printed = robotd(node, &["token", "create", "--name", role, "--role", role]);
+    token_of(node, role, role)
+}
+
+/// A new token of a name and a role.
+pub fn token_of(node: &Node, name: &str, role: &str) -> String {
+    let printed = robotd(node, &["token", "create", "--name", name, "--role", role]);
     let token = printed
         .split_whitespace()
         .find(|word| word.starts_with("rbt_"))
         .expect("a token is printed");
     token.to_owned()
+}
+
+/// A task of this definition that somebody with another token begins; its id.
+pub async fn asked(node: &Node, token: &str, definition: &Value) -> String {
+    let task = json!({"robot": "task_manager.executor", "payload": {"definition": definition}});
+    let asked = Client::new()
+        .post(format!("{}/api/v1/tasks", node.url()))
+        .bearer_auth(token)
+        .json(&task);
+    let made: Value = asked.send().await.unwrap().json().await.unwrap();
+    made["id"].as_str().unwrap().to_owned()
 }
 
 /// Somebody who asks for pages without a browser.

@@ -135,7 +135,10 @@ async fn a_repeated_task_keeps_the_process_that_had_ended_it(database: &Database
         let found = store.task_get(added[0].id).await.unwrap().unwrap();
         assert_eq!(found.error, Some(format!("no. {round}")));
         assert_eq!(found.process, Some(claimed[0].process));
-        store.task_retry(added[0].id, at(30 + round)).await.unwrap();
+        store
+            .task_retry(added[0].id, "ana", at(30 + round))
+            .await
+            .unwrap();
     }
     let filter = ProcessFilter {
         task: Some(added[0].id),

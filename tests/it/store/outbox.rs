@@ -73,7 +73,7 @@ async fn changes_are_kept_in_their_order(database: &Database) {
     wanted.push("task queued");
     store.task_cancel(id, at(12)).await.unwrap();
     wanted.push("task cancelled");
-    store.task_retry(id, at(13)).await.unwrap();
+    store.task_retry(id, "ana", at(13)).await.unwrap();
     wanted.push("task queued");
     let mut foreign = event("1");
     foreign.source = "/elsewhere".to_owned();

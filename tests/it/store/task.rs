@@ -278,7 +278,7 @@ async fn a_late_task_expires(database: &Database) {
         store.task_get(added[2].id).await.unwrap().unwrap().status,
         TaskStatus::Expired
     );
-    let revived = store.task_retry(added[2].id, at(70)).await.unwrap();
+    let revived = store.task_retry(added[2].id, "ana", at(70)).await.unwrap();
     assert_eq!(
         (revived.status, revived.deadline),
         (TaskStatus::Queued, None)
@@ -340,13 +340,13 @@ async fn a_waiting_task_is_cancelled_and_repeated(database: &Database) {
         store.task_cancel(TaskId(i64::MAX), at(2)).await,
         Err(StoreError::NotFound { .. })
     ));
-    let again = store.task_retry(id, at(3)).await.unwrap();
+    let again = store.task_retry(id, "ana", at(3)).await.unwrap();
     assert_eq!(
         (again.id, again.status, again.created_at),
         (id, TaskStatus::Queued, at(1))
     );
     assert!(matches!(
-        store.task_retry(id, at(3)).await,
+        store.task_retry(id, "ana", at(3)).await,
         Err(StoreError::Conflict { .. })
     ));
     let claimed = store
@@ -354,7 +354,7 @@ async fn a_waiting_task_is_cancelled_and_repeated(database: &Database) {
         .await
         .unwrap();
     assert!(matches!(
-        store.task_retry(id, at(5)).await,
+        store.task_retry(id, "ana", at(5)).await,
         Err(StoreError::Conflict { .. })
     ));
     store
@@ -362,7 +362,7 @@ async fn a_waiting_task_is_cancelled_and_repeated(database: &Database) {
         .await
         .unwrap();
     assert!(matches!(
-        store.task_retry(id, at(7)).await,
+        store.task_retry(id, "ana", at(7)).await,
         Err(StoreError::Conflict { .. })
     ));
 }

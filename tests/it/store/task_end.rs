@@ -155,7 +155,7 @@ async fn a_failed_run_comes_again_in_its_time(database: &Database) {
         store.task_get(id).await.unwrap().unwrap().status,
         TaskStatus::Failed
     );
-    let revived = store.task_retry(id, at(40)).await.unwrap();
+    let revived = store.task_retry(id, "ana", at(40)).await.unwrap();
     assert_eq!(
         (revived.status, revived.attempts, revived.run_at),
         (TaskStatus::Queued, 0, at(40))

@@ -8,34 +8,53 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::order::Order;
-use super::schedules::Definition;
+use super::schedules::{Definition, defined};
 use crate::domain::approval::{ApprovalState, WITHIN_DEFAULT};
+use crate::domain::id::InventoryId;
 use crate::domain::time::Timestamp;
 use crate::robot::{Context, Outcome, RobotError};
 use crate::store::StoreError;
 use crate::store::audit::NewAudit;
-use crate::store::task_approval::{Approval, NewApproval, Verdict};
+use crate::store::task_approval::{Approval, ApprovalRequest, Verdict};
 
-/// What a task of this definition means, where it may begin; else how this run ends.
+/// What the task means, where it may begin: what was approved, or what its definition `id` says; else how this run ends.
+///
+/// A task that may not begin ends so whatever became of its definition meanwhile.
 pub(super) async fn permitted(
     ctx: &Context,
-    definition: &Definition,
-) -> Result<ControlFlow<Outcome, Order>, RobotError> {
-    let asked = match ctx.store().approval_get(ctx.run().task).await? {
-        Some(asked) => asked,
-        None => match ask(ctx, definition).await? {
-            Some(asked) => asked,
-            None => return Ok(ControlFlow::Continue(Order::from(&definition.body))),
+    id: InventoryId,
+) -> Result<ControlFlow<Outcome, (Order, Definition)>, RobotError> {
+    let known = match ctx.store().approval_get(ctx.run().task).await? {
+        Some(asked) => match standing(ctx, asked).await? {
+            ControlFlow::Continue(order) => Some(order),
+            ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         },
+        None => None,
     };
+    let definition = defined(&ctx.inventory(), id).await?;
+    if let Some(order) = known {
+        return Ok(ControlFlow::Continue((order, definition)));
+    }
+    let order = match ask(ctx, &definition).await? {
+        Some(asked) => standing(ctx, asked).await?,
+        None => ControlFlow::Continue(Order::from(&definition.body)),
+    };
+    Ok(order.map_continue(|order| (order, definition)))
+}
+
+/// What was approved, or how this run ends.
+async fn standing(
+    ctx: &Context,
+    asked: Approval,
+) -> Result<ControlFlow<Outcome, Order>, RobotError> {
     let asked = expired(ctx, asked).await?;
     Ok(match asked.state {
         ApprovalState::Approved => ControlFlow::Continue(
-            serde_json::from_value(asked.meaning)
+            serde_json::from_value(asked.request.meaning)
                 .map_err(|error| RobotError::fail("plan", format!("what was approved: {error}")))?,
         ),
         ApprovalState::WaitingApproval => {
-            let until = asked.expires_at;
+            let until = asked.request.expires_at;
             ctx.info(format!("waits for approval until {until}"));
             ControlFlow::Break(Outcome::snooze(until))
         }
@@ -70,7 +89,17 @@ async fn ask(ctx: &Context, definition: &Definition) -> Result<Option<Approval>,
         Some(task) => task.requested_by,
         None => ctx.robot().to_owned(),
     };
-    let new = NewApproval {
+    let audit = NewAudit {
+        actor: requested_by.clone(),
+        action: "task.request_approval".to_owned(),
+        object: format!("task:{task}"),
+        before: None,
+        after: Some(json!({
+            "definition": definition.id, "revision": definition.revision, "role": role,
+            "expires_at": expires_at,
+        })),
+    };
+    let request = ApprovalRequest {
         task,
         definition: definition.id,
         revision: definition.revision,
@@ -78,20 +107,10 @@ async fn ask(ctx: &Context, definition: &Definition) -> Result<Option<Approval>,
         meaning: serde_json::to_value(Order::from(&definition.body))
             .map_err(|error| RobotError::fail("plan", format!("the order: {error}")))?,
         role,
-        expires_at,
-        audit: NewAudit {
-            actor: requested_by.clone(),
-            action: "task.request_approval".to_owned(),
-            object: format!("task:{task}"),
-            before: None,
-            after: Some(json!({
-                "definition": definition.id, "revision": definition.revision, "role": role,
-                "expires_at": expires_at,
-            })),
-        },
         requested_by,
+        expires_at,
     };
-    Ok(Some(store.approval_ask(new, now).await?))
+    Ok(Some(store.approval_ask(request, audit, now).await?))
 }
 
 /// Until when a task waits: what is approved after its deadline could not begin any more.
@@ -103,10 +122,10 @@ fn until(now: Timestamp, within: Duration, deadline: Option<Timestamp>) -> Times
 /// How the decision stands, noted as expired where its time is over.
 async fn expired(ctx: &Context, asked: Approval) -> Result<Approval, RobotError> {
     let now = ctx.clock().now();
-    if asked.state != ApprovalState::WaitingApproval || now < asked.expires_at {
+    if asked.state != ApprovalState::WaitingApproval || now < asked.request.expires_at {
         return Ok(asked);
     }
-    let (task, state) = (asked.task, ApprovalState::Expired);
+    let (task, state) = (asked.request.task, ApprovalState::Expired);
     let verdict = Verdict {
         task,
         state,

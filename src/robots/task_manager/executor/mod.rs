@@ -124,38 +124,38 @@ async fn begun(ctx: &Context) -> Result<Option<(Execution, Plan)>, RobotError> {
         Some(plan) => serde_json::from_value(plan)
             .map_err(|error| RobotError::fail("plan", format!("the kept plan: {error}")))?,
         // All is ordered: what is left of the order is when to stop.
-        None => Plan::of(&meant(ctx).await?.0, Vec::new()),
+        None => Plan::of(&meant(ctx).await?, Vec::new()),
     };
     Ok(Some((begun.execution, plan)))
 }
 
-/// What the task's payload asks for, and the definition that it names.
-async fn meant(ctx: &Context) -> Result<(Order, Option<schedules::Definition>), Refusal> {
+/// What the task's payload asks for.
+async fn meant(ctx: &Context) -> Result<Order, Refusal> {
     match asked(ctx.payload()).map_err(Refusal::Field)? {
-        Asked::Order(order) => Ok((order, None)),
+        Asked::Order(order) => Ok(order),
         Asked::Definition(id) => {
             let definition = schedules::defined(&ctx.inventory(), id).await?;
-            Ok((Order::from(&definition.body), Some(definition)))
+            Ok(Order::from(&definition.body))
         }
     }
 }
 
 /// What the task means, where it may begin now; else how this run ends.
 async fn permitted(ctx: &Context) -> Result<ControlFlow<Outcome, Order>, RobotError> {
-    let (order, definition) = meant(ctx).await?;
-    let Some(definition) = definition else {
-        return Ok(ControlFlow::Continue(order));
+    let id = match asked(ctx.payload()).map_err(Refusal::Field)? {
+        Asked::Order(order) => return Ok(ControlFlow::Continue(order)),
+        Asked::Definition(id) => id,
     };
     let by_schedule = ctx.run().trigger == Trigger::Tick;
-    match approval::permitted(ctx, &definition).await? {
-        ControlFlow::Continue(_)
+    Ok(match approval::permitted(ctx, id).await? {
+        ControlFlow::Continue((_, definition))
             if by_schedule && let Some(at) = definition.opens_at(ctx.clock().now()) =>
         {
             ctx.info(format!("its window is closed until {at}"));
-            Ok(ControlFlow::Break(Outcome::snooze(at)))
+            ControlFlow::Break(Outcome::snooze(at))
         }
-        permitted => Ok(permitted),
-    }
+        permitted => permitted.map_continue(|(order, _)| order),
+    })
 }
 
 /// Decides whom the task means, and orders the first operations.
