@@ -27,7 +27,12 @@ pub(super) enum SignedIn {
     WithNewPassword,
 }
 
-/// Signs in by the one way that the server offers for this credential.
+/// Signs in by the one way that the server has for this credential.
+///
+/// A password goes by `keyboard-interactive` where the server offers it, because only there PAM tells of a lock and asks for a
+/// new password at once. A server that offers it and stands without PAM refuses before it has asked anything: then the
+/// password, which was not given yet, goes by `password`. One that was given is never given again in another way, for with
+/// PAM behind both each refusal brings the account nearer to its lock.
 ///
 /// `new` is the secret to answer with where the server wants the password changed at once;
 /// without it that is [`FailureClass::PasswordExpired`].
@@ -55,14 +60,20 @@ pub(super) async fn sign_in(
             by_key(session, attempt, account, key).await
         }
         Proof::Password(password) if offers(MethodKind::KeyboardInteractive) => {
-            by_questions(session, attempt, (account, password), new).await
+            let who = (account, password);
+            match by_questions(session, attempt, who, new).await? {
+                Asked::SignedIn(how) => Ok(how),
+                Asked::Nothing { offered } if offered.contains(&MethodKind::Password) => {
+                    by_word(session, attempt, who).await
+                }
+                Asked::Nothing { .. } => {
+                    let reason = "it refuses the account before it asks for a secret: the account may be locked, or it has no way to ask";
+                    Err(attempt.fail(FailureClass::PermissionDenied, STEP, reason))
+                }
+            }
         }
         Proof::Password(password) if offers(MethodKind::Password) => {
-            let tried = session
-                .handle
-                .authenticate_password(account, password.expose_secret());
-            let tried = tried.await;
-            judge(session, attempt, tried)
+            by_word(session, attempt, (account, password)).await
         }
         _ => {
             let reason = format!(
@@ -129,13 +140,35 @@ fn judge(
     }
 }
 
+/// `password` (RFC 4252, section 8): the password is said unasked.
+async fn by_word(
+    session: &mut Session,
+    attempt: &Attempt<'_>,
+    (account, password): (&str, &SecretString),
+) -> Result<SignedIn, Failure> {
+    let tried = session
+        .handle
+        .authenticate_password(account, password.expose_secret());
+    let tried = tried.await;
+    judge(session, attempt, tried)
+}
+
+/// What came of questions.
+enum Asked {
+    SignedIn(SignedIn),
+    /// The server refused before it asked or said anything: the password was not given.
+    Nothing {
+        offered: MethodSet,
+    },
+}
+
 /// `keyboard-interactive` (RFC 4256): the server asks, and PAM stands behind it.
 async fn by_questions(
     session: &mut Session,
     attempt: &Attempt<'_>,
     (account, password): (&str, &SecretString),
     new: Option<&SecretString>,
-) -> Result<SignedIn, Failure> {
+) -> Result<Asked, Failure> {
     let mut talk = Talk::new(attempt, password, new);
     let mut round = session
         .handle
@@ -143,11 +176,19 @@ async fn by_questions(
         .await;
     for _ in 0..ROUNDS_MAX {
         match round.map_err(|error| cut_off(session, attempt, &error))? {
-            Round::Success => return talk.succeeded(),
+            Round::Success => return talk.succeeded().map(Asked::SignedIn),
             Round::Failure {
-                partial_success, ..
+                remaining_methods: offered,
+                partial_success,
             } => {
                 let shown = talk.shown + &session.remarks();
+                let was_told = partial_success || refusal(&shown) != FailureClass::AuthFailed;
+                if !talk.given && !was_told {
+                    if offered.is_empty() && session.handle.is_closed() {
+                        return Err(cut_off(session, attempt, &Error::HUP));
+                    }
+                    return Ok(Asked::Nothing { offered });
+                }
                 return Err(match talk.dialogue {
                     Some(_) => unchanged(attempt, &shown),
                     None => refused(attempt, partial_success, &shown),

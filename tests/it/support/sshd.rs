@@ -105,6 +105,39 @@ impl Sshd {
         std::fs::read_to_string(&path).unwrap()
     }
 
+    /// Makes a key pair that signs in by the account's own `~/.ssh/authorized_keys`, in a line with these options; answers the private
+    /// key's text. The server must be started to look there.
+    pub fn add_own_key(
+        &self,
+        name: &str,
+        kind: &[&str],
+        passphrase: &str,
+        options: &str,
+    ) -> String {
+        let path = self.folder.path().join(format!("own-{name}"));
+        make_key(&path, kind, passphrase);
+        let public = std::fs::read_to_string(path.with_extension("pub")).unwrap();
+        let file = self.own_keys(name);
+        let folder = file.rsplit_once('/').unwrap().0;
+        let owned = ["-o", name, "-g", name];
+        let made = [&["install", "-d", "-m", "700"], &owned[..], &[folder]];
+        self.must(&made.concat(), "");
+        let written = [
+            &["install", "-m", "640"],
+            &owned[..],
+            &["/dev/stdin", &file],
+        ];
+        let text = format!("# kept as it is: {public}\n{options} {public}");
+        self.must(&written.concat(), &text);
+        std::fs::read_to_string(&path).unwrap()
+    }
+
+    /// The path of an account's own `authorized_keys`.
+    pub fn own_keys(&self, name: &str) -> String {
+        let home = self.folder.path().join("home").join(name);
+        home.join(".ssh/authorized_keys").display().to_string()
+    }
+
     /// Runs a program as root on the machine; fails with what it said when it fails.
     pub fn must(&self, words: &[&str], input: &str) -> String {
         let ran = self.inside(words, input);
@@ -204,7 +237,7 @@ fn prepare(folder: &Path, port: u16, options: &str) {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
     }
     let mut configuration = format!(
-        "ListenAddress 127.0.0.1\nPort {port}\nPidFile none\nUsePAM yes\nStrictModes no\n{options}\n\
+        "ListenAddress 127.0.0.1\nPort {port}\nPidFile none\n{options}\nUsePAM yes\nStrictModes no\n\
          KbdInteractiveAuthentication yes\nPasswordAuthentication yes\n\
          PermitRootLogin prohibit-password\nAuthorizedKeysFile {folder}/keys/%u\n\
          LogLevel VERBOSE\nUseDNS no\nMaxStartups 100\n",

@@ -9,10 +9,11 @@ use crate::support::sshd::Sshd;
 
 const PASSWORD: &str = "Right-Horse-7";
 
-/// The two ways in which a password is asked for.
-const WAYS: [&str; 2] = [
+/// The ways in which a password is asked for; the last server offers both, and has nothing behind the first.
+const WAYS: [&str; 3] = [
     "PasswordAuthentication no",
     "KbdInteractiveAuthentication no",
+    "UsePAM no",
 ];
 
 async fn refusal(sshd: &Sshd, login: &Login) -> Failure {
@@ -23,7 +24,7 @@ async fn refusal(sshd: &Sshd, login: &Login) -> Failure {
 }
 
 #[tokio::test]
-async fn a_password_is_right_or_wrong_in_both_ways() {
+async fn a_password_is_right_or_wrong_in_every_way() {
     for way in WAYS {
         let Some(sshd) = Sshd::start_with(way) else {
             return;
@@ -37,8 +38,10 @@ async fn a_password_is_right_or_wrong_in_both_ways() {
         let failure = refusal(&sshd, &login("nobody-here", PASSWORD)).await;
         assert_eq!(failure.class, FailureClass::AuthFailed, "{way}: {failure}");
         // One try each: three in a row would have locked the account.
-        let tries = sshd.log().matches("Failed").count();
-        assert!(tries <= 3, "{way}: {}", sshd.log());
+        let log = sshd.log();
+        let tries = ["Failed password", "Failed keyboard-interactive/pam"];
+        let tries: usize = tries.iter().map(|way| log.matches(way).count()).sum();
+        assert!(tries <= 3, "{way}: {log}");
     }
 }
 
@@ -83,6 +86,14 @@ async fn a_server_that_takes_no_passwords_is_not_given_one() {
     let failure = refusal(&sshd, &login("ana", PASSWORD)).await;
     assert_eq!(failure.class, FailureClass::Unsupported);
     assert!(failure.reason.ends_with("only publickey"), "{failure}");
+    // This one says that it asks, and asks nothing: the password was not refused.
+    let asks_nothing = "UsePAM no\nPasswordAuthentication no";
+    let Some(sshd) = Sshd::start_with(asks_nothing) else {
+        return;
+    };
+    sshd.add_account("ana", PASSWORD);
+    let failure = refusal(&sshd, &login("ana", PASSWORD)).await;
+    assert_eq!(failure.class, FailureClass::PermissionDenied, "{failure}");
 }
 
 #[tokio::test]
