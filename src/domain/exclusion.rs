@@ -44,3 +44,25 @@ impl Exclusions {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_its_bounds() {
+        let of = |tags: Vec<String>| Exclusions {
+            tags,
+            ..Exclusions::default()
+        };
+        assert_eq!(of(vec!["x".repeat(255); 100]).check(), Ok(()));
+        for bad in [
+            vec!["x".to_owned(); 101],
+            vec!["x".repeat(256)],
+            vec![String::new()],
+        ] {
+            let refused = of(bad).check().unwrap_err();
+            assert_eq!(refused.field, "exclude.tags");
+        }
+    }
+}

@@ -162,3 +162,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_kind_has_its_life_at_its_number() {
+    for kind in OperationKind::ALL {
+        let lives = serde_json::json!({ kind.as_str(): "PT5M" });
+        let lives: Lives = serde_json::from_value(lives).unwrap();
+        let place = usize::try_from(kind.code()).unwrap();
+        for (number, life) in lives.by_code().into_iter().enumerate() {
+            let own = Some(Duration::from_mins(5)).filter(|_| number == place);
+            assert_eq!(life, own, "{kind} {number}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use super::rows::{Rows, storable};
 use super::statement::{Bind, Statement, bind, find};
 use super::{Conn, audit, dialect, statement};
 use crate::domain::id::{OperationId, ProcessId};
-use crate::domain::operation::OperationState;
+use crate::domain::operation::{Finding, OperationState};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::audit::NewAudit;
 use crate::store::backend::QueryResult;
@@ -259,7 +259,18 @@ pub(in crate::store) fn end(
         .values(attempt_row(end.id, credential, attempt))
         .execute(conn)?;
     if let Some(finding) = end.finding {
-        diesel::update(credentials::table.find(credential))
+        // A secret that came into force meanwhile was not asked for: another registration of the account, or a person, set it.
+        let asked_for = match finding {
+            Finding::Match => i64::MAX,
+            _ => to_micros(attempt.started_at),
+        };
+        let asked_for = credentials::secret_changed_at
+            .is_null()
+            .or(credentials::secret_changed_at.le(asked_for));
+        let row = credentials::table
+            .filter(credentials::id.eq(credential))
+            .filter(asked_for);
+        diesel::update(row)
             .set((
                 credentials::secret_state.eq(finding.as_str()),
                 credentials::secret_tested_at.eq(to_micros(now)),

@@ -2,6 +2,7 @@
 
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
+use robotd::domain::operation::{Finding, OperationState};
 use robotd::robot::inventory::{Inventory, NewItem, Secrets};
 use robotd::store::Store;
 use robotd::store::audit::NewAudit;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::inventory::{by, fields, inventory, make};
 use super::make::at;
+use super::operation::{HOLDER, change_of, end, order};
 use crate::support::database::{Database, on_both};
 
 on_both!(what_is_put_in_force_for_one_is_for_all);
@@ -90,6 +92,7 @@ async fn what_is_put_in_force_for_one_is_for_all(database: &Database) {
         let count = format!("SELECT count(*) FROM {rows}");
         assert_eq!(database.number(&count).await, 2, "{rows}");
     }
+    a_refusal_counts_for_the_secret_that_was_asked_for(&inventory, store, same).await;
     assert_eq!(candidate(news, "three").await, 3);
     who_does_not_know_of_the_other_one_writes_nothing(store, news).await;
     assert_eq!(
@@ -110,6 +113,24 @@ async fn of_other_accounts(inventory: &Inventory) -> Vec<InventoryId> {
         others.push(credential(inventory, host, body).await);
     }
     others
+}
+
+/// An attempt that began before the account's secret was another one was refused.
+async fn a_refusal_counts_for_the_secret_that_was_asked_for(
+    inventory: &Inventory,
+    store: &Store,
+    id: InventoryId,
+) {
+    for (began, found) in [(2, Value::Null), (3, json!("mismatch"))] {
+        order(store, Vec::from([change_of(id)]), 4).await;
+        let claimed = store.operation_claim(HOLDER, at(99), u32::MAX, at(5)).await;
+        let mut refused = end(&claimed.unwrap().unwrap(), OperationState::Failed, None);
+        refused.attempt.started_at = at(began);
+        refused.finding = Some(Finding::Mismatch);
+        assert!(store.operation_end(refused, at(6)).await.unwrap());
+        let item = inventory.get(Noun::Credential, id).await.unwrap();
+        assert_eq!(item.state["secret_state"], found, "{began}");
+    }
 }
 
 async fn who_does_not_know_of_the_other_one_writes_nothing(store: &Store, news: InventoryId) {
