@@ -18,6 +18,7 @@ use crate::clock::{Clock, ServerClock, SharedClock, SystemClock};
 use crate::config::Config;
 use crate::connect::nats::{Broker, NatsSettings};
 use crate::domain::access::{Role, token_hash, token_text};
+use crate::domain::iso_duration;
 use crate::intake::nats::Listener;
 use crate::panel::{self, Panel};
 use crate::robot::Robot;
@@ -83,7 +84,7 @@ pub async fn serve(
         .join()
         .await
         .context("failed to become a node of the database")?;
-    look_for_namesakes(&store, &config.node_name).await?;
+    look_at_others(&store, &config.node_name, config.node_timeout).await?;
     let (clock, server_clock) = clock_of(&store).await?;
     let safe = open_safe(&config.data_dir, &store, clock.as_ref()).await?;
     let panel =
@@ -135,9 +136,12 @@ pub async fn serve(
     Ok(ending)
 }
 
-/// Says so where another node seems to live under this node's name: people, alerts and figures, which are kept by the
-/// name, could not tell the two apart. A node that was killed seems to live until it is missed.
-async fn look_for_namesakes(store: &Store, name: &str) -> anyhow::Result<()> {
+/// Says so where another node seems to live that does not go with this one.
+///
+/// One of this node's name: people, alerts and figures, which are kept by the name, could not tell the two apart. One that takes
+/// others for dead sooner or later than this one does: the sooner one takes nodes for dead that have not noticed it themselves. A
+/// node that was killed seems to live until it is missed.
+async fn look_at_others(store: &Store, name: &str, timeout: Duration) -> anyhow::Result<()> {
     if store.is_alone() {
         return Ok(());
     }
@@ -149,6 +153,15 @@ async fn look_for_namesakes(store: &Store, name: &str) -> anyhow::Result<()> {
                 node.id,
                 node.pid,
                 node.heartbeat_at
+            );
+        }
+        let other = node.timeout.filter(|other| *other != timeout);
+        if let Some(other) = other.filter(|_| node.state == NodeState::Alive) {
+            let [own, other] = [timeout, other].map(iso_duration::format);
+            log::warn!(
+                "this node has the --node-timeout {own}, and node {} `{}` has {other}: give all the same",
+                node.id,
+                node.name
             );
         }
     }

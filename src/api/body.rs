@@ -11,7 +11,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::{ApiError, Code};
@@ -143,7 +143,12 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 
 fn parse_tracked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(refusal)?;
+    let read = serde_path_to_error::deserialize(&mut json);
+    if read.as_ref().is_err_and(|error| error.inner().is_data()) {
+        // What is no JSON at all is not blamed on a field that stands before the place.
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| not_json(&error))?;
+    }
+    let value = read.map_err(refusal)?;
     json.end()
         .map_err(|error| ApiError::new(Code::Malformed, cut(&error.to_string())))?;
     Ok(value)
@@ -160,11 +165,13 @@ pub(super) fn refusal(error: serde_path_to_error::Error<serde_json::Error>) -> A
         let text = text.strip_suffix(&place).unwrap_or(&text);
         ApiError::fields(Code::Invalid, vec![FieldError::at(&path, text)])
     } else {
-        ApiError::new(
-            Code::Malformed,
-            format!("the body is not JSON: {}", cut(&inner.to_string())),
-        )
+        not_json(&inner)
     }
+}
+
+fn not_json(error: &serde_json::Error) -> ApiError {
+    let why = format!("the body is not JSON: {}", cut(&error.to_string()));
+    ApiError::new(Code::Malformed, why)
 }
 
 fn cut(text: &str) -> String {
@@ -252,6 +259,8 @@ mod tests {
     fn what_is_not_json_is_400() {
         for json in [
             &b"{"[..],
+            b"[1",
+            b"{\"inner\":{\"number\":256}",
             b"\xff",
             br#"{"inner":{"number":1}} x"#,
             b"{\"inner\":\"\xff\"}",

@@ -92,7 +92,7 @@ impl Code {
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "The token's role does not suffice",
+                "The token may not do this",
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Self::MethodNotAllowed => (

@@ -133,6 +133,8 @@ fn nouns() -> Vec<Endpoint> {
         at("/api/v1/credentials/{id}/views").get(inventory::views::list),
         at("/api/v1/certificate-issuers/{id}/key").post(inventory::issuer_key),
         at("/api/v1/certificate-automations/{id}/renew").post(inventory::renew_certificate),
+        at("/api/v1/certificate-automations/{id}/approve").post(inventory::approve_renewal),
+        at("/api/v1/certificates/{id}/revoke").post(inventory::revoke_certificate),
     ];
     for lines in [
         things("/api/v1/sites", "/api/v1/sites/{id}"),

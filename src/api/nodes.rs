@@ -1,5 +1,7 @@
 //! `/nodes`: every start of robotd on this database.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,6 +12,7 @@ use super::paging::{ListView, PageParams};
 use super::query::Query;
 use super::state::ApiState;
 use crate::domain::id::NodeId;
+use crate::domain::iso_duration::serde_iso_option;
 use crate::domain::time::Timestamp;
 use crate::store::node::{Node, NodeState};
 use crate::store::page::Page;
@@ -37,6 +40,10 @@ pub struct NodeView {
     /// How far its machine's clock was ahead of the database's at its last heartbeat, in milliseconds; negative where it
     /// was behind.
     pub clock_offset_ms: i64,
+    /// Within how long it takes others for dead, ISO 8601; the same on all nodes. Null where its version does not say so.
+    #[serde(with = "serde_iso_option")]
+    #[schema(value_type = Option<String>, example = "PT15S")]
+    pub node_timeout: Option<Duration>,
 }
 
 impl From<Node> for NodeView {
@@ -50,6 +57,7 @@ impl From<Node> for NodeView {
             heartbeat_at,
             state,
             clock_offset,
+            timeout,
         } = node;
         Self {
             id,
@@ -60,6 +68,7 @@ impl From<Node> for NodeView {
             heartbeat_at,
             state,
             clock_offset_ms: clock_offset / 1_000,
+            node_timeout: timeout,
         }
     }
 }

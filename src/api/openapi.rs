@@ -141,7 +141,7 @@ fn errors_of(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     let mut errors = vec![("500", "A defect of robotd")];
     if !open || is_metrics {
         errors.push(("401", "No token, or one that is not known"));
-        errors.push(("403", "The token's role does not suffice"));
+        errors.push(("403", "The token may not do this"));
         errors.push((
             "503",
             "The database cannot be reached, or too many streams are open; see Retry-After",

@@ -252,11 +252,7 @@ pub async fn decide_task(
     let asked = of_task(state, task).await?;
     let asked = asked.ok_or_else(|| missing(task))?;
     if let Some(obstacle) = asked.question().obstacle(&caller.name, caller.role, now) {
-        let code = match obstacle {
-            Obstacle::Role(_) | Obstacle::OwnTask => Code::Forbidden,
-            Obstacle::Decided(_) | Obstacle::Late => Code::Conflict,
-        };
-        return Err(ApiError::new(code, obstacle.to_string()));
+        return Err(obstacle.into());
     }
     if decision == Decision::Approve {
         must_be_able_to_begin(state, &asked).await?;
@@ -275,6 +271,16 @@ pub async fn decide_task(
     };
     let decided = state.store.approval_decide(verdict, now).await?;
     Ok(decided.into())
+}
+
+impl From<Obstacle> for ApiError {
+    fn from(obstacle: Obstacle) -> Self {
+        let code = match obstacle {
+            Obstacle::Role(_) | Obstacle::OwnTask => Code::Forbidden,
+            Obstacle::Decided(_) | Obstacle::Late => Code::Conflict,
+        };
+        Self::new(code, obstacle.to_string())
+    }
 }
 
 /// Refuses what would fail as soon as it runs: its definition is gone, or disabled.
@@ -303,7 +309,7 @@ async fn must_be_able_to_begin(state: &ApiState, asked: &TaskApprovalView) -> Re
     post, path = "/api/v1/task-approvals/{id}/{decision}", tag = "task-approvals", operation_id = "task_approval_decide",
     params(
         ("id" = String, Path, description = "The task's id", pattern = "^[1-9][0-9]{0,18}$"),
-        ("decision" = Decision, Path, description = "What is decided"),
+        ("decision" = inline(Decision), Path, description = "What is decided"),
     ),
     request_body(content = DecisionBody),
     responses(

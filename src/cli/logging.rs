@@ -1,11 +1,14 @@
 //! Where log lines go: standard error, as text or as one JSON object a line.
 
+mod sparing;
+
 use std::io::Write as _;
 
 use log::LevelFilter;
 use log::kv::{Error, Key, Value, VisitSource};
 use serde_json::{Map, json};
 
+use self::sparing::Sparing;
 use crate::clock::{Clock, SystemClock};
 use crate::config::LogFormat;
 
@@ -42,8 +45,12 @@ pub(crate) fn start(level: LevelFilter, format: LogFormat) {
             writeln!(buffer, "{line}")
         }),
     };
+    let logger = builder.build();
+    let most = logger.filter();
     // An error says that logging was started before.
-    let _started = builder.try_init();
+    if log::set_boxed_logger(Box::new(Sparing::new(logger))).is_ok() {
+        log::set_max_level(most);
+    }
 }
 
 struct Fields(Map<String, serde_json::Value>);

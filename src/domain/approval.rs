@@ -74,7 +74,7 @@ pub enum Obstacle {
     #[error("this needs the role `{}`", .0.as_str())]
     Role(Role),
     /// Who asks is not who decides.
-    #[error("who asked for a task does not decide on it: let somebody else do so")]
+    #[error("who asked for it does not decide on it: let somebody else do so")]
     OwnTask,
     /// It is decided.
     #[error("the decision is made: {0}")]

@@ -1,8 +1,13 @@
 //! What is said of a value that cannot be read.
 
 /// What serde says of a value that does not fit, in words of JSON instead of Rust's: its "invalid value: integer `256`,
-/// expected u8" becomes "must be a whole number from 0 to 255, not 256". Anything else stays as it is.
+/// expected u8" becomes "must be a whole number from 0 to 255, not 256", and its "unknown variant `a`, expected `b` or `c`"
+/// "must be `b` or `c`, not `a`". Anything else stays as it is.
 pub(super) fn in_plain_words(message: &str) -> String {
+    let choice = message.strip_prefix("unknown variant ");
+    if let Some((given, known)) = choice.and_then(|rest| rest.rsplit_once(", expected ")) {
+        return format!("must be {known}, not {given}");
+    }
     let mismatch = ["invalid type: ", "invalid value: "]
         .iter()
         .find_map(|kind| message.strip_prefix(kind))
@@ -30,6 +35,8 @@ fn wish(wanted: &str) -> String {
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),
         "a map" => "an object".to_owned(),
+        // One of the words of a list, all of which are without fields here.
+        "string or map" => "a text".to_owned(),
         _ if wanted.starts_with("struct ") => "an object".to_owned(),
         _ => wanted.to_owned(),
     }
@@ -91,6 +98,13 @@ mod tests {
         let map = said::<BTreeMap<String, u8>>("[]");
         assert_eq!(map, "must be an object, not a list");
         assert_eq!(said::<FieldError>("true"), "must be an object, not true");
+        let word = said::<crate::domain::access::Role>("\"owner\"");
+        assert_eq!(
+            word,
+            "must be one of `viewer`, `operator`, `admin`, not `owner`"
+        );
+        let word = said::<crate::domain::access::Role>("7");
+        assert_eq!(word, "must be a text, not 7");
         let unknown = said::<std::net::IpAddr>("\"x\"");
         assert_eq!(unknown, "invalid IP address syntax");
     }

@@ -118,6 +118,8 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
         .store
         .node_start(&config.node_name, env!("CARGO_PKG_VERSION"), pid, now)
         .await?;
+    let timeout = config.terms.timeout;
+    config.store.node_timeout_note(node, timeout).await?;
     let tools = Arc::new(Tools {
         store: config.store,
         safe: config.safe,

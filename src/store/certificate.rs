@@ -272,25 +272,6 @@ impl Store {
         read!(self, certificate::issues_since(issuer, since))
     }
 
-    /// Notes that a certificate is to be renewed whatever its age, and forgets its failures. `NotFound`.
-    pub async fn certificate_renewal_ask(
-        &self,
-        automation: InventoryId,
-        audit: NewAudit,
-        event: NewEvent,
-        now: Timestamp,
-    ) -> StoreResult<()> {
-        let events = Vec::from([event]);
-        let ids = self.publication_ids(&events, now).await?;
-        let published = write!(
-            self,
-            certificate::renewal_ask(automation, &audit, &events, &ids, now)
-        )?;
-        self.tell(Signal::Syslog);
-        self.tell_published(published);
-        Ok(())
-    }
-
     /// Automations and bindings that failed and did not succeed since, at most [`OPEN_MAX`] of each.
     pub async fn certificate_failing(&self) -> StoreResult<Vec<Failing>> {
         read!(self, certificate::failing())

@@ -114,6 +114,8 @@ pub enum Refusal {
         by: Noun,
         /// So many.
         count: i64,
+        /// The first of them: ids and names.
+        some: Vec<(InventoryId, String)>,
     },
     /// The secret is sealed with a data key that is not the newest: read the keys again and seal anew.
     KeyRetired,

@@ -9,6 +9,7 @@ pub mod audit;
 mod backend;
 pub mod bench;
 pub mod certificate;
+pub mod certificate_decision;
 pub mod change_report;
 pub mod connectivity;
 pub mod credential_view;

@@ -1,5 +1,7 @@
 //! Nodes: one row a start; its heartbeat is the lease of everything it has claimed.
 
+use std::time::Duration;
+
 use crate::clock::ClockReading;
 use crate::domain::id::NodeId;
 use crate::domain::time::Timestamp;
@@ -28,6 +30,8 @@ pub struct Node {
     /// How far its machine's clock was ahead of the database's at its last heartbeat, in microseconds; negative where it
     /// was behind.
     pub clock_offset: i64,
+    /// Within how long it takes others for dead; none: it is of a version that does not say so, or has just started.
+    pub timeout: Option<Duration>,
 }
 
 /// Standing of a node.
@@ -89,6 +93,11 @@ impl Store {
         }
         self.tell(Signal::Nodes);
         Ok(id)
+    }
+
+    /// Notes within how long a node takes others for dead, for people to compare.
+    pub async fn node_timeout_note(&self, id: NodeId, timeout: Duration) -> StoreResult<()> {
+        write!(self, node::note_timeout(id, timeout))
     }
 
     /// Renews the lease and the leadership, or takes it where nobody living has it, and declares others dead that were

@@ -36,6 +36,7 @@ diesel::table! {
         state -> SmallInt,
         draining -> Bool,
         clock_offset -> BigInt,
+        node_timeout -> Nullable<BigInt>,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The documents say what the code says.
 
+use robotd::domain::failure::FailureClass;
 use robotd::domain::schedule::Schedule;
 use robotd::robots;
 
@@ -85,4 +86,15 @@ fn the_readme_configures_a_node() {
     );
     assert!(told.contains("custom.nightly_report"), "{told}");
     assert!(!told.contains("not a real one"), "{told}");
+}
+
+/// Whoever reads of a failure finds what it means.
+#[test]
+fn every_class_of_failure_is_explained() {
+    let page = include_str!("../../docs/API.md");
+    for class in FailureClass::ALL {
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let word = format!("`{}`", class.as_str());
+        assert_eq!(rows.filter(|row| row.contains(&word)).count(), 1, "{word}");
+    }
 }

@@ -12,7 +12,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, Modify, PartialSchema, ToSchema};
 
-use super::certificate::KeyBody;
+use super::certificate::{KeyBody, RevokeBody};
 use super::secret::{SecretView, ViewBody};
 use super::shape::{Named, reference, schemas, type_name};
 use crate::api::error::PROBLEM_JSON;
@@ -53,6 +53,8 @@ impl Modify for Nouns {
         ViewBody::schemas(&mut named);
         KeyBody::schemas(&mut named);
         named.push(("KeyBody".to_owned(), KeyBody::schema()));
+        RevokeBody::schemas(&mut named);
+        named.push(("RevokeBody".to_owned(), RevokeBody::schema()));
         add(openapi, named);
         for (path, operation) in [
             ("/api/v1/credentials/{id}/view", view()),
@@ -61,6 +63,11 @@ impl Modify for Nouns {
                 "/api/v1/certificate-automations/{id}/renew",
                 renew_certificate(),
             ),
+            (
+                "/api/v1/certificate-automations/{id}/approve",
+                approve_renewal(),
+            ),
+            ("/api/v1/certificates/{id}/revoke", revoke_certificate()),
         ] {
             let methods = Vec::from([HttpMethod::Post]);
             openapi.paths.add_path_operation(path, methods, operation);
@@ -227,6 +234,31 @@ fn renew_certificate() -> Operation {
     operation(spec, "renew", about.to_owned())
         .parameter(id())
         .response("202", shown(spec, "It is asked for"))
+        .build()
+}
+
+fn approve_renewal() -> Operation {
+    let spec = Noun::CertificateAutomation.spec();
+    let about = "Agrees to the certificate that is requested. Not who asked for it, and only a role that the automation names.";
+    operation(spec, "approve", about.to_owned())
+        .parameter(id())
+        .response("202", shown(spec, "It is agreed to, and ordered"))
+        .response("409", problem("Nothing is requested, or it is agreed to"))
+        .build()
+}
+
+fn revoke_certificate() -> Operation {
+    let spec = Noun::Certificate.spec();
+    let about = "Has a certificate revoked that was issued here: it is not renewed, and published nowhere, unless that is asked for.";
+    let body = RequestBodyBuilder::new()
+        .content("application/json", content(reference("RevokeBody")))
+        .required(Some(Required::True))
+        .build();
+    operation(spec, "revoke", about.to_owned())
+        .parameter(id())
+        .request_body(Some(body))
+        .response("202", shown(spec, "It is asked for"))
+        .response("409", problem("It was not issued here, or is revoked"))
         .build()
 }
 

@@ -1,5 +1,7 @@
 //! An authority that speaks ACME (RFC 8555), with the challenge `http-01`.
 
+mod renewal;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
@@ -20,9 +22,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::timeout;
 
 use super::challenge::Responder;
-use super::{CertificateRequest, IssueError, Issuer, key_pair, params};
+use super::{CertificateRequest, IssueError, Issuer, Suggestion, key_pair, params};
 use crate::domain::failure::FailureClass;
-use crate::domain::inventory::AcmeRules;
+use crate::domain::inventory::{AcmeRules, RevocationReason};
 
 /// How long one request may take.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -46,16 +48,16 @@ const FETCH: &str = "fetch the certificate";
 
 /// An account at an ACME authority.
 #[derive(Debug)]
-pub struct Acme<'a> {
-    rules: &'a AcmeRules,
-    key: &'a SecretString,
+pub struct Acme {
+    rules: AcmeRules,
+    key: SecretString,
 }
 
-impl<'a> Acme<'a> {
+impl Acme {
     /// Names authority and account key (ECDSA P-256, PKCS#8 in PEM); asks nobody yet. An account is made of a key that
     /// the authority does not know.
     #[must_use]
-    pub const fn new(rules: &'a AcmeRules, key: &'a SecretString) -> Self {
+    pub const fn new(rules: AcmeRules, key: SecretString) -> Self {
         Self { rules, key }
     }
 
@@ -67,7 +69,7 @@ impl<'a> Acme<'a> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(self.key.expose_secret().as_bytes())
             .map_err(|_| unfit())?;
         let key = Key::from_pkcs8_der(der.clone_key()).map_err(|_| unfit())?;
-        let http = Box::new(Http(client(self.rules)?));
+        let http = Box::new(Http(client(&self.rules)?));
         let directory = self.rules.directory.clone();
         let (account, _) = Account::builder_with_http(http)
             .create_from_key((key, PrivateKeyDer::Pkcs8(der)), directory)
@@ -81,7 +83,11 @@ impl<'a> Acme<'a> {
         Ok(account)
     }
 
-    async fn ordered(&self, names: &[String]) -> Result<String, IssueError> {
+    async fn ordered(
+        &self,
+        names: &[String],
+        replaces: Option<&[u8]>,
+    ) -> Result<String, IssueError> {
         if let Some(wild) = names.iter().find(|name| name.starts_with('*')) {
             let reason = format!("`{wild}`: the challenge `http-01` proves no wildcard");
             return Err(IssueError::new(FailureClass::Unsupported, ORDER, reason));
@@ -91,12 +97,21 @@ impl<'a> Acme<'a> {
             Err(_) => Identifier::Dns(name.clone()),
         };
         let identifiers: Vec<Identifier> = names.iter().map(identifier).collect();
-        let order = self
-            .account()
-            .await?
-            .new_order(&NewOrder::new(&identifiers))
-            .await
-            .map_err(|error| told(ORDER, error))?;
+        let account = self.account().await?;
+        let plain = NewOrder::new(&identifiers);
+        let ordered = match replaces.and_then(renewal::identifier) {
+            Some(replaced) => {
+                let renewing = NewOrder::new(&identifiers).replaces(replaced);
+                match account.new_order(&renewing).await {
+                    Err(error) if renewal::is_of_replacing(&error) => {
+                        account.new_order(&plain).await
+                    }
+                    ordered => ordered,
+                }
+            }
+            None => account.new_order(&plain).await,
+        };
+        let order = ordered.map_err(|error| told(ORDER, error))?;
         Ok(order.url().to_owned())
     }
 
@@ -204,9 +219,22 @@ async fn reason_of(order: &mut Order) -> IssueError {
 }
 
 #[async_trait]
-impl Issuer for Acme<'_> {
-    async fn order(&self, names: &[String]) -> Result<Option<String>, IssueError> {
-        within(ORDER, self.ordered(names)).await.map(Some)
+impl Issuer for Acme {
+    async fn order(
+        &self,
+        names: &[String],
+        replaces: Option<&[u8]>,
+    ) -> Result<Option<String>, IssueError> {
+        let ordered = within(ORDER, self.ordered(names, replaces)).await?;
+        Ok(Some(ordered))
+    }
+
+    async fn suggestion(&self, certificate: &[u8]) -> Result<Option<Suggestion>, IssueError> {
+        within(SPEAK, self.suggested(certificate)).await
+    }
+
+    async fn revoke(&self, certificate: &[u8], reason: RevocationReason) -> Result<(), IssueError> {
+        within(SPEAK, self.revoked(certificate, reason)).await
     }
 
     async fn certify(

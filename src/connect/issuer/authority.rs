@@ -13,7 +13,7 @@ use x509_parser::time::ASN1Time;
 
 use super::{CertificateRequest, IssueError, Issuer, key_pair, params, pem};
 use crate::domain::failure::FailureClass;
-use crate::domain::inventory::{KeyAlgorithm, chain};
+use crate::domain::inventory::{KeyAlgorithm, RevocationReason, chain};
 use crate::domain::time::{Timestamp, from_micros};
 
 const STEP: &str = "sign a certificate";
@@ -154,7 +154,7 @@ impl Authority {
 
 #[async_trait]
 impl Issuer for Authority {
-    async fn order(&self, _: &[String]) -> Result<Option<String>, IssueError> {
+    async fn order(&self, _: &[String], _: Option<&[u8]>) -> Result<Option<String>, IssueError> {
         Ok(None)
     }
 
@@ -164,6 +164,11 @@ impl Issuer for Authority {
         _: Option<&str>,
     ) -> Result<String, IssueError> {
         self.sign(request)
+    }
+
+    /// That it is revoked is kept beside the certificate; there is nobody to be told.
+    async fn revoke(&self, _: &[u8], _: RevocationReason) -> Result<(), IssueError> {
+        Ok(())
     }
 }
 

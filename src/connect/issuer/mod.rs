@@ -25,7 +25,7 @@ pub use acme::Acme;
 pub use authority::{Authority, AuthorityError};
 
 use crate::domain::failure::FailureClass;
-use crate::domain::inventory::{KeyAlgorithm, chain};
+use crate::domain::inventory::{KeyAlgorithm, RevocationReason, chain};
 use crate::domain::time::Timestamp;
 
 /// Bound on a reason in characters; an authority's words may be long.
@@ -38,10 +38,15 @@ const COMMON_NAME_CHARS_MAX: usize = 64;
 #[async_trait]
 pub trait Issuer: Send + Sync {
     /// Orders a certificate for these names; answers what the order is known by, or none where nothing is to be ordered.
+    /// `replaces` is the certificate (DER) whose place it takes, where this issuer issued it.
     ///
     /// # Errors
     /// [`IssueError`].
-    async fn order(&self, names: &[String]) -> Result<Option<String>, IssueError>;
+    async fn order(
+        &self,
+        names: &[String],
+        replaces: Option<&[u8]>,
+    ) -> Result<Option<String>, IssueError>;
 
     /// Brings an order to its end; answers the certificate and its chain as PEM, the certificate first.
     ///
@@ -52,6 +57,29 @@ pub trait Issuer: Send + Sync {
         request: &CertificateRequest,
         order: Option<&str>,
     ) -> Result<String, IssueError>;
+
+    /// When a certificate (DER) of this issuer is best renewed; none where it has no opinion.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    async fn suggestion(&self, _certificate: &[u8]) -> Result<Option<Suggestion>, IssueError> {
+        Ok(None)
+    }
+
+    /// Revokes a certificate (DER) of this issuer; one that is revoked already is as good.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    async fn revoke(&self, certificate: &[u8], reason: RevocationReason) -> Result<(), IssueError>;
+}
+
+/// When an issuer suggests that a certificate is renewed (RFC 9773).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suggestion {
+    /// Within which it is, at an instant that is picked evenly.
+    pub window: (Timestamp, Timestamp),
+    /// How long the issuer is not asked again.
+    pub again_after: Duration,
 }
 
 /// What a certificate shall be.

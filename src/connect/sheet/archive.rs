@@ -1,10 +1,13 @@
-//! The ZIP archive around a workbook.
+//! The ZIP archive around a workbook, and archives that only a password opens.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 
-use zip::ZipArchive;
+use secrecy::{ExposeSecret as _, SecretString};
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{AesMode, CompressionMethod, ZipArchive, ZipWriter};
 
-use super::SheetError;
+use super::{SheetError, WriteError};
 
 /// Files of an archive; a workbook of one sheet has a dozen.
 const ENTRIES_MAX: usize = 1_000;
@@ -44,6 +47,22 @@ pub(super) fn kind(file: &[u8], bytes_max: u64) -> Result<Kind, SheetError> {
             .ok_or(SheetError::Packed(bytes_max))?;
     }
     Ok(kind)
+}
+
+/// An archive with one file, which is encrypted (AES-256, as `WinZip`'s AE-2); its name and size are not.
+///
+/// Takes as long as packing takes, and as making a key of the password takes: call it where that may block.
+///
+/// # Errors
+/// A file that an archive cannot have.
+pub fn locked(name: &str, file: &[u8], password: &SecretString) -> Result<Vec<u8>, WriteError> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .with_aes_encryption(AesMode::Aes256, password.expose_secret());
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file(name, options)?;
+    archive.write_all(file).map_err(ZipError::from)?;
+    Ok(archive.finish()?.into_inner())
 }
 
 pub(super) fn damaged(error: impl std::fmt::Display) -> SheetError {

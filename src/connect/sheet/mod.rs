@@ -16,6 +16,7 @@ use std::fmt;
 
 use chrono::NaiveDateTime;
 
+pub use archive::locked;
 pub use table::{WriteError, delimited as csv, workbook as xlsx};
 
 /// What a ZIP archive begins with, and so XLSX and `OpenDocument`.

@@ -24,6 +24,12 @@ impl From<XlsxError> for WriteError {
     }
 }
 
+impl From<zip::result::ZipError> for WriteError {
+    fn from(error: zip::result::ZipError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<csv::Error> for WriteError {
     fn from(error: csv::Error) -> Self {
         Self(error.to_string())

@@ -1,5 +1,8 @@
 //! Certificates: what must be renewed in time. Public parts only; no private key is taken.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -14,6 +17,7 @@ use super::column::{Filter, FilterKind, Kind, column, refers};
 use super::patch::Fields;
 use super::{Body, Happening, Noun, NounSpec, read};
 use crate::domain::hex::hexadecimal;
+use crate::domain::task::{UnknownWord, words};
 use crate::domain::time::from_micros;
 
 /// Bound on the PEM in bytes: a chain of four with large keys.
@@ -36,6 +40,23 @@ pub struct CertificateBody {
     #[serde(default)]
     #[schema(max_length = 2000)]
     pub description: Option<String>,
+}
+
+words! {
+    /// Why a certificate is revoked (RFC 5280, section 5.3.1); what only authorities say of themselves, and what can be taken back,
+    /// is left out.
+    RevocationReason {
+        /// None is given.
+        Unspecified = ("unspecified", 0);
+        /// Somebody else may have its private key.
+        KeyCompromise = ("key_compromise", 1);
+        /// The names belong to somebody else now.
+        AffiliationChanged = ("affiliation_changed", 3);
+        /// Another one took its place.
+        Superseded = ("superseded", 4);
+        /// What it was for is no more.
+        CessationOfOperation = ("cessation_of_operation", 5);
+    }
 }
 
 impl Body for CertificateBody {
@@ -174,6 +195,9 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("not_before", Kind::Time),
         column("not_after", Kind::Time),
         refers("replaced_by", "replaced_by", Noun::Certificate),
+        column("revocation_reason", Kind::Text),
+        column("revocation_asked_at", Kind::Time),
+        column("revoked_at", Kind::Time),
     ],
     children: &[],
     // Another certificate is another thing: the old one still expires.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::check::Problems;
 use super::column::{Column, Filter, FilterKind, Kind, column, refers};
 use super::{Body, Happening, Noun, NounSpec, read, yes};
+use crate::domain::access::Role;
 use crate::domain::id::InventoryId;
 use crate::domain::iso_duration;
 use crate::domain::window::Window;
@@ -55,6 +56,11 @@ pub struct CertificateAutomationBody {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub window: Option<Window>,
+    /// Who must agree before a certificate is ordered: `operator` or `admin`, this role at least, and not who asked for it; absent:
+    /// nobody.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub approval_role: Option<Role>,
     /// What people should know of it.
     #[serde(default)]
     #[schema(max_length = 2000)]
@@ -88,6 +94,10 @@ impl Body for CertificateAutomationBody {
             || self.renew_before.subsec_nanos() != 0
         {
             problems.note("renew_before", "must be whole seconds, PT1S to P3650D");
+        }
+        if self.approval_role == Some(Role::Viewer) {
+            let detail = "must be `operator` or `admin`: viewers order nothing";
+            problems.note("approval_role", detail);
         }
         if self.names.is_empty() && self.certificate.is_none() {
             problems.note(
@@ -158,6 +168,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
             name: "renewal_window",
             kind: Kind::Object,
         },
+        column("approval_role", Kind::Text),
         column("description", Kind::Text),
         column("enabled", Kind::Bool),
     ],
@@ -166,7 +177,14 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("serial", Kind::Text),
         column("not_before", Kind::Time),
         column("not_after", Kind::Time),
+        column("revoked_at", Kind::Time),
         column("renewal_asked_at", Kind::Time),
+        column("renewal_requested_at", Kind::Time),
+        column("renewal_requested_by", Kind::Text),
+        column("renewal_approved_at", Kind::Time),
+        column("renewal_approved_by", Kind::Text),
+        column("renewal_suggested_at", Kind::Time),
+        column("suggestion_next_at", Kind::Time),
         column("failures", Kind::Int),
         column("next_attempt_at", Kind::Time),
         column("error", Kind::Text),

@@ -1,5 +1,6 @@
 //! Credentials: accounts on devices, whose secrets the vault keeps.
 
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -125,6 +126,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
     secret: Some(SecretSpec {
         field: SECRET,
         passphrase: PASSPHRASE,
+        kind: "kind",
         check: secret_problems,
     }),
     filters: &[
@@ -184,11 +186,27 @@ pub(super) static SPEC: NounSpec = NounSpec {
 fn secret_problems(fields: &Fields, secret: &Secret) -> Vec<FieldError> {
     let mut problems = secret.problems(SECRET, PASSPHRASE);
     let kind = fields.get("kind").and_then(Value::as_str);
+    if kind == Some(SSH_KEY) && !is_private_key(secret.text.expose_secret()) {
+        let detail = "must be a private key in OpenSSH's form or as PKCS#8, PEM";
+        problems.push(FieldError::new(SECRET, detail));
+    }
     if secret.passphrase.is_some() && kind != Some(SSH_KEY) {
         let detail = format!("is for a key: set `kind` to `{SSH_KEY}`, or leave it out");
         problems.push(FieldError::new(PASSPHRASE, detail));
     }
     problems
+}
+
+/// Whether a text has the form of a private key in PEM (RFC 7468); whether it is one, and opens, an operation tells.
+fn is_private_key(text: &str) -> bool {
+    let parts = || {
+        let begun = text.trim().strip_prefix("-----BEGIN ")?;
+        let (label, rest) = begun.split_once("PRIVATE KEY-----")?;
+        let (key, end) = rest.split_once("-----END ")?;
+        let end = end.strip_suffix("PRIVATE KEY-----")?;
+        Some(label == end && !key.trim().is_empty())
+    };
+    parts().unwrap_or(false)
 }
 
 /// A secret that a person sets is a change of the password like one that a robot makes.

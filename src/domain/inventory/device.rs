@@ -1,11 +1,13 @@
 //! Devices: machines and services, and how they are reached.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::check::Problems;
+use super::certificate_automation::is_host;
+use super::check::{NAME_CHARS_MAX, Problems};
 use super::column::{Child, Filter, FilterKind, Kind, Shape, column, refers};
 use super::{Body, Happening, Noun, NounSpec, read, yes};
 use crate::domain::id::InventoryId;
@@ -134,9 +136,11 @@ impl Protocol {
 impl Body for DeviceBody {
     fn check(&self, problems: &mut Problems) {
         problems.name("hostname", &self.hostname);
-        problems.name("address", &self.address);
-        if self.address.chars().any(char::is_whitespace) {
-            problems.note("address", "must be an IP address or a DNS name");
+        if problems.line("address", &self.address, NAME_CHARS_MAX) && !is_address(&self.address) {
+            problems.note(
+                "address",
+                "must be an IP address or the name of a host: labels of letters, digits and hyphens with dots between them",
+            );
         }
         problems.optional_line("kind", self.kind.as_ref(), 64);
         problems.description(self.description.as_ref());
@@ -148,6 +152,14 @@ impl Body for DeviceBody {
         let site = self.site.map(|site| site.to_string()).unwrap_or_default();
         Vec::from([self.hostname.clone(), site])
     }
+}
+
+/// Whether a device can stand at `address`: an IP address, or the name of a host (RFC 1123, section 2.1), in any script (IDNA,
+/// RFC 5891).
+fn is_address(address: &str) -> bool {
+    let name = address.strip_suffix('.').unwrap_or(address);
+    address.parse::<IpAddr>().is_ok()
+        || idna::domain_to_ascii(name).is_ok_and(|name| !name.starts_with('*') && is_host(&name))
 }
 
 fn check_connectivities(connectivities: &[Connectivity], problems: &mut Problems) {

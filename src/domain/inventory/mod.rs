@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use certificate::{CertificateBody, chain, fingerprint};
+pub use certificate::{CertificateBody, RevocationReason, chain, fingerprint};
 pub use certificate_automation::{CertificateAutomationBody, KeyAlgorithm, is_host};
 pub use certificate_binding::{CertificateBindingBody, KeyMode};
 pub use certificate_issuer::{AcmeRules, CertificateIssuerBody, IssuerKind};
@@ -127,6 +127,12 @@ impl Noun {
         }
     }
 
+    /// Whether what a field refers to must be enabled when it is set.
+    #[must_use]
+    pub fn must_be_enabled(self, field: &str) -> bool {
+        self == Self::CredentialPolicy && field == "privileged_credential"
+    }
+
     /// The word for people: `credential policy`.
     #[must_use]
     pub fn title(self) -> String {
@@ -172,6 +178,8 @@ pub struct SecretSpec {
     pub field: &'static str,
     /// What opens it, where it is a key that is encrypted; comes with the secret.
     pub passphrase: &'static str,
+    /// The field that says what it is: it changes with the secret only.
+    pub kind: &'static str,
     /// What is wrong with a secret, beside the other fields.
     pub check: fn(&Fields, &Secret) -> Vec<FieldError>,
 }

@@ -193,36 +193,6 @@ impl Inventory {
         Err(busy(Noun::CertificateAutomation.spec()))
     }
 
-    /// Asks for another certificate whatever the age of the one in force: published as `certificate.renewal_requested`.
-    /// Answers the automation.
-    ///
-    /// # Errors
-    /// `NotFound`; the store's.
-    pub async fn renewal_ask(
-        &self,
-        automation: InventoryId,
-        by: By<'_>,
-    ) -> Result<Item, InventoryError> {
-        let ask = self.store.inventory_ids(1, by.now).await?;
-        let event = self.told(
-            &format!("renewal:{ask}"),
-            "certificate.renewal_requested",
-            automation,
-            json!({"id": automation, "actor": by.actor}),
-        );
-        let audit = NewAudit {
-            actor: by.actor.to_owned(),
-            action: "certificate_automation.renew".to_owned(),
-            object: format!("certificate_automation:{automation}"),
-            before: None,
-            after: None,
-        };
-        self.store
-            .certificate_renewal_ask(automation, audit, event, by.now)
-            .await?;
-        Ok(self.get(Noun::CertificateAutomation, automation).await?)
-    }
-
     fn sealed_key(
         &self,
         id: i64,

@@ -1,10 +1,13 @@
 //! What a change would come to, without making it: for imports, which say it of a whole file before they begin.
 
+use serde_json::Value;
+
 use super::{Inventory, InventoryError, NewItem, changed, check_one, patched};
 use crate::domain::id::InventoryId;
-use crate::domain::inventory::Noun;
-use crate::domain::inventory::column::FilterKind;
+use crate::domain::inventory::column::{FilterKind, Kind, id_of};
 use crate::domain::inventory::name::identity;
+use crate::domain::inventory::patch::Fields;
+use crate::domain::inventory::{Noun, NounSpec};
 use crate::domain::robot::FieldError;
 use crate::domain::secret::Secret;
 use crate::store::StoreError;
@@ -32,6 +35,34 @@ pub fn change(noun: Noun, item: &Item, patch: &NewItem) -> Result<bool, Vec<Fiel
 }
 
 impl Inventory {
+    /// Refuses a field that is set to a thing which is disabled, where it must not be. What is not there is refused by whoever
+    /// writes.
+    pub(super) async fn check_enabled(
+        &self,
+        spec: &NounSpec,
+        set: &Fields,
+    ) -> Result<(), InventoryError> {
+        for column in spec.columns {
+            let Kind::Ref(noun) = column.kind else {
+                continue;
+            };
+            let named = set.get(column.field).and_then(id_of);
+            let Some(id) = named.filter(|_| spec.noun.must_be_enabled(column.field)) else {
+                continue;
+            };
+            match self.get(noun, id).await {
+                Ok(item) if item.body.get("enabled") == Some(&Value::Bool(false)) => {
+                    let detail = format!("must be enabled: {} `{id}` is not", noun.title());
+                    let error = FieldError::new(column.field, detail);
+                    return Err(InventoryError::invalid(Vec::from([error])));
+                }
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// The thing that these parts of its identity name, the one it is searched by first.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! events. Nothing here knows a noun: see [`crate::domain::inventory`].
 
 mod certificates;
+mod decisions;
 mod error;
 pub mod judge;
 mod plan;
@@ -20,7 +21,7 @@ use super::registry::Registry;
 use super::safe::Safe;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::patch::{Fields, difference, merge_patch, unknown_removals};
-use crate::domain::inventory::{BATCH_ITEMS_MAX, Checked, Happening, Noun, NounSpec};
+use crate::domain::inventory::{BATCH_ITEMS_MAX, Checked, Happening, Noun, NounSpec, SecretSpec};
 use crate::domain::robot::FieldError;
 use crate::domain::sealed::Place;
 use crate::domain::secret::Secret;
@@ -106,6 +107,9 @@ impl Inventory {
             return Err(InventoryError::TooMany(BATCH_ITEMS_MAX));
         }
         let checked = check_all(spec, new)?;
+        for (item, _) in &checked {
+            self.check_enabled(spec, &item.body).await?;
+        }
         let first = self.store.inventory_ids(checked.len(), by.now).await?;
         let ids = (first.0..).map(InventoryId);
         for _ in 0..ATTEMPTS {
@@ -168,6 +172,7 @@ impl Inventory {
             if before.is_empty() && after.is_empty() && patch.secret.is_none() {
                 return Ok(item);
             }
+            self.check_enabled(spec, &after).await?;
             let secret = match &patch.secret {
                 Some(secret) => {
                     let version = self.store.credential_secret_latest(id).await? + 1;
@@ -348,7 +353,15 @@ fn patched(spec: &NounSpec, item: &Item, patch: &NewItem) -> Result<Checked, Vec
     if !errors.is_empty() {
         return Err(errors);
     }
-    (spec.read)(fields)
+    let checked = (spec.read)(fields)?;
+    if let Some(SecretSpec { field, kind, .. }) = &spec.secret
+        && patch.secret.is_none()
+        && checked.body.get(*kind) != item.body.get(*kind)
+    {
+        let detail = format!("says what the `{field}` is: give another one with it");
+        return Err(Vec::from([FieldError::new(*kind, detail)]));
+    }
+    Ok(checked)
 }
 
 fn secret_problems(spec: &NounSpec, fields: &Fields, secret: Option<&Secret>) -> Vec<FieldError> {

@@ -7,10 +7,14 @@ use crate::domain::event::CloudEvent;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::patch::Fields;
 use crate::domain::inventory::{Happening, NounSpec};
+use crate::domain::mail::one_line;
 use crate::domain::robot::FieldError;
 use crate::robot::registry::Registry;
 use crate::store::audit::NewAudit;
 use crate::store::inventory::{Item, Order, Refusal, Write};
+
+/// Characters of the name of a thing that another one is refused for.
+const NAME_CHARS: usize = 60;
 
 /// A change about to be written.
 #[derive(Debug)]
@@ -102,14 +106,22 @@ pub(super) fn refused(spec: &NounSpec, refusals: Vec<(usize, Refusal)>) -> Vec<(
             field,
             format!("there is no {} `{id}`", noun.title()),
         )])),
-        Refusal::InUse { by, count } => {
+        Refusal::InUse { by, count, some } => {
             let (noun, verb) = if count == 1 {
                 (by.title(), "refers")
             } else {
                 (by.spec().path.replace('-', " "), "refer")
             };
+            let name = |(id, name): &(InventoryId, String)| {
+                format!("`{}` ({id})", one_line(name, NAME_CHARS))
+            };
+            let mut names: Vec<String> = some.iter().map(name).collect();
+            if usize::try_from(count).is_ok_and(|count| count > some.len()) {
+                names.push("…".to_owned());
+            }
+            let names = names.join(", ");
             Reason::InUse(format!(
-                "the {title} is in use: {count} {noun} {verb} to it"
+                "the {title} is in use: {count} {noun} {verb} to it: {names}"
             ))
         }
         // Only beside others: the caller hears of those.
@@ -135,16 +147,23 @@ mod tests {
         assert_eq!(
             told(Refusal::InUse {
                 by: Noun::Credential,
-                count: 2
+                count: 2,
+                some: Vec::from([(InventoryId(7), "root".to_owned())]),
             }),
-            Reason::InUse("the credential policy is in use: 2 credentials refer to it".to_owned())
+            Reason::InUse(
+                "the credential policy is in use: 2 credentials refer to it: `root` (7), …"
+                    .to_owned()
+            )
         );
         assert_eq!(
             told(Refusal::InUse {
                 by: Noun::UserGroup,
-                count: 1
+                count: 1,
+                some: Vec::from([(InventoryId(8), "ops".to_owned())]),
             }),
-            Reason::InUse("the credential policy is in use: 1 user group refers to it".to_owned())
+            Reason::InUse(
+                "the credential policy is in use: 1 user group refers to it: `ops` (8)".to_owned()
+            )
         );
         assert_eq!(
             told(Refusal::Taken {

@@ -8,12 +8,11 @@ use super::sql::{Sql, raced};
 use super::{Conn, Db, audit, private_key};
 use crate::domain::id::InventoryId;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
-use crate::store::audit::NewAudit;
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::certificate::{
     DETAIL_CHARS_MAX, Failing, Issue, IssueEnd, IssueKey, IssueStep, NewIssue, OPEN_MAX, Setback,
 };
-use crate::store::event::{NewEvent, Publication, Published};
+use crate::store::event::{Publication, Published};
 use crate::store::schema::certificate::{
     certificate_automations, certificate_bindings, certificate_issues, private_keys,
 };
@@ -199,6 +198,13 @@ pub(in crate::store) fn issue_end(
             certificate_automations::not_before.eq(to_micros(end.life.0)),
             certificate_automations::not_after.eq(to_micros(end.life.1)),
             certificate_automations::renewal_asked_at.eq(None::<i64>),
+            certificate_automations::renewal_requested_at.eq(None::<i64>),
+            certificate_automations::renewal_requested_by.eq(None::<String>),
+            certificate_automations::renewal_approved_at.eq(None::<i64>),
+            certificate_automations::renewal_approved_by.eq(None::<String>),
+            certificate_automations::renewal_suggested_at.eq(None::<i64>),
+            certificate_automations::suggestion_next_at.eq(None::<i64>),
+            certificate_automations::revoked_at.eq(None::<i64>),
             certificate_automations::failures.eq(0),
             certificate_automations::next_attempt_at.eq(None::<i64>),
             certificate_automations::error.eq(None::<String>),
@@ -238,29 +244,6 @@ pub(in crate::store) fn issues_since(
         .count()
         .get_result(conn)?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// Notes that somebody asks for another certificate.
-pub(in crate::store) fn renewal_ask(
-    conn: &mut Conn,
-    automation: InventoryId,
-    entry: &NewAudit,
-    events: &[NewEvent],
-    ids: &Publication,
-    now: Timestamp,
-) -> QueryResult<Published> {
-    let asked = diesel::update(certificate_automations::table.find(automation.0))
-        .set((
-            certificate_automations::renewal_asked_at.eq(to_micros(now)),
-            certificate_automations::next_attempt_at.eq(None::<i64>),
-        ))
-        .execute(conn)?;
-    if asked == 0 {
-        let what = format!("certificate automation `{automation}`");
-        return Err(QueryError::not_found(what));
-    }
-    audit::append(conn, entry, now)?;
-    insert_events(conn, events, ids, now)
 }
 
 type FailingRow = (i64, String, i64, Option<String>, Option<i64>);

@@ -24,7 +24,7 @@ impl Statement for Due {
     const SQL: &'static str = "
         SELECT b.id, a.issue, b.failures
         FROM certificate_bindings b JOIN certificate_automations a ON a.id = b.automation_id
-        WHERE b.id > ? AND b.enabled AND a.enabled AND a.issue IS NOT NULL
+        WHERE b.id > ? AND b.enabled AND a.enabled AND a.issue IS NOT NULL AND a.revoked_at IS NULL
             AND (b.published_issue IS NULL OR b.published_issue <> a.issue OR b.updated_at > b.published_at)
             AND (b.next_attempt_at IS NULL OR b.next_attempt_at <= ?)
             AND NOT EXISTS (SELECT 1 FROM certificate_publications p WHERE p.binding_id = b.id AND p.finished_at IS NULL)

@@ -22,7 +22,7 @@ impl Statement for OldIssues {
             AND NOT EXISTS (SELECT 1 FROM certificate_bindings b WHERE b.published_issue = i.id)
             AND NOT EXISTS (
                 SELECT 1 FROM certificate_publications p WHERE p.issue_id = i.id AND p.finished_at IS NULL)
-            AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.id = i.certificate_id AND c.replaced_by IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.id = i.certificate_id AND c.replaced_by IS NULL AND c.revoked_at IS NULL)
             AND NOT EXISTS (
                 SELECT 1 FROM certificate_issuers s
                 WHERE s.id = i.issuer_id AND i.created_at > ? - s.orders_window * 1000000)

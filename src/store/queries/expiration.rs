@@ -42,7 +42,7 @@ impl Statement for Certificates {
              WHERE a.subject = t.issuer AND a.subject <> t.subject AND a.issuer <> t.subject
                 AND a.not_after >= t.not_before)
         FROM certificates t
-        WHERE t.not_after < ? AND (t.not_after, t.id) > (?, ?) AND t.replaced_by IS NULL
+        WHERE t.not_after < ? AND (t.not_after, t.id) > (?, ?) AND t.replaced_by IS NULL AND t.revoked_at IS NULL
         ORDER BY t.not_after, t.id LIMIT ?";
 }
 

@@ -16,6 +16,8 @@ use crate::store::inventory::{Order, Refusal, Row, Write};
 
 /// Values of one statement's list: keeps its binds below SQLite's bound (32,766).
 const LIST_MAX: usize = 10_000;
+/// Things that are named of those that refer to one.
+const NAMED_MAX: i64 = 3;
 
 /// All that stands in the way, by the position of the change.
 pub(in crate::store) fn refusals(
@@ -213,6 +215,12 @@ fn secrets(conn: &mut Conn, orders: &[Order]) -> QueryResult<Vec<(usize, Refusal
     Ok(refused)
 }
 
+/// The column with what a thing is called.
+fn name_of(spec: &NounSpec) -> &'static str {
+    let column = spec.columns.iter().find(|one| one.field == spec.named_by);
+    column.map_or("identity", |column| column.name)
+}
+
 /// The first noun that refers to a thing, and how many of it do.
 fn uses(conn: &mut Conn, of: Noun, id: InventoryId) -> QueryResult<Option<Refusal>> {
     let refers = |column: &&Column| column.kind == Kind::Ref(of);
@@ -231,7 +239,15 @@ fn uses(conn: &mut Conn, of: Noun, id: InventoryId) -> QueryResult<Option<Refusa
             sql.int(id.0);
             let (count,): (i64,) = sql.get_result(conn)?;
             if count > 0 {
-                return Ok(Some(Refusal::InUse { by, count }));
+                let mut sql: Sql<(BigInt, Text)> = Sql::new(format!(
+                    "SELECT id, {} FROM {} WHERE id IN (SELECT {user} FROM {table} WHERE {column} = ",
+                    name_of(spec),
+                    spec.table
+                ));
+                sql.int(id.0).text(") ORDER BY id LIMIT ").int(NAMED_MAX);
+                let some = sql.load::<(i64, String)>(conn)?.into_iter();
+                let some = some.map(|(id, name)| (InventoryId(id), name)).collect();
+                return Ok(Some(Refusal::InUse { by, count, some }));
             }
         }
     }

@@ -12,6 +12,7 @@ pub(in crate::store) mod audit;
 pub(in crate::store) mod bench;
 pub(in crate::store) mod candidate;
 pub(in crate::store) mod certificate;
+pub(in crate::store) mod certificate_decision;
 pub(in crate::store) mod certificate_publication;
 pub(in crate::store) mod certificate_retention;
 pub(in crate::store) mod change_report;

@@ -1,5 +1,7 @@
 //! Nodes.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -76,6 +78,19 @@ pub(in crate::store) fn start(
     ];
     let (id,): (i64,) = bind(Start, &binds).get_result(conn)?;
     Ok(NodeId(id))
+}
+
+/// Notes the timeout of a node.
+pub(in crate::store) fn note_timeout(
+    conn: &mut Conn,
+    id: NodeId,
+    timeout: Duration,
+) -> QueryResult<()> {
+    let micros = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
+    diesel::update(nodes::table.find(id.0))
+        .set(nodes::node_timeout.eq(micros))
+        .execute(conn)?;
+    Ok(())
 }
 
 struct Renew;
@@ -250,7 +265,18 @@ pub(super) fn life(
 }
 
 /// A row of the table, in the order of its columns.
-type Row = (i64, String, String, i32, i64, i64, i16, bool, i64);
+type Row = (
+    i64,
+    String,
+    String,
+    i32,
+    i64,
+    i64,
+    i16,
+    bool,
+    i64,
+    Option<i64>,
+);
 
 /// All nodes, newest first.
 pub(in crate::store) fn list(conn: &mut Conn) -> QueryResult<Vec<Node>> {
@@ -260,7 +286,18 @@ pub(in crate::store) fn list(conn: &mut Conn) -> QueryResult<Vec<Node>> {
         .load(conn)?;
     rows.into_iter()
         .map(
-            |(id, name, version, pid, started, heartbeat, code, draining, clock_offset)| {
+            |(
+                id,
+                name,
+                version,
+                pid,
+                started,
+                heartbeat,
+                code,
+                draining,
+                clock_offset,
+                timeout,
+            )| {
                 Ok(Node {
                     id: NodeId(id),
                     name,
@@ -270,6 +307,9 @@ pub(in crate::store) fn list(conn: &mut Conn) -> QueryResult<Vec<Node>> {
                     heartbeat_at: from_micros(heartbeat),
                     state: state(code, draining)?,
                     clock_offset,
+                    timeout: timeout
+                        .and_then(|micros| u64::try_from(micros).ok())
+                        .map(Duration::from_micros),
                 })
             },
         )

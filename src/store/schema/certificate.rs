@@ -46,6 +46,14 @@ diesel::table! {
         failures -> BigInt,
         next_attempt_at -> Nullable<BigInt>,
         error -> Nullable<Text>,
+        approval_role -> Nullable<Text>,
+        renewal_requested_at -> Nullable<BigInt>,
+        renewal_requested_by -> Nullable<Text>,
+        renewal_approved_at -> Nullable<BigInt>,
+        renewal_approved_by -> Nullable<Text>,
+        renewal_suggested_at -> Nullable<BigInt>,
+        suggestion_next_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 

@@ -184,6 +184,9 @@ diesel::table! {
         not_before -> BigInt,
         not_after -> BigInt,
         replaced_by -> Nullable<BigInt>,
+        revocation_reason -> Nullable<Text>,
+        revocation_asked_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 

@@ -89,8 +89,7 @@ async fn issuers_say_what_they_lack() {
 async fn a_renewal_is_asked_for() {
     let api = Api::start().await;
     let path = issuer(&api, json!({"name": "Ours", "kind": "internal"})).await;
-    let body =
-        json!({"name": "www", "issuer": path.rsplit('/').next(), "names": ["www.example.org"]});
+    let body = json!({"name": "www", "issuer": path.rsplit('/').next(), "names": ["www.example.org"], "approval_role": "operator"});
     let made = api.post("/api/v1/certificate-automations", &body).await;
     assert_eq!(made.status, 201, "{}", made.text());
     assert_eq!(made.json()["renewal_asked_at"], Value::Null);
@@ -115,6 +114,23 @@ async fn a_renewal_is_asked_for() {
         2,
         "made and asked for: {events}"
     );
+    let approve = renew.replace("/renew", "/approve");
+    let approved = async |role| {
+        let request = actix_web::test::TestRequest::post().uri(&approve);
+        let bearer = format!("Bearer {}", api.token(role));
+        api.send(request.insert_header(("authorization", bearer)))
+            .await
+    };
+    approved(Role::Operator).await.problem(403, "forbidden");
+    let agreed = approved(Role::Admin).await;
+    assert_eq!(agreed.status, 202, "{}", agreed.text());
+    assert_eq!(agreed.json()["renewal_approved_by"], "admin");
+    approved(Role::Admin).await.problem(409, "conflict");
+    let revoke = "/api/v1/certificates/999/revoke";
+    let odd = api.post(revoke, &json!({"reason": "bored"})).await;
+    assert_eq!(odd.problem(422, "invalid"), ["reason"]);
+    let nowhere = api.post(revoke, &json!({"reason": "superseded"})).await;
+    nowhere.problem(404, "not-found");
     // A certificate that nobody issues cannot be named, and an issuer in use stays.
     api.send(
         actix_web::test::TestRequest::delete()

@@ -113,7 +113,7 @@ async fn who_is_taken_or_in_use_is_told_by_name() {
         .post("/api/v1/sites", &json!({"name": "KO\u{308}LN"}))
         .await;
     assert_eq!(again.problem(409, "conflict"), ["name"]);
-    make(
+    let used_by = make(
         &api,
         "devices",
         json!({"hostname": "a", "address": "a", "site": site["id"]}),
@@ -122,10 +122,25 @@ async fn who_is_taken_or_in_use_is_told_by_name() {
     let path = format!("/api/v1/sites/{}", site["id"].as_str().unwrap());
     let used = api.raw("DELETE", &path, "", "").await;
     assert!(used.problem(409, "conflict").is_empty());
-    assert_eq!(
-        used.json()["detail"],
-        "the site is in use: 1 device refers to it"
+    let why = used.json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        why.starts_with("the site is in use: 1 device refers to it: `a` ("),
+        "{why}"
     );
+    for address in ["a b", "web_1", "-a", "a..b", "300.1.1.1", "*.a", "http://a"] {
+        let body = json!({"hostname": "c", "address": address});
+        let odd = api.post("/api/v1/devices", &body).await;
+        assert_eq!(odd.problem(422, "invalid"), ["address"], "{address}");
+    }
+    for address in ["2001:db8::1", "WEB-1.example.org.", "münchen.example"] {
+        let body = json!({"hostname": address, "address": address});
+        make(&api, "devices", body).await;
+    }
+    let off = json!({"device": used_by["id"], "username": "root", "automatic_change": false, "secret": "x", "enabled": false});
+    let off = make(&api, "credentials", off).await;
+    let policy = json!({"name": "p", "privileged_credential": off["id"]});
+    let odd = api.post("/api/v1/credential-policies", &policy).await;
+    assert_eq!(odd.problem(422, "invalid"), ["privileged_credential"]);
     let lost = api
         .post(
             "/api/v1/devices",

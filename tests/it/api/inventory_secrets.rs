@@ -9,6 +9,9 @@ use super::app::{Answer, Api};
 
 const SECRET: &str = "first-secret-4f1b\u{e9}";
 const NEXT: &str = "next-secret-98aa";
+/// One that has the form of a key, with the same text inside.
+const KEY: &str =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nnext-secret-98aa\n-----END OPENSSH PRIVATE KEY-----\n";
 const PASSPHRASE: &str = "open-sesame-77c0";
 
 /// A credential with [`SECRET`]; its path.
@@ -154,23 +157,37 @@ async fn a_passphrase_comes_with_its_key(api: &Api, path: &str) {
             json!({"secret": NEXT, "passphrase": PASSPHRASE}),
             "passphrase",
         ),
-        (key(NEXT, json!(7)), "passphrase"),
-        (key(NEXT, json!("")), "passphrase"),
-        (key(NEXT, json!("x".repeat(1_025))), "passphrase"),
-        (key(NEXT, json!("a\0b")), "passphrase"),
-        (key("a\0b", json!(null)), "secret"),
+        (key(KEY, json!(7)), "passphrase"),
+        (key(KEY, json!("")), "passphrase"),
+        (key(KEY, json!("x".repeat(1_025))), "passphrase"),
+        (key(KEY, json!("a\0b")), "passphrase"),
+        (key(&KEY.replace("98", "\0"), json!(null)), "secret"),
+        (key("abc", json!(null)), "secret"),
+        (
+            key(&KEY.replace(" PRIVATE", " PUBLIC"), json!(null)),
+            "secret",
+        ),
     ] {
         let refused = patch(bad).await;
         assert_eq!(refused.problem(422, "invalid"), [field]);
         assert!(!refused.text().contains(PASSPHRASE));
     }
-    let changed = patch(key(NEXT, json!(PASSPHRASE))).await;
+    let changed = patch(key(KEY, json!(PASSPHRASE))).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
     let shown = view(api, Role::Operator, path, &json!({})).await.json();
     assert_eq!(
         (&shown["secret"], &shown["passphrase"]),
-        (&json!(NEXT), &json!(PASSPHRASE))
+        (&json!(KEY), &json!(PASSPHRASE))
     );
+    // What it is says nothing of another secret.
+    let other = patch(json!({"kind": "password"})).await;
+    assert_eq!(other.problem(422, "invalid"), ["kind"]);
+    for same in [
+        json!({"kind": "ssh_key", "tags": ["a"]}),
+        json!({"tags": []}),
+    ] {
+        assert_eq!(patch(same).await.status, 200);
+    }
 }
 
 #[actix_web::test]
@@ -182,7 +199,7 @@ async fn no_answer_but_a_view_holds_a_secret() {
             "PATCH",
             &path,
             "application/json",
-            json!({"kind": "ssh_key", "secret": NEXT, "passphrase": PASSPHRASE}).to_string(),
+            json!({"kind": "ssh_key", "secret": KEY, "passphrase": PASSPHRASE}).to_string(),
         )
         .await;
     let viewed = view(&api, Role::Admin, &path, &json!({"reason": "look"})).await;

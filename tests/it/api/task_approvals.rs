@@ -282,7 +282,7 @@ async fn a_task_that_is_denied_or_cancelled_does_not_begin() {
 
     for nothing in ["perhaps", "approved"] {
         let answer = ben(&api, &format!("{approval}/{nothing}"), &none).await;
-        answer.problem(404, "not_found");
+        answer.problem(404, "not-found");
     }
     let (task, approval) = asked(&api, &guarded).await;
     let cancelled = api.raw("POST", &format!("{task}/cancel"), "", "").await;

@@ -20,15 +20,19 @@ async fn two_nodes(database: &Database) -> [Node; 2] {
     let StoreConfig::Postgres { url, .. } = &database.config else {
         panic!("a PostgreSQL database")
     };
-    let [mut first, mut second] = ["a", "b"].map(|name| {
-        let words = ["--node", name];
+    let [mut first, mut second] = [("a", "PT15S"), ("b", "PT16S")].map(|(name, timeout)| {
+        let words = ["--node", name, "--node-timeout", timeout];
         Node::new("").on_database(url).with_arguments(&words)
     });
     first.start().await;
     second.keys_of(&first);
     second.start().await;
-    let both = |page: &Value| page["items"].as_array().unwrap().len() == 2;
-    first.until("/nodes", LIMIT, both).await;
+    let both =
+        |page: &Value| page["items"][1].is_object() && page["items"][0]["node_timeout"].is_string();
+    let nodes = first.until("/nodes", LIMIT, both).await;
+    assert_eq!(nodes["items"][0]["node_timeout"], "PT16S");
+    let log = second.log();
+    assert!(log.contains("`a` has PT15S: give all the same"), "{log}");
     [first, second]
 }
 

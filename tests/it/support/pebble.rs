@@ -1,6 +1,5 @@
 //! An ACME authority on loopback.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
@@ -15,8 +14,8 @@ pub struct Pebble {
     pub http_port: u16,
     /// Its directory.
     pub directory: String,
-    /// Who vouches for its directory: PEM.
-    pub ca: PathBuf,
+    /// Who vouches for its directory.
+    pub authority: Authority,
     management: u16,
     process: Counterpart,
     _folder: TempDir,
@@ -27,12 +26,12 @@ impl Pebble {
     pub fn start() -> Option<Self> {
         let program = counterpart("pebble", "apt-get install -y pebble")?;
         let folder = TempDir::new().unwrap();
-        let Authority { ca, cert, key } = Authority::make(folder.path())?;
+        let authority = Authority::make(folder.path())?;
         let [port, management, http_port, tls_port] = std::array::from_fn(|_| free_port());
         let configuration = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
-            "certificate": cert, "privateKey": key, "httpPort": http_port, "tlsPort": tls_port,
+            "certificate": authority.cert, "privateKey": authority.key, "httpPort": http_port, "tlsPort": tls_port,
             "ocspResponderURL": "", "externalAccountBindingRequired": false,
         }});
         let path = folder.path().join("pebble.json");
@@ -48,7 +47,7 @@ impl Pebble {
         Some(Self {
             http_port,
             directory: format!("https://localhost:{port}/dir"),
-            ca,
+            authority,
             management,
             process,
             _folder: folder,
@@ -57,9 +56,22 @@ impl Pebble {
 
     /// The root of what it issues: PEM.
     pub async fn root(&self) -> String {
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(&self.ca).unwrap()).unwrap();
-        let client = reqwest::Client::builder().tls_certs_only([ca]).no_proxy();
         let url = format!("https://localhost:{}/roots/0", self.management);
+        self.get(&url).await
+    }
+
+    /// What it says of a certificate with this serial number, in hexadecimal: JSON.
+    pub async fn status(&self, serial: &str) -> String {
+        let (port, path) = (self.management, "cert-status-by-serial");
+        self.get(&format!("https://localhost:{port}/{path}/{serial}"))
+            .await
+    }
+
+    /// What one of its addresses answers.
+    pub async fn get(&self, url: &str) -> String {
+        let ca = std::fs::read(&self.authority.ca).unwrap();
+        let ca = reqwest::Certificate::from_pem(&ca).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([ca]).no_proxy();
         let answer = client.build().unwrap().get(url).send().await.unwrap();
         answer.text().await.unwrap()
     }

@@ -1,11 +1,12 @@
 //! Renews certificates before they end, and publishes them to the services that use them.
 //!
-//! - **Looks at**: automations, their issuers and certificates; bindings whose service has another certificate than the one in
+//! - **Looks at**: revocations that are asked for; automations, their issuers and certificates, and when an ACME issuer suggests that
+//!   they are renewed (RFC 9773); bindings whose service has another certificate than the one in
 //!   force; what was begun and not finished. The machines and services of those.
-//! - **Changes**: orders at most `quota` certificates a run and keeps them, with a new private key unless the automation says
+//! - **Changes**: has certificates revoked; asks for an approval where an automation wants one; orders at most `quota` certificates a run and keeps them, with a new private key unless the automation says
 //!   otherwise; lays them into the bindings' folders, leads the link `current` to them, has the service read them, and looks
 //!   from outside whether it serves them; if not, leads the link back. Publishes `certificate.imported`,
-//!   `certificate.renewed`, `certificate.published` and `certificate.publish_failed`, and queues mails of what fails.
+//!   `certificate.renewal_requested`, `certificate.renewed`, `certificate.revoked`, `certificate.published` and `certificate.publish_failed`, and queues mails of what fails.
 //! - **Safe to repeat**: yes: an issue and a publication are written down before anybody outside is told, and one that was cut
 //!   off is gone on with or settled before anything else is begun. A certificate that is served already is only noted.
 //! - **If it stops**: certificates end and their services fail; robot `notifications.expiration_notification` tells of that
@@ -15,10 +16,13 @@
 //! step.
 
 mod in_force;
+mod issuer;
 mod publish;
 mod renew;
+mod revoke;
 mod settings;
 mod site;
+mod suggestion;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU32;
@@ -67,7 +71,12 @@ impl Robot for RenewCertificates {
             category: Category::Certificates,
             summary: "Renews certificates before they end and publishes them to the services that use them",
             wakes: Wakes::Every(Duration::from_hours(1)),
-            events: &["certificate.discovered", "certificate.renewal_requested"],
+            events: &[
+                "certificate.discovered",
+                "certificate.renewal_approved",
+                "certificate.renewal_requested",
+                "certificate.revocation_requested",
+            ],
             timeout: Duration::from_mins(40),
             // What is being published is not cut off where that can be helped.
             cancel_grace: Duration::from_mins(5),
@@ -87,7 +96,9 @@ impl Robot for RenewCertificates {
             tally: Tally::default(),
             touched: BTreeSet::new(),
             sites: AtomicU32::new(0),
+            unrevoked: Vec::new(),
         };
+        run.revoke_all().await?;
         run.settle_all().await?;
         run.renew_all().await?;
         run.publish_all().await?;
@@ -110,11 +121,14 @@ struct Run<'a> {
     touched: BTreeSet<InventoryId>,
     /// Machines that were looked for: each reserves its sign-ins by its number.
     sites: AtomicU32,
+    /// Certificates that were not revoked, and why.
+    unrevoked: Vec<(InventoryId, String)>,
 }
 
 /// What a run came to.
 #[derive(Debug, Default)]
 struct Tally {
+    revoked: usize,
     settled: usize,
     renewed: usize,
     renewals_failed: usize,
@@ -125,7 +139,8 @@ struct Tally {
 
 impl Tally {
     fn outcome(&self) -> Outcome {
-        let did = self.settled
+        let did = self.revoked
+            + self.settled
             + self.renewed
             + self.renewals_failed
             + self.published
@@ -135,7 +150,8 @@ impl Tally {
         } else {
             Outcome::done()
         };
-        base.and("publications_settled", self.settled)
+        base.and("certificates_revoked", self.revoked)
+            .and("publications_settled", self.settled)
             .and("certificates_renewed", self.renewed)
             .and("renewals_failed", self.renewals_failed)
             .and("renewals_held", self.held)
@@ -225,6 +241,17 @@ impl Run<'_> {
                 failing.failures, failing.error
             );
             round.push(key, level(&failing, now), title, text);
+        }
+        for (id, reason) in &self.unrevoked {
+            let title = format!("certificate {id} is not revoked");
+            let text =
+                format!("It is tried again each hour.\nThe last attempt failed to {reason}.");
+            round.push(
+                format!("{ALERTS}revocation:{id}"),
+                Level::Critical,
+                title,
+                text,
+            );
         }
         let audience = self.settings.audience();
         round.close(self.ctx, audience, |_, _| None, outcome).await

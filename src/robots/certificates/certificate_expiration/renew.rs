@@ -3,22 +3,19 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::in_force::Facts;
+use super::issuer::Known;
 use super::{Run, Unfit, read};
-use crate::connect::issuer::{
-    Acme, Authority, CertificateRequest, IssueError, Issuer, check_issued,
-};
+use crate::connect::issuer::{CertificateRequest, IssueError, check_issued};
 use crate::domain::id::InventoryId;
-use crate::domain::inventory::{
-    CertificateAutomationBody, CertificateIssuerBody, IssuerKind, Noun, is_host,
-};
+use crate::domain::inventory::{CertificateAutomationBody, Noun, is_host};
 use crate::domain::renewal::{Hold, Quota, Renewal, Verdict, decide};
 use crate::domain::time::Timestamp;
 use crate::robot::RobotError;
 use crate::robot::inventory::{KeyWanted, Ordered};
 use crate::store::certificate::{Issue, IssueStep};
+use crate::store::certificate_decision::Cause;
 use crate::store::inventory::Item;
 use crate::store::page::{PAGE_ROWS_MAX, PageRequest};
 
@@ -28,26 +25,26 @@ pub(super) struct State {
     pub(super) current: Option<InventoryId>,
     not_before: Option<Timestamp>,
     not_after: Option<Timestamp>,
+    pub(super) serial: Option<String>,
+    revoked_at: Option<Timestamp>,
     renewal_asked_at: Option<Timestamp>,
+    renewal_requested_at: Option<Timestamp>,
+    renewal_approved_at: Option<Timestamp>,
+    pub(super) renewal_suggested_at: Option<Timestamp>,
+    pub(super) suggestion_next_at: Option<Timestamp>,
     failures: u32,
     next_attempt_at: Option<Timestamp>,
-}
-
-/// An issuer, read once a run.
-struct Known {
-    item: Item,
-    body: CertificateIssuerBody,
-    quota: Quota,
 }
 
 /// An automation on its way.
 pub(super) struct Automation {
     pub(super) id: InventoryId,
+    updated_at: Timestamp,
     pub(super) body: CertificateAutomationBody,
     pub(super) state: State,
     /// The certificate that the first one renews.
     first: Option<Facts>,
-    open: Option<Issue>,
+    pub(super) open: Option<Issue>,
 }
 
 impl Run<'_> {
@@ -98,6 +95,7 @@ impl Run<'_> {
             };
             Ok(Automation {
                 id: item.id,
+                updated_at: item.updated_at,
                 body,
                 state: read(&item.state)?,
                 first,
@@ -122,35 +120,45 @@ impl Run<'_> {
                 unknown.insert(self.known(automation.body.issuer).await?)
             }
         };
-        match decide(&automation.renewal(issuer.quota), self.now()) {
+        let suggested = self.suggested(&automation, issuer).await?;
+        match decide(&automation.renewal(issuer.quota, suggested), self.now()) {
             Verdict::Keep(_) => Ok(()),
             Verdict::Hold(hold) => {
                 self.tally.held += 1;
-                if hold == Hold::Quota {
-                    let name = &issuer.body.name;
-                    self.ctx
-                        .warn(format!("`{name}` has had all orders of its window"));
-                }
-                Ok(())
+                self.hold(hold, &automation, issuer).await
             }
             Verdict::Renew => self.renew(&automation, issuer).await,
         }
     }
 
-    async fn known(&self, id: InventoryId) -> Result<Known, RobotError> {
-        let item = self.inventory.get(Noun::CertificateIssuer, id).await?;
-        let body: CertificateIssuerBody = match read(&item.body) {
-            Ok(body) => body,
-            Err(Unfit::Store(error)) => return Err(error.into()),
-            Err(Unfit::Because(reason, _)) => return Err(RobotError::fail("issuer", reason)),
-        };
-        let since = self.now() - body.orders_window;
-        let used = self.ctx.store().certificate_issues_since(id, since).await?;
-        let quota = Quota {
-            used,
-            max: body.orders_max,
-        };
-        Ok(Known { item, body, quota })
+    /// Says why a renewal waits where people can do something about it; asks for their approval once.
+    async fn hold(
+        &self,
+        hold: Hold,
+        automation: &Automation,
+        issuer: &Known,
+    ) -> Result<(), RobotError> {
+        let (name, issuer) = (&automation.body.name, &issuer.body.name);
+        match hold {
+            Hold::Quota => {
+                self.ctx
+                    .warn(format!("`{issuer}` has had all orders of its window"));
+            }
+            Hold::Approval => {
+                self.ctx.info(format!("`{name}` waits for an approval"));
+                if automation.state.renewal_requested_at.is_none() {
+                    self.inventory
+                        .renewal_request(automation.id, Cause::Due, self.by())
+                        .await?;
+                }
+            }
+            Hold::Revoked => {
+                self.ctx
+                    .info(format!("the certificate of `{name}` is revoked"));
+            }
+            Hold::BackOff(_) | Hold::Window => {}
+        }
+        Ok(())
     }
 
     async fn renew(
@@ -196,7 +204,7 @@ impl Run<'_> {
                     lifetime: issuer.body.lifetime,
                     now: self.now(),
                 };
-                self.ordered(&issue, request, issuer).await?
+                self.ordered(automation, &issue, request, issuer).await?
             }
         };
         self.put_in_force(automation, &issue, pem).await
@@ -206,9 +214,14 @@ impl Run<'_> {
     async fn begun(&self, automation: &Automation, issuer: &mut Known) -> Result<Issue, Unfit> {
         let store = self.ctx.store();
         let names = automation.names()?;
+        let current = store.certificate_issue_current(automation.id).await?;
+        // Whatever it was revoked for, its key may be the reason.
+        let is_revoked = automation.state.revoked_at.is_some();
+        let old_key = current.as_ref().map(|issue| issue.private_key);
         if let Some(open) = &automation.open {
             let fits = open.issuer == automation.body.issuer && open.names == names;
-            if fits || open.certificate.is_some() {
+            let is_spoilt = is_revoked && old_key == Some(open.private_key);
+            if !is_spoilt && (fits || open.certificate.is_some()) {
                 return Ok(open.clone());
             }
             let step = IssueStep::Abandoned;
@@ -216,8 +229,8 @@ impl Run<'_> {
                 .certificate_issue_note(open.id, step, self.now())
                 .await?;
         }
-        let current = store.certificate_issue_current(automation.id).await?;
-        let key = match current.filter(|_| automation.body.reuse_key) {
+        let reuses = automation.body.reuse_key && !is_revoked;
+        let key = match current.filter(|_| reuses) {
             Some(current) => KeyWanted::Same(current.private_key),
             None => KeyWanted::New(automation.body.key_algorithm),
         };
@@ -235,23 +248,19 @@ impl Run<'_> {
     /// Asks the issuer; each of its answers is written down before it is used.
     async fn ordered(
         &self,
+        automation: &Automation,
         issue: &Issue,
         request: CertificateRequest,
         known: &Known,
     ) -> Result<String, Unfit> {
-        let account;
-        let issuer: Box<dyn Issuer + '_> = match (known.body.kind, &known.body.acme) {
-            (IssuerKind::Acme, Some(rules)) => {
-                account = self.inventory.account_key(known.item.id, self.by()).await?;
-                Box::new(Acme::new(rules, &account))
-            }
-            _ => Box::new(self.authority(known).await?),
-        };
+        let issuer = self.signer(known).await?;
         let store = self.ctx.store();
         let url = match &issue.order_url {
             Some(url) => Some(url.clone()),
             None => {
-                let url = issuer.order(&issue.names).await.map_err(refused)?;
+                let replaced = self.issued(automation).await?;
+                let ordered = issuer.order(&issue.names, replaced.as_deref()).await;
+                let url = ordered.map_err(refused)?;
                 let step = IssueStep::Order(url.clone());
                 store
                     .certificate_issue_note(issue.id, step, self.now())
@@ -275,42 +284,30 @@ impl Run<'_> {
         }
         checked.map_err(refused)
     }
-
-    async fn authority(&self, known: &Known) -> Result<Authority, Unfit> {
-        let certificate = known.item.state.get("certificate").and_then(Value::as_str);
-        let not_after = known
-            .item
-            .state
-            .get("not_after")
-            .cloned()
-            .unwrap_or_default();
-        let key = self.inventory.issuer_key(known.item.id).await?;
-        match (certificate, serde_json::from_value(not_after).ok(), key) {
-            (Some(certificate), Some(not_after), Some(key)) => Ok(Authority {
-                certificate: certificate.to_owned(),
-                key,
-                not_after,
-            }),
-            _ => Err(Unfit::because(
-                "order a certificate: its issuer has no key yet; make or import it",
-            )),
-        }
-    }
 }
 
 impl Automation {
-    fn renewal(&self, quota: Quota) -> Renewal<'_> {
+    fn renewal(&self, quota: Quota, suggested: Option<Timestamp>) -> Renewal<'_> {
         let own = self.state.not_before.zip(self.state.not_after);
         let first = self.first.as_ref();
         Renewal {
             life: own.or_else(|| first.map(|facts| (facts.not_before, facts.not_after))),
             lead: self.body.renew_before,
+            suggested,
+            revoked: self.state.revoked_at.is_some(),
+            unapproved: self.body.approval_role.is_some() && !self.is_approved(),
             asked: self.state.renewal_asked_at.is_some(),
             begun: self.open.is_some(),
             next_attempt_at: self.state.next_attempt_at,
             window: self.body.window.as_ref(),
             quota,
         }
+    }
+
+    /// Whether somebody agreed to what it says now.
+    fn is_approved(&self) -> bool {
+        let approved = self.state.renewal_approved_at;
+        approved.is_some_and(|at| at >= self.updated_at)
     }
 
     /// What the certificate shall be for.
@@ -332,6 +329,6 @@ impl Automation {
     }
 }
 
-fn refused(error: IssueError) -> Unfit {
+pub(super) fn refused(error: IssueError) -> Unfit {
     Unfit::Because(error.to_string(), error.wait.unwrap_or_default())
 }

@@ -5,7 +5,6 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 
 use super::summary::{Counts, Ending, Summary, account_title};
-use super::table::Part;
 use super::words::{Language, Words, said};
 use crate::domain::time::Timestamp;
 use crate::store::change_report::{Change, ChangeReport};
@@ -148,7 +147,7 @@ impl Writer<'_> {
     }
 
     /// The mail for somebody who reads it so, with a line on its file.
-    pub(super) fn letter(&self, reader: Reader, file: Option<&Part>) -> Letter {
+    pub(super) fn letter(&self, reader: Reader, file: Option<String>) -> Letter {
         let (words, zone) = (reader.language.words(), reader.zone);
         let shown = |at: Timestamp| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
         let summary = self.summary;
@@ -178,7 +177,7 @@ impl Writer<'_> {
             causes: List::of(causes.map(counted), words),
             places: List::of(places.map(counted), words),
             troubles: List::of(summary.troubles().map(trouble), words),
-            file: file.map(|part| part.line(words)),
+            file,
             robot: self.robot.to_owned(),
             node: self.node.to_owned(),
         }

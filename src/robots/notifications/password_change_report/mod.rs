@@ -8,10 +8,12 @@
 //!   gone on with. What ends while it is written is told of by the next.
 //! - **If it stops**: nobody hears of failed changes by mail. The next report tells of all that it missed.
 //!
-//! Number 1 of the catalogue. No secret is read here. By default it reports daily, at the hour of its schedule; with the
+//! Number 1 of the catalogue. No secret is told of; those of `archive_passwords` lock files. By default it reports daily, at the hour of its schedule; with the
 //! setting `immediate` at each change too, with a pause between two mails. Who may see which device is not known to this
-//! version: every recipient is told of all, but a user of the inventory who was disabled since is told nothing.
+//! version: every recipient is told of all, but a user of the inventory who was disabled since is told nothing. An address that is no
+//! user's any more gets the report as long as it stands in `recipients`.
 
+mod archive;
 mod letter;
 mod settings;
 mod summary;
@@ -26,7 +28,7 @@ use serde_json::json;
 use self::letter::{MAIL_LIFE, Reader, Writer};
 use self::settings::Settings;
 use self::summary::{Ending, Severity, Summary};
-use self::table::Files;
+use self::table::{Files, Part};
 use self::words::Language;
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
@@ -186,33 +188,66 @@ async fn close(
         robot: ctx.robot(),
         node: &ctx.tools().node_name,
     };
-    let expires_at = ctx.clock().now() + MAIL_LIFE;
-    let count = parts.len().max(1);
-    let mut letters = Vec::new();
+    let (locks, mut letters) = (&settings.archive_passwords, Vec::new());
+    let is_open = |recipient| !locks.contains_key(recipient);
+    // What nobody gets is not kept either.
+    let mut kept = match settings.recipients.iter().any(is_open) {
+        true => files.clone(),
+        false => Vec::new(),
+    };
     for recipient in settings.recipients.iter() {
         let Some(reader) = reader_of(ctx, recipient, others).await? else {
             continue;
         };
-        for part in 0..count {
-            let letter = writer.letter(reader, parts.get(part));
-            letters.push(Letter {
-                mail: NewMail {
-                    recipient: recipient.to_owned(),
-                    subject: writer.subject(reader.language, (part + 1, count)),
-                    text: letter.text().map_err(|error| defect(&error))?,
-                    priority: PRIORITY,
-                    expires_at,
-                },
-                html: Some(letter.html().map_err(|error| defect(&error))?),
-                file: (part < files.len()).then_some(part),
-            });
+        let first = match locks.get(recipient) {
+            None => Some(0),
+            Some(credential) => {
+                let locked = archive::locked_by(ctx, *credential, &files).await?;
+                let first = locked.is_some().then_some(kept.len());
+                kept.extend(locked.unwrap_or_default());
+                first
+            }
+        };
+        for part in 0..parts.len().max(1) {
+            let to = (recipient, reader);
+            let letter = posted(&writer, to, (part, &parts), first, ctx.clock().now());
+            letters.push(letter.map_err(|error| defect(&error))?);
         }
     }
     Ok(Closing {
         events: events(ctx, report, &summary, letters.len()),
         syslog: Some(syslog(&summary, report)),
         letters,
-        files,
+        files: kept,
+    })
+}
+
+/// The mail to somebody with a part of the report; `first` is where his files begin, if he gets any.
+fn posted(
+    writer: &Writer<'_>,
+    (recipient, reader): (&str, Reader),
+    (part, parts): (usize, &[Part]),
+    first: Option<usize>,
+    now: Timestamp,
+) -> Result<Letter, askama::Error> {
+    let words = reader.language.words();
+    let line = parts.get(part).map(|part| match first {
+        Some(_) => part.line(words),
+        None => words.file_left_out.to_owned(),
+    });
+    let letter = writer.letter(reader, line);
+    Ok(Letter {
+        mail: NewMail {
+            recipient: recipient.to_owned(),
+            subject: writer.subject(reader.language, (part + 1, parts.len().max(1))),
+            text: letter.text()?,
+            priority: PRIORITY,
+            expires_at: now + MAIL_LIFE,
+        },
+        html: Some(letter.html()?),
+        file: first
+            .filter(|_| part < parts.len())
+            .map(|first| first + part),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What an operator may set. The hour of the report is that of the robot's schedule.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -8,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::letter::Reader;
 use super::summary::Severity;
 use super::words::Language;
+use crate::domain::id::InventoryId;
 use crate::domain::mail::Recipients;
 use crate::domain::robot::FieldError;
 use crate::robots::settings::{self, Iso, require, require_between};
 
 /// More rows are slow to open; what is beyond them is in the next file.
 const ROWS_PER_FILE_MAX: usize = 50_000;
+/// Recipients who have files of their own: all of a report's are in memory at once.
+const ARCHIVES_MAX: usize = 10;
 
 /// How all changes go with the mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,9 @@ pub(super) struct Settings {
     pub include_empty: bool,
     /// How all changes go with the mail.
     pub attachment: Form,
+    /// Whose files are locked, by address: the credential of the inventory whose secret opens them (ZIP with AES-256). One that has none
+    /// gets no file.
+    pub archive_passwords: BTreeMap<String, InventoryId>,
     /// Rows of one file, 1 to 50,000; what is beyond them goes with another mail.
     pub rows_per_file: usize,
 }
@@ -66,6 +73,7 @@ impl Default for Settings {
             only_failures: false,
             include_empty: false,
             attachment: Form::Xlsx,
+            archive_passwords: BTreeMap::new(),
             rows_per_file: 10_000,
         }
     }
@@ -98,6 +106,13 @@ impl settings::Settings for Settings {
             let most = Duration::from_mins(5);
             require_between("immediate", pause.0, Duration::ZERO, most)?;
         }
+        let known = |address: &String| self.recipients.iter().any(|one| one == address);
+        require(
+            self.archive_passwords.len() <= ARCHIVES_MAX
+                && self.archive_passwords.keys().all(known),
+            "archive_passwords",
+            "must name at most 10 addresses, each of them in `recipients`",
+        )?;
         require(
             (1..=ROWS_PER_FILE_MAX).contains(&self.rows_per_file),
             "rows_per_file",

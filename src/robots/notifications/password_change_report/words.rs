@@ -79,6 +79,8 @@ pub(super) struct Words {
     pub file: &'static str,
     /// How many changes are in no file.
     pub in_no_file: &'static str,
+    /// That there is no file, as its password is missing.
+    pub file_left_out: &'static str,
     /// Before the robot's name.
     pub robot: &'static str,
     /// Before the node's name.
@@ -146,6 +148,7 @@ const ENGLISH: Words = Words {
     ordered_by: "ordered by {}",
     file: "File {} of {} has changes {} to {} of {}; its times are those of {}.",
     in_no_file: "{} changes are in no file.",
+    file_left_out: "The file is left out, because the password that locks it cannot be read.",
     robot: "Robot:",
     node: "Node:",
     columns: [
@@ -188,6 +191,7 @@ const PORTUGUESE: Words = Words {
     ordered_by: "solicitada por {}",
     file: "O arquivo {} de {} contém as alterações {} a {} de {}; seus horários são os de {}.",
     in_no_file: "{} alterações não estão em nenhum arquivo.",
+    file_left_out: "O arquivo não foi anexado, pois a senha que o protege não pode ser lida.",
     robot: "Robô:",
     node: "Nó:",
     columns: [
@@ -224,6 +228,7 @@ const SPANISH: Words = Words {
     ordered_by: "solicitado por {}",
     file: "El archivo {} de {} contiene los cambios {} a {} de {}; sus horas son las de {}.",
     in_no_file: "{} cambios no están en ningún archivo.",
+    file_left_out: "No se adjunta el archivo, porque no se puede leer la contraseña que lo protege.",
     robot: "Robot:",
     node: "Nodo:",
     columns: [

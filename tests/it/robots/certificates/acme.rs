@@ -1,14 +1,19 @@
-//! A certificate over ACME: one order, whatever is cut off, and one account.
+//! A certificate over ACME: one order, whatever is cut off, and one account; renewed when its authority suggests it, and revoked.
 
-use robotd::domain::inventory::Noun;
-use serde_json::json;
+use chrono::TimeDelta;
+use robotd::domain::id::InventoryId;
+use robotd::domain::inventory::{Noun, RevocationReason};
+use robotd::domain::time::Timestamp;
+use robotd::robot::inventory::By;
+use serde_json::{Value, json};
 
-use super::{current, get, no_key_leaked, run, text};
+use super::{current, get, no_key_leaked, patch, run, text};
 use crate::robots::operations::{inventory, make};
 use crate::robots::rig::{Rig, count};
 use crate::support::certificates::Certificates;
 use crate::support::database::{Database, on_both};
 use crate::support::install_tls_provider;
+use crate::support::nginx::Nginx;
 use crate::support::pebble::Pebble;
 
 on_both!(a_certificate_is_issued_over_acme);
@@ -19,7 +24,7 @@ async fn a_certificate_is_issued_over_acme(database: &Database) {
         return;
     };
     let rig = Rig::new(database, None).await;
-    let ca = std::fs::read_to_string(&pebble.ca).unwrap();
+    let ca = std::fs::read_to_string(&pebble.authority.ca).unwrap();
     let issuer = json!({"name": "pebble", "kind": "acme", "acme": {
         "directory": pebble.directory, "ca": ca, "challenge_listen": format!("127.0.0.1:{}", pebble.http_port),
         "contacts": ["mailto:ops@example.org"],
@@ -82,4 +87,75 @@ async fn a_certificate_is_issued_over_acme(database: &Database) {
     let account = secrecy::ExposeSecret::expose_secret(&account).to_owned();
     assert!(!pebble.log().contains(account.lines().nth(1).unwrap()));
     no_key_leaked(&rig, &[account]).await;
+
+    let off = json!({"enabled": false});
+    patch(&rig, Noun::CertificateAutomation, other, off).await;
+    it_is_renewed_when_that_is_suggested(&rig, &pebble, (issuer, automation)).await;
+    it_is_revoked(&rig, &pebble, automation).await;
+}
+
+/// An instant that robots noted of an automation.
+async fn noted(rig: &Rig<'_>, automation: InventoryId, field: &str) -> Option<Timestamp> {
+    let stands = get(rig, Noun::CertificateAutomation, automation).await;
+    serde_json::from_value(stands.state[field].clone()).unwrap()
+}
+
+/// This Pebble suggests nothing (RFC 9773), so that nginx does it in its place; everything else it says itself.
+async fn it_is_renewed_when_that_is_suggested(
+    rig: &Rig<'_>,
+    pebble: &Pebble,
+    (issuer, automation): (InventoryId, InventoryId),
+) {
+    let asked_at = noted(rig, automation, "suggestion_next_at").await;
+    assert!(asked_at > Some(rig.now()), "{asked_at:?}");
+    let window = [20, 21].map(|days| rig.now() + TimeDelta::days(days));
+    let mut directory: Value = serde_json::from_str(&pebble.get(&pebble.directory).await).unwrap();
+    directory["renewalInfo"] = json!("https://localhost:$server_port/renewal-info");
+    let info = json!({"suggestedWindow": {"start": window[0], "end": window[1]}});
+    let answer = format!(
+        "default_type application/json; location = /dir {{ return 200 '{directory}'; }} \
+         location /renewal-info/ {{ add_header Retry-After 7200; return 200 '{info}'; }}"
+    );
+    let Some(nginx) = Nginx::before(&pebble.authority, &answer) else {
+        return;
+    };
+    let directory = format!("https://localhost:{}/dir", nginx.port);
+    let moved = json!({"acme": {"directory": directory}});
+    patch(rig, Noun::CertificateIssuer, issuer, moved).await;
+    let before = current(rig, automation).await.id;
+    let day = 24 * 3_600;
+    rig.pass(day + 3_600);
+    assert_eq!(count(&run(rig).await, "certificates_renewed"), 0);
+    let suggested = noted(rig, automation, "renewal_suggested_at")
+        .await
+        .unwrap();
+    assert!((window[0]..window[1]).contains(&suggested), "{suggested}");
+    let again = noted(rig, automation, "suggestion_next_at").await.unwrap();
+    assert!(again > rig.now() && again <= rig.now() + TimeDelta::hours(2));
+    // Years before its end.
+    rig.pass(21 * day);
+    assert_eq!(count(&run(rig).await, "certificates_renewed"), 1);
+    assert_ne!(current(rig, automation).await.id, before);
+    assert_eq!(noted(rig, automation, "renewal_suggested_at").await, None);
+    let own = json!({"acme": {"directory": pebble.directory}});
+    patch(rig, Noun::CertificateIssuer, issuer, own).await;
+}
+
+async fn it_is_revoked(rig: &Rig<'_>, pebble: &Pebble, automation: InventoryId) {
+    let certificate = current(rig, automation).await;
+    let serial = text(&certificate.state["serial"]);
+    let said = pebble.status(serial).await;
+    assert!(said.contains("\"Valid\""), "{said}");
+    let by = By {
+        actor: "ana",
+        now: rig.now(),
+    };
+    let (inventory, reason) = (inventory(rig), RevocationReason::KeyCompromise);
+    let ask = inventory.revocation_ask(certificate.id, reason, by);
+    ask.await.unwrap();
+    let outcome = run(rig).await;
+    let log = rig.log.lock().unwrap().clone();
+    assert_eq!(count(&outcome, "certificates_revoked"), 1, "{log:?}");
+    let said = pebble.status(serial).await;
+    assert!(said.contains("\"Revoked\""), "{said}");
 }

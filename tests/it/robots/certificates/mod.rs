@@ -1,6 +1,7 @@
 //! Certificates from an authority of ours and from Pebble, served by a real nginx on a machine behind a real sshd.
 
 mod acme;
+mod decisions;
 mod lockout;
 mod publish;
 mod settle;

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use robotd::domain::inventory::Noun;
 use robotd::robot::inventory::By;
+use robotd::store::certificate_decision::Cause;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -97,7 +98,10 @@ async fn a_rotation_keeps_the_keys(rig: &Rig<'_>, site: &Site) {
     let noun = Noun::CertificateAutomation;
     patch(rig, noun, site.automation, json!({"reuse_key": true})).await;
     let inventory = inventory(rig);
-    inventory.renewal_ask(site.automation, by).await.unwrap();
+    inventory
+        .renewal_request(site.automation, Cause::Asked, by)
+        .await
+        .unwrap();
     let outcome = run(rig).await;
     assert_eq!(
         (

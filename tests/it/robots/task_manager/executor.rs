@@ -157,7 +157,8 @@ async fn a_selection_means_what_fits_all_its_parts(database: &Database) {
     assert_eq!(meant(on.clone()).await, [far]);
     let key =
         json!({"device": there, "username": "kay", "kind": "ssh_key", "automatic_change": false});
-    let key = make(&rig, Noun::Credential, key, Some(OLD)).await;
+    let text = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n";
+    let key = make(&rig, Noun::Credential, key, Some(text)).await;
     assert_eq!(meant(on.clone()).await, [far], "no password to change");
     assert_eq!(meant(Selection { keys: true, ..on }).await, [far, key]);
 }

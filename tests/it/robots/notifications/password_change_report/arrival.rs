@@ -18,6 +18,8 @@ use crate::support::smtp_server::{SmtpServer, account};
 on_both!(changes_are_told_once_and_arrive_with_a_sheet_that_opens);
 
 const NEW: &str = "New-Horse-8";
+/// What opens the files of one of the recipients.
+const LOCK: &str = "Räder & \"Schlösser\" 9";
 const FORMULA: &str = "=cmd|'/c calc'!A1";
 
 /// What mail programs and openpyxl make of the mails.
@@ -29,7 +31,8 @@ fn opened(mails: &[String]) -> Option<Vec<Value>> {
     }
     let mut command = Command::new(python);
     command.args(["-c", include_str!("opened.py")]);
-    let ran = command.arg(folder.path()).output().unwrap();
+    command.arg(folder.path()).arg(LOCK);
+    let ran = command.output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{said}");
     let Value::Array(mut opened) = serde_json::from_slice(&ran.stdout).unwrap() else {
@@ -96,7 +99,12 @@ async fn changes_are_told_once_and_arrive_with_a_sheet_that_opens(database: &Dat
     let rig = Rig::new(database, Some(account(server.port))).await;
     all_kinds(&rig).await;
     rig.pass(60);
-    assert_eq!(tally(&run(&rig, json!({})).await), (4, 2));
+    let db = device(&rig, "ssh", 22, json!(null)).await;
+    let lock = credential(&rig, db, "archive of carla", LOCK).await;
+    let none = rig.micros();
+    let settings = json!({"recipients": ["ana@example.org", "bob@example.org", "carla@example.org", "dora@example.org"],
+        "archive_passwords": {"carla@example.org": lock, "dora@example.org": none.to_string()}});
+    assert_eq!(tally(&run(&rig, settings).await), (4, 4));
     for kind in ["report.password_changes_sent", "mail.queued"] {
         let told = rig.rows("events", &format!("type = '{kind}'")).await;
         assert_eq!(told, 1, "{kind}");
@@ -105,18 +113,28 @@ async fn changes_are_told_once_and_arrive_with_a_sheet_that_opens(database: &Dat
     assert_eq!(rig.rows("syslog_outbox", summary).await, 1);
     rig.pass(60);
     assert_eq!(run(&rig, json!({})).await.verdict, Verdict::Nothing);
-    assert_eq!(rig.rows("mail_outbox", "1 = 1").await, 2, "told once");
-    assert_eq!(rig.rows("mail_files", "1 = 1").await, 1, "kept once");
+    assert_eq!(rig.rows("mail_outbox", "1 = 1").await, 4, "told once");
+    let kept = rig.rows("mail_files", "1 = 1").await;
+    assert_eq!(kept, 2, "once open, once locked");
 
     let sent = rig.run("mail.email_sender", json!({})).await.unwrap();
-    assert_eq!(count(&sent, "mails_sent"), 2);
-    let Some(mails) = opened(&server.wait_for_mails(2)) else {
+    assert_eq!(count(&sent, "mails_sent"), 4);
+    let Some(mails) = opened(&server.wait_for_mails(4)) else {
         return;
     };
     read_by_people(&mails);
     read_by_spreadsheets(&mails[1]["files"][0]);
+    let [open, locked] = [1, 2].map(|mail| &mails[mail]["files"][0]);
+    assert_eq!(locked["name"], "password-changes-2027-01-15-1.xlsx.zip");
+    assert_eq!(
+        (&locked["locked"], &locked["rows"]),
+        (&json!(true), &open["rows"])
+    );
+    assert_eq!(mails[3]["files"], json!([]), "never open instead");
+    let said = mails[3]["text"].as_str().unwrap();
+    assert!(said.contains("The file is left out"), "{said}");
     let log = rig.log.lock().unwrap();
-    for secret in [OLD, NEW] {
+    for secret in [OLD, NEW, LOCK] {
         assert!(!mails.iter().any(|mail| mail.to_string().contains(secret)));
         assert!(!log.iter().any(|line| line.contains(secret)));
     }

@@ -36,6 +36,7 @@ fn settings_out_of_bounds_are_refused() {
         json!({"rows_per_file": 0}),
         json!({"min_severity": "fatal"}),
         json!({"hour": 7}),
+        json!({"recipients": ["ana@example.org"], "archive_passwords": {"bob@example.org": "1"}}),
     ] {
         (definition.check_settings)(&wrong).unwrap_err();
     }

@@ -67,7 +67,7 @@ async fn each_row_has_an_answer_and_a_bad_one_changes_nothing(database: &Databas
             "E5 port: must be a whole number from 0 to 65535, not 70000",
         ),
         (6, "E6 port: must be a whole number"),
-        (7, "D7 protocol: unknown variant `gopher`"),
+        (7, "D7 protocol: must be one of `ssh`,"),
         (8, "I8 policy: there is no credential policy `strict`"),
         (9, "G9 secret: missing field `secret`"),
         (10, "F10 username: stands in line 3 already"),
@@ -146,7 +146,7 @@ async fn a_passphrase_goes_with_its_key(rig: &Rig<'_>) {
     let file = |passphrase: &str| {
         format!(
             "hostname,username,secret,passphrase,credential_kind,automatic_change\n\
-             web1,deploy,key-S3cret,{passphrase},ssh_key,no\n\
+             web1,deploy,-----BEGIN PRIVATE KEY----- key-S3cret -----END PRIVATE KEY-----,{passphrase},ssh_key,no\n\
              web1,kim,key-S3cret,{passphrase},,no\n\
              web1,lea,,{passphrase},ssh_key,no\n"
         )

@@ -1,0 +1,11 @@
+ALTER TABLE certificates DROP COLUMN revoked_at;
+ALTER TABLE certificates DROP COLUMN revocation_asked_at;
+ALTER TABLE certificates DROP COLUMN revocation_reason;
+ALTER TABLE certificate_automations DROP COLUMN revoked_at;
+ALTER TABLE certificate_automations DROP COLUMN suggestion_next_at;
+ALTER TABLE certificate_automations DROP COLUMN renewal_suggested_at;
+ALTER TABLE certificate_automations DROP COLUMN renewal_approved_by;
+ALTER TABLE certificate_automations DROP COLUMN renewal_approved_at;
+ALTER TABLE certificate_automations DROP COLUMN renewal_requested_by;
+ALTER TABLE certificate_automations DROP COLUMN renewal_requested_at;
+ALTER TABLE certificate_automations DROP COLUMN approval_role;
