@@ -11,6 +11,8 @@
 //!
 //! Each refused sign-in brings the account nearer to its lock: there are only as many as [`Tries`] allows.
 
+mod key_rotation;
+
 pub use super::ended::Ended;
 pub(super) use super::ended::no_secret;
 use crate::clock::Clock;
@@ -20,6 +22,7 @@ use crate::domain::id::InventoryId;
 use crate::domain::inventory::CredentialKind;
 use crate::domain::operation::{AttemptEnd, is_refusal};
 use crate::domain::password::PasswordPolicy;
+use crate::domain::secret::Secret;
 use crate::robot::inventory::{By, Inventory, InventoryError, Revealed, Secrets};
 
 /// New secrets that a change offers: a word of the target's list may be in one, but hardly in three.
@@ -222,16 +225,25 @@ impl Place<'_> {
             return self.test(tries).await;
         };
         match self.find_out(&current, &candidate, tries).await {
-            Believed::Candidate => self.commit(&candidate, &current).await,
-            Believed::Current => {
-                let version = candidate.version;
-                self.inventory
-                    .candidate_drop(self.credential, version)
-                    .await?;
-                Ok(Ended::done(None))
+            Believed::Candidate if self.kind == CredentialKind::SshKey => {
+                self.take_over(&candidate, &current, tries).await
             }
+            Believed::Current if self.kind == CredentialKind::SshKey => {
+                self.take_back(&candidate, &current, tries).await
+            }
+            Believed::Candidate => self.commit(&candidate, &current).await,
+            Believed::Current => self.abandon(&candidate).await,
             Believed::Open(ended) => Ok(ended),
         }
+    }
+
+    /// Drops a candidate that the target does not believe.
+    async fn abandon(&self, candidate: &Revealed) -> Result<Ended, InventoryError> {
+        let version = candidate.version;
+        self.inventory
+            .candidate_drop(self.credential, version)
+            .await?;
+        Ok(Ended::done(None))
     }
 
     /// Signs in with the secret in force, once.
@@ -309,15 +321,20 @@ impl Place<'_> {
             Ok(secret) => secret,
             Err(error) => return Ok(Err(Ended::failed(FailureClass::Invalid, error))),
         };
+        self.keep(secret.into()).await.map(Ok)
+    }
+
+    /// Keeps a candidate.
+    async fn keep(&self, candidate: Secret) -> Result<Revealed, InventoryError> {
         let kept = self
             .inventory
-            .candidate_set(self.credential, &secret, self.by());
+            .candidate_set(self.credential, &candidate, self.by());
         let version = kept.await?;
-        Ok(Ok(Revealed {
+        Ok(Revealed {
             version,
-            secret,
-            passphrase: None,
-        }))
+            secret: candidate.text,
+            passphrase: candidate.passphrase,
+        })
     }
 
     /// The target gave no yes. A new candidate that it certainly did not get goes; one of an earlier attempt stays, for

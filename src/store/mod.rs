@@ -11,6 +11,7 @@ pub mod bench;
 pub mod certificate;
 pub mod change_report;
 pub mod connectivity;
+pub mod credential_link;
 pub mod credential_view;
 mod datum;
 pub mod error;

@@ -46,6 +46,11 @@ pub struct CredentialBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// The credential after whose secret this one is changed, each time; robots must be allowed to (`automatic_change`). At most
+    /// 8 stand above each other, and 500 below one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub parent: Option<InventoryId>,
     /// The policy that holds for it.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -105,6 +110,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("automatic_change", Kind::Bool),
         column("privileged", Kind::Bool),
         column("expires_at", Kind::Time),
+        refers("parent", "parent_id", Noun::Credential),
         refers("policy", "policy_id", Noun::CredentialPolicy),
         column("description", Kind::Text),
         column("tags", Kind::List),
@@ -117,6 +123,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("last_used_at", Kind::Time),
         column("secret_state", Kind::Text),
         column("secret_tested_at", Kind::Time),
+        column("deactivated_at", Kind::Time),
     ],
     children: &[],
     fixed: &[],
@@ -138,6 +145,12 @@ pub(super) static SPEC: NounSpec = NounSpec {
             column: "device_id",
             kind: FilterKind::Ref,
             about: "Only credentials of this device.",
+        },
+        Filter {
+            name: "parent",
+            column: "parent_id",
+            kind: FilterKind::Ref,
+            about: "Only credentials that are changed after this one.",
         },
         Filter {
             name: "policy",

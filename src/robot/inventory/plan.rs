@@ -102,6 +102,7 @@ pub(super) fn refused(spec: &NounSpec, refusals: Vec<(usize, Refusal)>) -> Vec<(
             field,
             format!("there is no {} `{id}`", noun.title()),
         )])),
+        Refusal::Unfit { field, why } => Reason::Invalid(Vec::from([FieldError::new(field, why)])),
         Refusal::InUse { by, count } => {
             let (noun, verb) = if count == 1 {
                 (by.title(), "refers")

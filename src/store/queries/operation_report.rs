@@ -38,6 +38,7 @@ struct Row {
     expires_at: Option<i64>,
     candidate: Option<i64>,
     template_id: Option<i64>,
+    priority: i16,
     requested_by: String,
     process_id: Option<i64>,
     created_at: i64,
@@ -61,6 +62,7 @@ impl Row {
             expires_at: self.expires_at.map(from_micros),
             candidate: self.candidate,
             template: self.template_id.map(InventoryId),
+            priority: self.priority,
             requested_by: self.requested_by,
             created_at: from_micros(self.created_at),
             updated_at: from_micros(self.updated_at),
@@ -80,6 +82,7 @@ struct AttemptRow {
     error_class: Option<String>,
     detail: Option<String>,
     refused: i32,
+    steps: Option<String>,
 }
 
 fn state_of(code: i16) -> Option<OperationState> {
@@ -128,18 +131,20 @@ pub(in crate::store) fn attempts(
         .limit(ATTEMPTS_MAX)
         .select(AttemptRow::as_select())
         .load(conn)?;
+    let defect = || QueryError::Defect(format!("attempt of operation `{id}`"));
     let attempt = |row: AttemptRow| {
         let state = state_of(row.state);
+        let steps = row.steps.as_deref().map(serde_json::from_str).transpose();
         Ok(OperationAttempt {
             number: count_of(row.number),
             process: ProcessId(row.process_id),
             started_at: from_micros(row.started_at),
             ended_at: from_micros(row.ended_at),
-            state: state
-                .ok_or_else(|| QueryError::Defect(format!("attempt of operation `{id}`")))?,
+            state: state.ok_or_else(defect)?,
             error_class: row.error_class,
             detail: row.detail,
             refused: count_of(row.refused),
+            steps: steps.map_err(|_| defect())?.unwrap_or_default(),
         })
     };
     rows.into_iter().map(attempt).collect()
@@ -304,7 +309,8 @@ impl Statement for Expired {
             FROM credentials c
             JOIN devices d ON d.id = c.device_id AND d.enabled
             LEFT JOIN credential_policies p ON p.id = c.policy_id AND p.enabled
-            WHERE c.enabled AND c.automatic_change AND c.kind = 'password' AND c.secret_version IS NOT NULL) AS e
+            WHERE c.enabled AND c.automatic_change AND c.kind = 'password' AND c.secret_version IS NOT NULL
+                AND c.deactivated_at IS NULL) AS e
         WHERE (e.by_date <= ? OR e.by_age <= ? OR e.by_view <= ? OR e.by_use <= ?) AND NOT EXISTS (
             SELECT 1 FROM operations o WHERE o.credential_id = e.id AND o.kind = 0
                 AND (o.finished_at IS NULL OR (o.state <> 4 AND o.finished_at >= ?)))
@@ -344,7 +350,7 @@ pub(in crate::store) fn expired_credentials(
     Ok(rows.into_iter().map(due).collect())
 }
 
-/// Kinds 0 to 2 sign in with the recorded secrets.
+/// Kinds 0 to 2 and 4 sign in with the recorded secrets.
 struct Asked;
 
 impl Statement for Asked {
@@ -353,11 +359,11 @@ impl Statement for Asked {
         SELECT c.id FROM credentials c
         JOIN devices d ON d.id = c.device_id AND d.enabled
         LEFT JOIN secret_versions v ON v.credential_id = c.id AND v.state = 0
-        WHERE c.enabled AND c.secret_version IS NOT NULL AND (c.id = ? OR 0 = ?)
+        WHERE c.enabled AND c.secret_version IS NOT NULL AND c.deactivated_at IS NULL AND (c.id = ? OR 0 = ?)
             AND (v.version IS NOT NULL OR COALESCE(c.secret_tested_at, 0) <= ?)
             AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.credential_id = c.id AND (
-                (o.kind IN (0, 1) AND o.finished_at IS NULL)
-                OR (o.kind IN (0, 1, 2) AND o.finished_at > CASE WHEN v.version IS NULL THEN ? ELSE ? END)))
+                (o.kind IN (0, 1, 4) AND o.finished_at IS NULL)
+                OR (o.kind IN (0, 1, 2, 4) AND o.finished_at > CASE WHEN v.version IS NULL THEN ? ELSE ? END)))
             AND (SELECT count(*) FROM credentials m WHERE m.device_id = c.device_id AND m.id <> c.id
                 AND m.secret_state = 'mismatch' AND m.secret_tested_at > ?) < ?
         ORDER BY CASE WHEN v.version IS NULL THEN 1 ELSE 0 END, COALESCE(c.secret_tested_at, 0), c.id LIMIT ?";

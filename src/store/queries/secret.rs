@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::event::insert_events;
 use super::sql::raced;
-use super::{Conn, Db, audit, vault_key};
+use super::{Conn, Db, audit, credential_link, vault_key};
 use crate::domain::id::InventoryId;
 use crate::domain::sealed::{KeyId, Sealed};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
@@ -173,6 +173,7 @@ fn in_force(
             credentials::secret_state.eq(None::<String>),
         ))
         .execute(conn)?;
+    credential_link::mark(conn, credential.0, now)?;
     let old = || {
         secret_versions::table
             .filter(secret_versions::credential_id.eq(credential.0))

@@ -66,6 +66,19 @@ diesel::table! {
         failures -> Nullable<BigInt>,
         error_class -> Nullable<Text>,
         seen_key -> Nullable<Text>,
+        recent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    connectivity_tests (id) {
+        id -> BigInt,
+        at -> BigInt,
+        device_id -> BigInt,
+        protocol -> Text,
+        port -> BigInt,
+        error_class -> Nullable<Text>,
+        latency_us -> Nullable<BigInt>,
     }
 }
 
@@ -94,6 +107,16 @@ diesel::table! {
         secret_state -> Nullable<Text>,
         secret_tested_at -> Nullable<BigInt>,
         last_used_at -> Nullable<BigInt>,
+        parent_id -> Nullable<BigInt>,
+        deactivated_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    credential_links (credential_id) {
+        credential_id -> BigInt,
+        parent_id -> BigInt,
+        due_at -> Nullable<BigInt>,
     }
 }
 

@@ -7,6 +7,7 @@ use robotd::domain::id::ProcessId;
 use robotd::domain::operation::{
     Allowance, ChangeCause, OperationKind, OperationState, account_key,
 };
+use robotd::domain::task::PRIORITY_DEFAULT;
 use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
 use robotd::store::StoreError;
@@ -110,6 +111,7 @@ async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
             run_at: None,
             expires_at: (name != "eve").then(|| rig.now() + TimeDelta::minutes(5)),
             template: None,
+            priority: PRIORITY_DEFAULT,
             requested_by: "ana".to_owned(),
             cause: ChangeCause::Ordered,
         });
