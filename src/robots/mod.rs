@@ -6,7 +6,7 @@
 //! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
 //! credential's account, `ways` how it is reached, `privileged` who may work on it, [`fitness`] what it cannot have, `steps` and
 //! `by_template` how an operator's commands work on it, `sign_ins` counts what it refuses, `transcript` writes down what was done,
-//! `ended` says what an attempt came to, [`password_change`] changes a secret so that none is ever lost.
+//! `ended` says what an attempt came to, [`password_change`] changes a password so that none is ever lost, and `key_rotation` a key.
 
 mod alerts;
 mod by_template;
@@ -14,6 +14,7 @@ mod certificates;
 pub mod custom;
 mod ended;
 pub mod fitness;
+mod key_rotation;
 mod mail;
 mod notifications;
 mod operations;

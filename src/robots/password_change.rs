@@ -11,8 +11,6 @@
 //!
 //! Each refused sign-in brings the account nearer to its lock: there are only as many as [`Tries`] allows.
 
-mod key_rotation;
-
 pub use super::ended::Ended;
 pub(super) use super::ended::no_secret;
 use crate::clock::Clock;
@@ -81,7 +79,7 @@ pub struct Place<'a> {
 }
 
 /// Which of two secrets the target believes.
-enum Believed {
+pub(super) enum Believed {
     Candidate,
     Current,
     /// Nobody knows yet, or it is neither.
@@ -238,7 +236,7 @@ impl Place<'_> {
     }
 
     /// Drops a candidate that the target does not believe.
-    async fn abandon(&self, candidate: &Revealed) -> Result<Ended, InventoryError> {
+    pub(super) async fn abandon(&self, candidate: &Revealed) -> Result<Ended, InventoryError> {
         let version = candidate.version;
         self.inventory
             .candidate_drop(self.credential, version)
@@ -261,7 +259,7 @@ impl Place<'_> {
         })
     }
 
-    async fn find_out(
+    pub(super) async fn find_out(
         &self,
         current: &Revealed,
         candidate: &Revealed,
@@ -295,7 +293,7 @@ impl Place<'_> {
     }
 
     /// Whether a secret signs in. One that must be changed first is the right one.
-    async fn opens(&self, secret: &Revealed, tries: &mut Tries) -> Result<(), Failure> {
+    pub(super) async fn opens(&self, secret: &Revealed, tries: &mut Tries) -> Result<(), Failure> {
         match self.target.probe(&self.login(secret)).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.class == FailureClass::PasswordExpired => Ok(()),
@@ -306,7 +304,7 @@ impl Place<'_> {
         }
     }
 
-    fn login(&self, secret: &Revealed) -> Login {
+    pub(super) fn login(&self, secret: &Revealed) -> Login {
         login(self.account, self.kind, secret)
     }
 
@@ -325,7 +323,7 @@ impl Place<'_> {
     }
 
     /// Keeps a candidate.
-    async fn keep(&self, candidate: Secret) -> Result<Revealed, InventoryError> {
+    pub(super) async fn keep(&self, candidate: Secret) -> Result<Revealed, InventoryError> {
         let kept = self
             .inventory
             .candidate_set(self.credential, &candidate, self.by());
@@ -339,7 +337,7 @@ impl Place<'_> {
 
     /// The target gave no yes. A new candidate that it certainly did not get goes; one of an earlier attempt stays, for
     /// what that attempt sent may still arrive.
-    async fn not_changed(
+    pub(super) async fn not_changed(
         &self,
         candidate: &Revealed,
         reused: bool,
@@ -355,7 +353,7 @@ impl Place<'_> {
         Ok(Ended::failed(failure.class, failure))
     }
 
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         candidate: &Revealed,
         current: &Revealed,

@@ -11,13 +11,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Believed, Ended, Place, Tries, no_secret};
 use crate::connect::ssh::{PublicHalf, Unread, public_half, successor};
 use crate::connect::target::{Attempt, Command, Failure, Login, Ran};
 use crate::domain::command::{CommandTemplate, TemplateError};
 use crate::domain::failure::FailureClass;
 use crate::domain::secret::Secret;
 use crate::robot::inventory::{InventoryError, Revealed, Secrets};
+use crate::robots::password_change::{Believed, Ended, Place, Tries, no_secret};
 
 /// What is run at the target.
 const SCRIPT: &str = include_str!("authorized_keys.sh");
