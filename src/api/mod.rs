@@ -24,6 +24,7 @@ pub mod nodes;
 mod object;
 pub mod observe;
 pub mod openapi;
+pub mod operation_view;
 pub mod operations;
 pub mod paging;
 pub mod path;
@@ -131,6 +132,7 @@ fn nouns() -> Vec<Endpoint> {
     let mut all = vec![
         at("/api/v1/credentials/{id}/view").post(inventory::view_secret),
         at("/api/v1/credentials/{id}/views").get(inventory::views::list),
+        at("/api/v1/devices/{id}/connectivity-tests").get(inventory::connectivity_tests::list),
         at("/api/v1/certificate-issuers/{id}/key").post(inventory::issuer_key),
         at("/api/v1/certificate-automations/{id}/renew").post(inventory::renew_certificate),
         at("/api/v1/certificate-automations/{id}/approve").post(inventory::approve_renewal),

@@ -33,6 +33,7 @@ use super::{
         imports::list, imports::create, imports::template, imports::get, imports::rows, imports::result,
         imports::cancel,
         inventory::views::list,
+        inventory::connectivity_tests::list,
         ticks::list, audit::list, nodes::list, stats::show, activity::show,
         queue_history::show, alerts::list, stream::open,
         docs::description, docs::folder,

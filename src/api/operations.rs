@@ -2,208 +2,30 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::auth::{Operator, Viewer};
-use super::body::{Json, RequestBody};
-use super::csv::{Row, report};
+use super::body::Json;
+use super::csv::report;
 use super::error::{ApiError, Code, Problem};
+use super::operation_view::CreateOperationBody;
 use super::paging::{ListView, PageParams};
 use super::path::{Noun, PathId};
 use super::query::{FromParams, Params, Query};
 use super::state::ApiState;
-use super::time::{check_time, instant};
 use crate::domain::id::{InventoryId, OperationId};
 use crate::domain::inventory::Noun as Inventory;
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
-use crate::domain::robot::FieldError;
-use crate::domain::time::Timestamp;
+use crate::domain::task::PRIORITY_DEFAULT;
 use crate::robot::operation;
+use crate::robots::fitness;
 use crate::store::StoreError;
-use crate::store::operation::{NewOperation, Operation, OperationAttempt, OperationFilter};
+use crate::store::operation::{NewOperation, OperationFilter};
 use crate::store::page::{Page, PageRequest};
+
+pub use super::operation_view::{AttemptView, OperationDetailView, OperationView};
 
 impl Noun for OperationId {
     const NOUN: &'static str = "operation";
-}
-
-/// An operation to be carried out.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"kind": "change_password", "credential": "17"}))]
-pub struct CreateOperationBody {
-    /// What to do.
-    kind: OperationKind,
-    /// To whose account.
-    #[schema(value_type = String)]
-    credential: InventoryId,
-    /// The template, for `run_template` and for nothing else.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    template: Option<InventoryId>,
-    /// Not before this; at once when absent.
-    #[serde(default, deserialize_with = "instant")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    run_at: Option<Timestamp>,
-    /// Not begun after this.
-    #[serde(default, deserialize_with = "instant")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
-}
-
-impl RequestBody for CreateOperationBody {}
-
-impl CreateOperationBody {
-    fn problems(&self, now: Timestamp) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        for (field, at) in [("run_at", self.run_at), ("expires_at", self.expires_at)] {
-            if let Some(Err(error)) = at.map(check_time) {
-                errors.push(FieldError::new(field, error.to_string()));
-            }
-        }
-        let runs = self.kind == OperationKind::RunTemplate;
-        if runs != self.template.is_some() {
-            let detail = if runs {
-                "must name the template to run"
-            } else {
-                "must stand with `run_template` only"
-            };
-            errors.push(FieldError::new("template", detail));
-        }
-        let begins = self.run_at.unwrap_or(now);
-        if self.expires_at.is_some_and(|end| end <= begins) {
-            let detail = "must lie after `run_at`, or after now";
-            errors.push(FieldError::new("expires_at", detail));
-        }
-        errors
-    }
-}
-
-/// An operation.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OperationView {
-    /// Its id.
-    #[schema(value_type = String)]
-    pub id: OperationId,
-    /// What is done.
-    pub kind: OperationKind,
-    /// To whose account.
-    #[schema(value_type = String)]
-    pub credential: InventoryId,
-    /// Where it stands.
-    pub state: OperationState,
-    /// Class of the last failure, such as `auth_failed`.
-    pub error_class: Option<String>,
-    /// Attempts begun.
-    pub attempts: u32,
-    /// When it was, or will be, due.
-    #[schema(value_type = String, format = DateTime)]
-    pub run_at: Timestamp,
-    /// Not begun after this.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub expires_at: Option<Timestamp>,
-    /// The template, of `run_template`.
-    #[schema(value_type = Option<String>)]
-    pub template: Option<InventoryId>,
-    /// The version of the new secret. While the operation is open, the target may know it.
-    pub candidate_version: Option<i64>,
-    /// Who ordered it.
-    pub requested_by: String,
-    /// When it was ordered.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
-    /// When it last changed.
-    #[schema(value_type = String, format = DateTime)]
-    pub updated_at: Timestamp,
-    /// When it ended; null while it is open.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub finished_at: Option<Timestamp>,
-}
-
-impl Row for OperationView {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "kind",
-        "credential",
-        "state",
-        "error_class",
-        "attempts",
-        "run_at",
-        "expires_at",
-        "template",
-        "candidate_version",
-        "requested_by",
-        "created_at",
-        "updated_at",
-        "finished_at",
-    ];
-}
-
-impl From<Operation> for OperationView {
-    fn from(operation: Operation) -> Self {
-        Self {
-            id: operation.id,
-            kind: operation.kind,
-            credential: operation.credential,
-            state: operation.state,
-            error_class: operation.error_class,
-            attempts: operation.attempts,
-            run_at: operation.run_at,
-            expires_at: operation.expires_at,
-            template: operation.template,
-            candidate_version: operation.candidate,
-            requested_by: operation.requested_by,
-            created_at: operation.created_at,
-            updated_at: operation.updated_at,
-            finished_at: operation.finished_at,
-        }
-    }
-}
-
-/// An operation with its attempts.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OperationDetailView {
-    /// The operation.
-    #[serde(flatten)]
-    pub operation: OperationView,
-    /// Its attempts that are over, the first one first.
-    pub history: Vec<AttemptView>,
-}
-
-/// An attempt that is over.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AttemptView {
-    /// 1 is the first.
-    pub number: u32,
-    /// When it began.
-    #[schema(value_type = String, format = DateTime)]
-    pub started_at: Timestamp,
-    /// When it ended.
-    #[schema(value_type = String, format = DateTime)]
-    pub ended_at: Timestamp,
-    /// Where it left the operation.
-    pub state: OperationState,
-    /// Class of its failure.
-    pub error_class: Option<String>,
-    /// What went wrong, for people.
-    pub detail: Option<String>,
-    /// Sign-ins that the target refused.
-    pub refused: u32,
-}
-
-impl From<OperationAttempt> for AttemptView {
-    fn from(attempt: OperationAttempt) -> Self {
-        Self {
-            number: attempt.number,
-            started_at: attempt.started_at,
-            ended_at: attempt.ended_at,
-            state: attempt.state,
-            error_class: attempt.error_class,
-            detail: attempt.detail,
-            refused: attempt.refused,
-        }
-    }
 }
 
 /// Filters of the list.
@@ -257,12 +79,17 @@ pub(super) async fn create(
     if let Some(template) = body.template {
         must_be_there(&state, Inventory::OperationTemplate, template).await?;
     }
+    let unfit = fitness::refusal(&state.inventory, body.kind, body.credential).await?;
+    if let Some(error) = unfit {
+        return Err(ApiError::fields(Code::Invalid, Vec::from([error])));
+    }
     let order = NewOperation {
         kind: body.kind,
         credential: body.credential,
         run_at: body.run_at,
         expires_at: body.expires_at,
         template: body.template,
+        priority: body.priority.unwrap_or(PRIORITY_DEFAULT),
         requested_by: caller.name.clone(),
         cause: ChangeCause::Ordered,
     };

@@ -83,6 +83,14 @@ pub async fn greet(
     })
 }
 
+/// Whether anything listens at a port; nothing is said there.
+pub async fn listens((host, port): (&str, u16), limit: Duration) -> bool {
+    let shown = format!("{host}:{port}");
+    let attempt = Attempt::nobodys(&shown);
+    let dialling = dial(&attempt, host, port);
+    attempt.within(limit, "reach", dialling).await.is_ok()
+}
+
 async fn hello(
     attempt: &Attempt<'_>,
     (host, port): (&str, u16),

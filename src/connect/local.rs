@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use super::command::{CommandEnd, CommandSpec, GuardProgram};
 use super::target::{
-    Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target, run_program,
+    AdmissionOrder, Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target,
+    run_program,
 };
 use crate::domain::failure::FailureClass;
 
@@ -69,6 +70,10 @@ impl Target for LocalTarget {
 
     async fn change_password(&self, change: &PasswordChange) -> Result<(), Failure> {
         Err(unsupported(&change.login))
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        Err(unsupported(&order.login))
     }
 
     /// Runs a command as robotd's own user, whoever `login` names.

@@ -32,5 +32,6 @@ pub mod steps;
 pub mod task;
 pub mod tick;
 pub mod time;
+pub mod transcript;
 pub mod trend;
 pub mod window;

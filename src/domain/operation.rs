@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::FailureClass;
 use super::id::InventoryId;
+use super::inventory::CredentialKind;
 use super::inventory::name::identity;
 use super::iso_duration;
 use super::retry::RetryPolicy;
@@ -37,7 +38,22 @@ words! {
         Test = ("test", 2);
         /// Run the command of a template as the account.
         RunTemplate = ("run_template", 3);
+        /// A new key in place of the one that signs in.
+        RotateSshKey = ("rotate_ssh_key", 4);
+        /// Open the account for signing in, by a privileged account.
+        Activate = ("activate", 5);
+        /// Close it.
+        Deactivate = ("deactivate", 6);
     }
+}
+
+/// Whether an account lets its owner in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Its secret signs in.
+    Open,
+    /// Nobody signs in to it, by whatever secret.
+    Closed,
 }
 
 impl OperationKind {
@@ -48,16 +64,51 @@ impl OperationKind {
         !matches!(self, Self::RunTemplate)
     }
 
-    /// Whether accounts can have it that sign in by a key. Only passwords are changed.
+    /// Whether accounts can have it that sign in by a key.
     #[must_use]
     pub const fn suits_keys(self) -> bool {
-        matches!(self, Self::Test | Self::RunTemplate)
+        !matches!(self, Self::ChangePassword)
+    }
+
+    /// Whether accounts can have it that sign in by a password.
+    #[must_use]
+    pub const fn suits_passwords(self) -> bool {
+        !matches!(self, Self::RotateSshKey)
+    }
+
+    /// Why an account with such a secret cannot have it.
+    #[must_use]
+    pub const fn refusal(self, secret: CredentialKind) -> Option<&'static str> {
+        match secret {
+            CredentialKind::SshKey if !self.suits_keys() => {
+                Some("the secret is a key: order `rotate_ssh_key`")
+            }
+            CredentialKind::Password if !self.suits_passwords() => {
+                Some("the secret is a password: order `change_password`")
+            }
+            CredentialKind::SshKey | CredentialKind::Password => None,
+        }
+    }
+
+    /// Whether it gives the account another secret.
+    #[must_use]
+    pub const fn changes_secret(self) -> bool {
+        matches!(self, Self::ChangePassword | Self::RotateSshKey)
     }
 
     /// Whether it settles a candidate that it meets.
     #[must_use]
     pub const fn settles_candidates(self) -> bool {
-        matches!(self, Self::ChangePassword | Self::Reconcile)
+        matches!(
+            self,
+            Self::ChangePassword | Self::Reconcile | Self::RotateSshKey
+        )
+    }
+
+    /// Whether it is about how the account stands, and not about its secret.
+    #[must_use]
+    pub const fn admits(self) -> bool {
+        matches!(self, Self::Activate | Self::Deactivate)
     }
 }
 

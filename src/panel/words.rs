@@ -152,6 +152,9 @@ pub(super) const fn operation_kind(kind: OperationKind) -> &'static str {
         OperationKind::Reconcile => "Find out which secret holds",
         OperationKind::Test => "Test of the secret",
         OperationKind::RunTemplate => "Command of a template",
+        OperationKind::RotateSshKey => "New SSH key",
+        OperationKind::Activate => "Open the account",
+        OperationKind::Deactivate => "Close the account",
     }
 }
 

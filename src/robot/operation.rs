@@ -8,11 +8,12 @@ use super::registry::Registry;
 use crate::domain::event::CloudEvent;
 use crate::domain::id::{InventoryId, OperationId, TaskId};
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
+use crate::domain::task::PRIORITY_DEFAULT;
 use crate::domain::time::Timestamp;
 use crate::store::audit::NewAudit;
 use crate::store::event::NewEvent;
 use crate::store::execution::{Execution, NewExecution};
-use crate::store::operation::{Move, NewOperation, Operation};
+use crate::store::operation::{Move, NewOperation, OPERATIONS_MAX, Operation};
 use crate::store::{Store, StoreError, StoreResult};
 
 /// Orders up to 500 operations; the order is in the audit trail and published as `operation.requested`. Left out are those whose
@@ -29,6 +30,47 @@ pub async fn order(
     let first = store.operation_ids(orders.len(), now).await?;
     let events = requested(&orders, first, registry);
     store.operation_order(first, orders, events, now).await
+}
+
+/// Orders new secrets for up to 500 credentials that follow one whose secret was changed, as [`order`] does.
+///
+/// Each change is followed once. Passed over are those that robots may not change.
+///
+/// # Errors
+/// The store's.
+pub async fn follow(
+    store: &Store,
+    registry: &Registry,
+    requested_by: &str,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let most = u32::try_from(OPERATIONS_MAX).unwrap_or(u32::MAX);
+    let due = store.credential_followers(most).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let fitting = due.iter().filter(|follower| follower.fits);
+    let orders: Vec<NewOperation> = fitting
+        .map(|follower| NewOperation {
+            kind: match follower.is_key {
+                true => OperationKind::RotateSshKey,
+                false => OperationKind::ChangePassword,
+            },
+            credential: follower.credential,
+            run_at: None,
+            expires_at: None,
+            template: None,
+            priority: PRIORITY_DEFAULT,
+            requested_by: requested_by.to_owned(),
+            cause: ChangeCause::Ordered,
+        })
+        .collect();
+    let first = store.operation_ids(orders.len(), now).await?;
+    let events = requested(&orders, first, registry);
+    store
+        .credential_follow(due, (first, orders), events, now)
+        .await?;
+    Ok(())
 }
 
 /// Begins the execution of a task that wants `wanted` operations: orders the first of them as [`order`] does, once and for
@@ -109,6 +151,7 @@ pub fn spread(
             run_at: Some(now + gap * place),
             expires_at: None,
             template: None,
+            priority: PRIORITY_DEFAULT,
             requested_by: requested_by.to_owned(),
             cause,
         })

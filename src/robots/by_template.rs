@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::connect::target::{
-    Attempt, Command, Failure, Login, PasswordChange, Probed, Ran, Target,
+    AdmissionOrder, Attempt, Command, Failure, Login, PasswordChange, Probed, Ran, Target,
 };
 use crate::domain::failure::FailureClass;
 use crate::domain::steps::{Places, command};
@@ -105,6 +105,10 @@ impl Target for ByTemplate {
             Some(steps) => self.set(change, steps).await,
             None => self.target.change_password(change).await,
         }
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        self.target.admit(order).await
     }
 
     async fn run(&self, login: &Login, command: &Command) -> Result<Ran, Failure> {

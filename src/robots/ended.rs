@@ -1,5 +1,6 @@
 //! The end of an attempt at an account.
 
+use crate::connect::target::Failure;
 use crate::domain::failure::FailureClass;
 use crate::domain::operation::AttemptEnd;
 
@@ -29,6 +30,19 @@ impl Ended {
             end: AttemptEnd::Failed(class),
             candidate: None,
             detail: Some(detail.to_string()),
+        }
+    }
+
+    /// What was to be done without another secret failed, and may have been done all the same.
+    pub(super) fn of(failure: &Failure) -> Self {
+        let end = match failure.is_unverified() {
+            true => AttemptEnd::Unverified(failure.class),
+            false => AttemptEnd::Failed(failure.class),
+        };
+        Self {
+            end,
+            candidate: None,
+            detail: Some(failure.to_string()),
         }
     }
 

@@ -4,23 +4,28 @@
 //! use `robot` (its contract), `store`, `connect` and `domain`, and never another robot: robots speak
 //! by events and through the database. What several of them share stands beside the categories:
 //! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
-//! credential's account, `ways` how it is reached, `steps` and `by_template` how an operator's commands work on it, `sign_ins`
-//! counts what it refuses, `ended` says what an attempt came to, [`password_change`] changes a password so that none is ever lost.
+//! credential's account, `ways` how it is reached, `privileged` who may work on it, [`fitness`] what it cannot have, `steps` and
+//! `by_template` how an operator's commands work on it, `sign_ins` counts what it refuses, `transcript` writes down what was done,
+//! `ended` says what an attempt came to, [`password_change`] changes a password so that none is ever lost, and `key_rotation` a key.
 
 mod alerts;
 mod by_template;
 mod certificates;
 pub mod custom;
 mod ended;
+pub mod fitness;
+mod key_rotation;
 mod mail;
 mod notifications;
 mod operations;
 pub mod password_change;
+mod privileged;
 mod settings;
 mod sign_ins;
 mod system_monitors;
 mod targets;
 mod task_manager;
+mod transcript;
 mod ways;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use crate::domain::id::InventoryId;
 use crate::domain::inventory::CredentialKind;
 use crate::domain::operation::{AttemptEnd, is_refusal};
 use crate::domain::password::PasswordPolicy;
+use crate::domain::secret::Secret;
 use crate::robot::inventory::{By, Inventory, InventoryError, Revealed, Secrets};
 
 /// New secrets that a change offers: a word of the target's list may be in one, but hardly in three.
@@ -78,7 +79,7 @@ pub struct Place<'a> {
 }
 
 /// Which of two secrets the target believes.
-enum Believed {
+pub(super) enum Believed {
     Candidate,
     Current,
     /// Nobody knows yet, or it is neither.
@@ -222,16 +223,25 @@ impl Place<'_> {
             return self.test(tries).await;
         };
         match self.find_out(&current, &candidate, tries).await {
-            Believed::Candidate => self.commit(&candidate, &current).await,
-            Believed::Current => {
-                let version = candidate.version;
-                self.inventory
-                    .candidate_drop(self.credential, version)
-                    .await?;
-                Ok(Ended::done(None))
+            Believed::Candidate if self.kind == CredentialKind::SshKey => {
+                self.take_over(&candidate, &current, tries).await
             }
+            Believed::Current if self.kind == CredentialKind::SshKey => {
+                self.take_back(&candidate, &current, tries).await
+            }
+            Believed::Candidate => self.commit(&candidate, &current).await,
+            Believed::Current => self.abandon(&candidate).await,
             Believed::Open(ended) => Ok(ended),
         }
+    }
+
+    /// Drops a candidate that the target does not believe.
+    pub(super) async fn abandon(&self, candidate: &Revealed) -> Result<Ended, InventoryError> {
+        let version = candidate.version;
+        self.inventory
+            .candidate_drop(self.credential, version)
+            .await?;
+        Ok(Ended::done(None))
     }
 
     /// Signs in with the secret in force, once.
@@ -249,7 +259,7 @@ impl Place<'_> {
         })
     }
 
-    async fn find_out(
+    pub(super) async fn find_out(
         &self,
         current: &Revealed,
         candidate: &Revealed,
@@ -283,7 +293,7 @@ impl Place<'_> {
     }
 
     /// Whether a secret signs in. One that must be changed first is the right one.
-    async fn opens(&self, secret: &Revealed, tries: &mut Tries) -> Result<(), Failure> {
+    pub(super) async fn opens(&self, secret: &Revealed, tries: &mut Tries) -> Result<(), Failure> {
         match self.target.probe(&self.login(secret)).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.class == FailureClass::PasswordExpired => Ok(()),
@@ -294,7 +304,7 @@ impl Place<'_> {
         }
     }
 
-    fn login(&self, secret: &Revealed) -> Login {
+    pub(super) fn login(&self, secret: &Revealed) -> Login {
         login(self.account, self.kind, secret)
     }
 
@@ -309,20 +319,25 @@ impl Place<'_> {
             Ok(secret) => secret,
             Err(error) => return Ok(Err(Ended::failed(FailureClass::Invalid, error))),
         };
+        self.keep(secret.into()).await.map(Ok)
+    }
+
+    /// Keeps a candidate.
+    pub(super) async fn keep(&self, candidate: Secret) -> Result<Revealed, InventoryError> {
         let kept = self
             .inventory
-            .candidate_set(self.credential, &secret, self.by());
+            .candidate_set(self.credential, &candidate, self.by());
         let version = kept.await?;
-        Ok(Ok(Revealed {
+        Ok(Revealed {
             version,
-            secret,
-            passphrase: None,
-        }))
+            secret: candidate.text,
+            passphrase: candidate.passphrase,
+        })
     }
 
     /// The target gave no yes. A new candidate that it certainly did not get goes; one of an earlier attempt stays, for
     /// what that attempt sent may still arrive.
-    async fn not_changed(
+    pub(super) async fn not_changed(
         &self,
         candidate: &Revealed,
         reused: bool,
@@ -338,7 +353,7 @@ impl Place<'_> {
         Ok(Ended::failed(failure.class, failure))
     }
 
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         candidate: &Revealed,
         current: &Revealed,

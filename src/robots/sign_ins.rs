@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::connect::target::{Command, Failure, Login, PasswordChange, Probed, Ran, Target};
+use crate::connect::target::{
+    AdmissionOrder, Command, Failure, Login, PasswordChange, Probed, Ran, Target,
+};
 use crate::domain::failure::Effect;
 use crate::domain::operation::{Allowance, is_refusal};
 use crate::domain::time::Timestamp;
@@ -96,6 +98,10 @@ impl Target for Counted {
 
     async fn change_password(&self, change: &PasswordChange) -> Result<(), Failure> {
         self.once(self.target.change_password(change)).await
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        self.once(self.target.admit(order)).await
     }
 
     async fn run(&self, login: &Login, command: &Command) -> Result<Ran, Failure> {

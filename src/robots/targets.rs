@@ -16,19 +16,17 @@ use crate::domain::operation::{Finding, account_key};
 use crate::domain::password::PasswordPolicy;
 use crate::robot::inventory::Inventory;
 use crate::robots::by_template::ByTemplate;
+use crate::robots::privileged::{Privileged, privileged};
+use crate::robots::transcript::Transcript;
 use crate::robots::ways::{Way, account_name, protocols, target};
 use crate::store::StoreError;
-use crate::store::inventory::{Item, Narrow, Wanted};
-use crate::store::page::PageRequest;
+use crate::store::inventory::Item;
 
 /// A sign-in on a slow machine takes some seconds; a change of a password has some dialogue in it.
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(10),
     whole: Duration::from_secs(45),
 };
-
-/// Privileged credentials of one device that are looked at: there should be one.
-const PRIVILEGED_MAX: u32 = 10;
 
 /// An account that can be worked on.
 pub(super) struct Account {
@@ -38,6 +36,8 @@ pub(super) struct Account {
     pub(super) address: String,
     /// Whether robots may give it another secret.
     pub(super) automatic_change: bool,
+    /// Whether a robot has closed it.
+    pub(super) is_closed: bool,
     /// What it last said of the secret in force.
     pub(super) finding: Option<Finding>,
     /// What a new password is like.
@@ -63,9 +63,6 @@ pub(super) struct Identity {
     /// Under what its refused sign-ins are counted.
     pub(super) key: String,
 }
-
-/// Who may set the password of an account, where somebody may; why the credential that its policy names cannot.
-type Privileged = Result<Option<Identity>, String>;
 
 /// A way to a device whose key is not known yet.
 pub(super) struct Unpinned {
@@ -98,11 +95,13 @@ impl From<StoreError> for Unfit {
     }
 }
 
-/// The account of a credential, by the best of the ways to its device that are spoken here.
+/// The account of a credential, by the best of the ways to its device that are spoken here. What is done there is written to
+/// the transcript, where there is one.
 pub(super) async fn account(
     inventory: &Inventory,
     guard: &GuardProgram,
     id: InventoryId,
+    transcript: Option<&Transcript>,
 ) -> Result<Account, Unfit> {
     let credential_item = inventory.get(Noun::Credential, id).await?;
     let credential: CredentialBody = body(&credential_item)?;
@@ -116,13 +115,12 @@ pub(super) async fn account(
     if !device.enabled {
         return disabled("the device is disabled");
     }
-    let ways = item.lists.get("connectivities").cloned();
-    let ways: Vec<Way> = read(ways.unwrap_or_default())?;
-    let found = protocols(&credential)
-        .iter()
-        .find_map(|protocol| ways.iter().find(|way| way.protocol == *protocol));
-    let way = found.ok_or_else(|| no_way(protocols(&credential)))?;
+    let way = &way(&item, &credential)?;
     let (target, unpinned) = target(&device.address, way, guard, LIMITS)?;
+    let target = match transcript {
+        Some(transcript) => transcript.of(target),
+        None => target,
+    };
     let policy = policy(inventory, credential.policy).await?;
     let target = match &policy {
         Some(policy) => {
@@ -132,16 +130,14 @@ pub(super) async fn account(
         None => target,
     };
     let named = policy.as_ref().and_then(|it| it.privileged_credential);
-    let privileged = match privileged(inventory, device_id, id, way.protocol).await? {
-        None => by_policy(inventory, named, id, way.protocol).await?,
-        found => Ok(found),
-    };
+    let privileged = privileged((inventory, device_id), named, id, way.protocol).await?;
     let rules = policy.map(|policy| policy.password);
     let finding = credential_item.state.get("secret_state");
     Ok(Account {
         identity: identity(id, &credential),
         address: device.address,
         automatic_change: credential.automatic_change,
+        is_closed: is_closed(&credential_item),
         finding: finding
             .and_then(Value::as_str)
             .and_then(|finding| finding.parse().ok()),
@@ -156,6 +152,25 @@ pub(super) async fn account(
     })
 }
 
+/// The best way to an account of a device.
+pub(super) fn way(device: &Item, credential: &CredentialBody) -> Result<Way, Unfit> {
+    let ways = device.lists.get("connectivities").cloned();
+    let mut ways: Vec<Way> = read(ways.unwrap_or_default())?;
+    let protocols = protocols(credential);
+    let is_of = |protocol| ways.iter().position(|way| way.protocol == protocol);
+    let best = protocols.iter().find_map(|protocol| is_of(*protocol));
+    match best {
+        Some(best) => Ok(ways.swap_remove(best)),
+        None => Err(no_way(protocols)),
+    }
+}
+
+/// Whether a robot has closed the account of a credential.
+pub(super) fn is_closed(credential: &Item) -> bool {
+    let since = credential.state.get("deactivated_at");
+    since.is_some_and(|since| !since.is_null())
+}
+
 fn no_way(protocols: &[Protocol]) -> Unfit {
     let named = protocols.iter().map(|one| format!("`{}`", one.as_str()));
     let named = named.collect::<Vec<_>>().join(", ");
@@ -163,7 +178,7 @@ fn no_way(protocols: &[Protocol]) -> Unfit {
     Unfit::Because(FailureClass::Unsupported, reason)
 }
 
-fn identity(id: InventoryId, credential: &CredentialBody) -> Identity {
+pub(super) fn identity(id: InventoryId, credential: &CredentialBody) -> Identity {
     Identity {
         credential: id,
         name: account_name(credential),
@@ -173,7 +188,7 @@ fn identity(id: InventoryId, credential: &CredentialBody) -> Identity {
 }
 
 /// The policy that a credential names, where it holds.
-async fn policy(
+pub(super) async fn policy(
     inventory: &Inventory,
     policy: Option<InventoryId>,
 ) -> Result<Option<CredentialPolicyBody>, Unfit> {
@@ -242,73 +257,7 @@ async fn steps(
     Err(Unfit::Because(FailureClass::Invalid, reason))
 }
 
-/// The newest privileged credential of a device beside `not` that signs in by a protocol.
-async fn privileged(
-    inventory: &Inventory,
-    device: InventoryId,
-    not: InventoryId,
-    protocol: Protocol,
-) -> Result<Option<Identity>, Unfit> {
-    let wanted = [
-        ("device", Wanted::Int(device.0)),
-        ("privileged", Wanted::Bool(true)),
-        ("enabled", Wanted::Bool(true)),
-    ];
-    let known = Noun::Credential.spec().filters;
-    let narrowed = wanted.into_iter().filter_map(|(name, value)| {
-        let filter = known.iter().find(|filter| filter.name == name)?;
-        Some(Narrow { filter, value })
-    });
-    let page = PageRequest {
-        limit: PRIVILEGED_MAX,
-        after: None,
-    };
-    let found = inventory.list(Noun::Credential, narrowed.collect(), page);
-    for item in found.await?.items {
-        let credential: CredentialBody = body(&item)?;
-        if item.id != not && signs_in(&item, &credential, protocol).is_ok() {
-            return Ok(Some(identity(item.id, &credential)));
-        }
-    }
-    Ok(None)
-}
-
-/// The credential that a policy names to set passwords; not for its own account.
-async fn by_policy(
-    inventory: &Inventory,
-    named: Option<InventoryId>,
-    not: InventoryId,
-    protocol: Protocol,
-) -> Result<Privileged, Unfit> {
-    let Some(id) = named.filter(|named| *named != not) else {
-        return Ok(Ok(None));
-    };
-    let item = inventory.get(Noun::Credential, id).await?;
-    let credential: CredentialBody = body(&item)?;
-    Ok(match signs_in(&item, &credential, protocol) {
-        Ok(()) => Ok(Some(identity(id, &credential))),
-        Err(why) => Err(format!("the policy's `privileged_credential` {why}")),
-    })
-}
-
-/// Whether a credential can sign in by a protocol, as far as the inventory says; why not.
-fn signs_in(
-    item: &Item,
-    credential: &CredentialBody,
-    protocol: Protocol,
-) -> Result<(), &'static str> {
-    if !credential.enabled {
-        Err("is disabled")
-    } else if !item.state.get("secret_version").is_some_and(Value::is_i64) {
-        Err("has no secret")
-    } else if !protocols(credential).contains(&protocol) {
-        Err("does not sign in by the protocol by which the account is reached")
-    } else {
-        Ok(())
-    }
-}
-
-fn body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, Unfit> {
+pub(super) fn body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, Unfit> {
     read(Value::Object(item.body.clone()))
 }
 

@@ -62,6 +62,8 @@ pub struct Selection {
     pub username: Option<String>,
     /// Also those that sign in by a key.
     pub keys: bool,
+    /// Not those that sign in by a password.
+    pub no_passwords: bool,
 }
 
 /// How many operations of an execution stand so.

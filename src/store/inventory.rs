@@ -108,6 +108,13 @@ pub enum Refusal {
         /// What it refers to.
         id: InventoryId,
     },
+    /// A field refers to a thing that is there, and must not.
+    Unfit {
+        /// The field.
+        field: &'static str,
+        /// Why not: what reads after the field's name.
+        why: &'static str,
+    },
     /// Other things refer to it.
     InUse {
         /// Things of this noun.

@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod certificate_decision;
 pub mod change_report;
 pub mod connectivity;
+pub mod credential_link;
 pub mod credential_view;
 mod datum;
 pub mod due;

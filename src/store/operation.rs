@@ -6,8 +6,11 @@
 use std::collections::HashMap;
 
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
-use crate::domain::operation::{ChangeCause, Finding, Lives, OperationKind, OperationState};
+use crate::domain::operation::{
+    Admission, ChangeCause, Finding, Lives, OperationKind, OperationState,
+};
 use crate::domain::time::Timestamp;
+use crate::domain::transcript::Step;
 
 use super::audit::NewAudit;
 use super::backend::{read, write};
@@ -37,6 +40,8 @@ pub struct NewOperation {
     pub expires_at: Option<Timestamp>,
     /// The template, for `run_template`.
     pub template: Option<InventoryId>,
+    /// 0 to 9, as of a task: of those that are due the higher one is begun first.
+    pub priority: i16,
     /// A token's name, or a robot's; the actor in the audit trail.
     pub requested_by: String,
     /// Why.
@@ -66,6 +71,8 @@ pub struct Operation {
     pub candidate: Option<i64>,
     /// The template, for `run_template`.
     pub template: Option<InventoryId>,
+    /// 0 to 9: of those that are due the higher one is begun first.
+    pub priority: i16,
     /// Who ordered it.
     pub requested_by: String,
     /// When it was ordered.
@@ -95,6 +102,8 @@ pub struct OperationAttempt {
     pub detail: Option<String>,
     /// Sign-ins that the target refused.
     pub refused: u32,
+    /// What was done at the target, where that was written down.
+    pub steps: Vec<Step>,
 }
 
 /// An operation of which an order changes the state, as its caller saw it.
@@ -129,6 +138,8 @@ pub struct OperationEnd {
     pub candidate: Option<i64>,
     /// What the account said of the secret in force, where it said something.
     pub finding: Option<Finding>,
+    /// How the account stands by now, where the target has opened or closed it.
+    pub admission: Option<Admission>,
     /// Published with it.
     pub events: Vec<NewEvent>,
 }
@@ -197,8 +208,8 @@ impl Store {
         read!(self, operation_report::list(&filter, page))
     }
 
-    /// Takes the queued operation that is longest due, unless another one of its credential is running: it is `process`'s
-    /// until `lease_until`. Left alone are operations of a device on which `per_device` run. Its attempt is counted before anything is done. An expired one is taken only where the target
+    /// Takes the queued operation that is due, of the highest priority and then the longest, unless another one of its credential is
+    /// running, or a change of the one whose secret is to be followed is due first: it is `process`'s until `lease_until`. Left alone are operations of a device on which `per_device` run. Its attempt is counted before anything is done. An expired one is taken only where the target
     /// may know its candidate.
     pub async fn operation_claim(
         &self,

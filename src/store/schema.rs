@@ -9,6 +9,7 @@ pub(super) mod import;
 pub(super) mod inventory;
 pub(super) mod list;
 pub(super) mod outbox;
+pub(super) mod sign_in;
 
 diesel::table! {
     robots (id) {
@@ -370,6 +371,7 @@ diesel::table! {
         cause -> SmallInt,
         report_id -> Nullable<BigInt>,
         template_id -> Nullable<BigInt>,
+        priority -> SmallInt,
     }
 }
 
@@ -385,16 +387,6 @@ diesel::table! {
         error_class -> Nullable<Text>,
         detail -> Nullable<Text>,
         refused -> Integer,
-    }
-}
-
-diesel::table! {
-    sign_in_tries (account, operation_id, attempt) {
-        account -> Text,
-        operation_id -> BigInt,
-        attempt -> Integer,
-        at -> BigInt,
-        count -> Integer,
-        settled -> Bool,
+        steps -> Nullable<Text>,
     }
 }

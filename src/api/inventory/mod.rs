@@ -3,6 +3,7 @@
 //! Which noun is meant stands in the path; what it has stands in its specification (`domain::inventory`).
 
 mod certificate;
+pub(super) mod connectivity_tests;
 pub(super) mod describe;
 mod secret;
 mod shape;

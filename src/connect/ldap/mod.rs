@@ -2,9 +2,11 @@
 //!
 //! An account signs in by a simple bind under its distinguished name, over verified TLS. Its
 //! password changes by the password modify operation (RFC 3062), or in Active Directory by its
-//! attribute `unicodePwd`. The password policy control is sent along where it is understood, for
+//! attribute `unicodePwd`. It is opened and closed by `userAccountControl` in Active Directory, by
+//! `pwdAccountLockedTime` elsewhere. The password policy control is sent along where it is understood, for
 //! without it a locked account looks like a wrong password.
 
+mod admission;
 mod refusal;
 mod unicode_pwd;
 
@@ -24,8 +26,8 @@ use secrecy::{ExposeSecret, SecretString};
 use self::refusal::{Policy, lost, policy_of, refused, refused_change};
 use self::unicode_pwd::unicode_pwd;
 use super::target::{
-    Attempt, Command, Cut, Failure, Limits, Login, PasswordChange, Probed, Ran, Target, check_host,
-    check_login, client_tls, cut_when_dropped, dial, is_loopback,
+    AdmissionOrder, Attempt, Command, Cut, Failure, Limits, Login, PasswordChange, Probed, Ran,
+    Target, check_host, check_login, client_tls, cut_when_dropped, dial, is_loopback,
 };
 use crate::connect::tls::Trust;
 use crate::domain::failure::FailureClass;
@@ -63,6 +65,14 @@ pub enum LdapTls {
     Implicit(Trust),
 }
 
+/// What is done once the account is in.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Nothing,
+    Change(&'a PasswordChange),
+    Admit(&'a AdmissionOrder),
+}
+
 /// A directory.
 #[derive(Debug, Clone)]
 pub struct LdapTarget {
@@ -93,7 +103,7 @@ impl LdapTarget {
         &self,
         attempt: &Attempt<'_>,
         login: &Login,
-        order: Option<&PasswordChange>,
+        wanted: Work<'_>,
     ) -> Result<(), Failure> {
         check_login(attempt, login)?;
         let Some(password) = login.credential.password() else {
@@ -106,15 +116,16 @@ impl LdapTarget {
         let (connection, mut ldap, _cut) = opened.await?;
         let work = async {
             // Asked first: an account that must change its password may ask for nothing else.
-            let kind = match order {
-                Some(_) => self.kind(attempt, &mut ldap).await?,
-                None => self.kind,
+            let kind = match wanted {
+                Work::Nothing => self.kind,
+                Work::Change(_) | Work::Admit(_) => self.kind(attempt, &mut ldap).await?,
             };
-            self.bind(attempt, &mut ldap, login, password, order)
+            self.bind(attempt, &mut ldap, login, password, wanted)
                 .await?;
-            match order {
-                Some(order) => change(attempt, &mut ldap, kind, password, order).await,
-                None => Ok(()),
+            match wanted {
+                Work::Nothing => Ok(()),
+                Work::Change(order) => change(attempt, &mut ldap, kind, password, order).await,
+                Work::Admit(order) => admission::admit(attempt, &mut ldap, kind, order).await,
             }
         };
         let mut driving = pin!(connection.drive());
@@ -186,7 +197,7 @@ impl LdapTarget {
         ldap: &mut Ldap,
         login: &Login,
         password: &SecretString,
-        order: Option<&PasswordChange>,
+        wanted: Work<'_>,
     ) -> Result<(), Failure> {
         let bound = with_policy(ldap)
             .simple_bind(&login.account, password.expose_secret())
@@ -197,7 +208,8 @@ impl LdapTarget {
         }
         // It let us in, but only so that the password is changed.
         let must_change = policy_of(&bound) == Some(Policy::ChangeAfterReset);
-        if must_change && !order.is_some_and(PasswordChange::is_own) {
+        let is_changed = matches!(wanted, Work::Change(order) if order.is_own());
+        if must_change && !is_changed {
             let reason = "the password is right, and must be changed first";
             return Err(attempt.fail(FailureClass::PasswordExpired, SIGN_IN, reason));
         }
@@ -295,7 +307,7 @@ async fn replace_unicode_pwd(
 impl Target for LdapTarget {
     async fn probe(&self, login: &Login) -> Result<Probed, Failure> {
         let attempt = Attempt::new(&self.shown, login);
-        let work = Box::pin(self.visit(&attempt, login, None));
+        let work = Box::pin(self.visit(&attempt, login, Work::Nothing));
         attempt.within(self.limits.whole, SIGN_IN, work).await?;
         Ok(Probed { host_key: None })
     }
@@ -303,8 +315,17 @@ impl Target for LdapTarget {
     async fn change_password(&self, change: &PasswordChange) -> Result<(), Failure> {
         let attempt = Attempt::of_change(&self.shown, change);
         change.check(&attempt)?;
-        let work = Box::pin(self.visit(&attempt, &change.login, Some(change)));
+        let work = Box::pin(self.visit(&attempt, &change.login, Work::Change(change)));
         attempt.within(self.limits.whole, CHANGE, work).await
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        let attempt = Attempt::new(&self.shown, &order.login);
+        order.check(&attempt)?;
+        let work = Box::pin(self.visit(&attempt, &order.login, Work::Admit(order)));
+        attempt
+            .within(self.limits.whole, admission::STEP, work)
+            .await
     }
 
     async fn run(&self, login: &Login, _: &Command) -> Result<Ran, Failure> {

@@ -118,11 +118,20 @@ fn active_directory_class(text: &str) -> Option<FailureClass> {
 /// The failure behind a refused change. A directory does all of an operation or nothing, except
 /// where it gives up in the middle and says so.
 pub(super) fn refused_change(attempt: &Attempt<'_>, answer: &LdapResult) -> Failure {
+    refused_to(attempt, CHANGE, answer)
+}
+
+/// The same of another operation that changes an entry.
+pub(super) fn refused_to(
+    attempt: &Attempt<'_>,
+    step: &'static str,
+    answer: &LdapResult,
+) -> Failure {
     if !matches!(answer.rc, 3 | 80) {
         attempt.effect_refused();
     }
     let class = class_of_change(answer.rc, &answer.text, policy_of(answer));
-    attempt.fail(class, CHANGE, described(answer))
+    attempt.fail(class, step, described(answer))
 }
 
 fn class_of_change(code: u32, text: &str, policy: Option<Policy>) -> FailureClass {

@@ -18,16 +18,17 @@ use tokio_postgres::{Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::refusal::{asks_for_a_password, failed};
-use self::statement::alter_role;
+use self::statement::{alter_role, alter_role_login};
 use super::target::{
-    Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target, check_login,
-    client_tls, dial, is_loopback,
+    AdmissionOrder, Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target,
+    check_login, client_tls, dial, is_loopback,
 };
 use crate::connect::tls::Trust;
 use crate::domain::failure::FailureClass;
 
 const SIGN_IN: &str = "sign in at";
 const CHANGE: &str = "change a password at";
+const ADMIT: &str = "open or close an account at";
 
 /// How we know that the server is the one we mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +52,12 @@ pub struct PostgresTarget {
 }
 
 /// What is done once the account is in.
-enum Work<'a> {
+enum Work {
     Nothing,
-    Change(&'a PasswordChange),
+    Alter {
+        statement: Zeroizing<String>,
+        step: &'static str,
+    },
 }
 
 impl PostgresTarget {
@@ -74,7 +78,7 @@ impl PostgresTarget {
         &self,
         attempt: &Attempt<'_>,
         login: &Login,
-        work: Work<'_>,
+        work: Work,
     ) -> Result<(), Failure> {
         check_login(attempt, login)?;
         let Some(password) = login.credential.password() else {
@@ -113,7 +117,7 @@ impl PostgresTarget {
         attempt: &Attempt<'_>,
         config: &Config,
         tls: ClientConfig,
-        work: Work<'_>,
+        work: Work,
     ) -> Result<(), Failure> {
         let mut maker = MakeRustlsConnect::new(tls);
         let made =
@@ -156,22 +160,20 @@ async fn carry_out<S, T>(
     attempt: &Attempt<'_>,
     client: Client,
     mut connection: Connection<S, T>,
-    work: Work<'_>,
+    work: Work,
 ) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    if let Work::Change(change) = work {
-        let statement = alter_role(&change.account, &change.secret);
-        let statement = Zeroizing::new(statement);
+    if let Work::Alter { statement, step } = work {
         attempt.effect_begins();
         let altered = tokio::select! {
             biased;
             altered = client.batch_execute(&statement) => altered,
             ended = &mut connection => return Err(match ended {
-                Ok(()) => attempt.fail(FailureClass::Refused, CHANGE, "the connection was closed"),
-                Err(error) => failed(attempt, CHANGE, &error),
+                Ok(()) => attempt.fail(FailureClass::Refused, step, "the connection was closed"),
+                Err(error) => failed(attempt, step, &error),
             }),
         };
         altered.map_err(|error| {
@@ -181,7 +183,7 @@ where
             if error.as_db_error().is_some_and(undone) {
                 attempt.effect_refused();
             }
-            failed(attempt, CHANGE, &error)
+            failed(attempt, step, &error)
         })?;
     }
     // The connection ends by itself once it has said goodbye for its client.
@@ -204,8 +206,23 @@ impl Target for PostgresTarget {
     async fn change_password(&self, change: &PasswordChange) -> Result<(), Failure> {
         let attempt = Attempt::of_change(&self.shown, change);
         change.check(&attempt)?;
-        let work = Box::pin(self.sign_in(&attempt, &change.login, Work::Change(change)));
+        let work = Work::Alter {
+            statement: Zeroizing::new(alter_role(&change.account, &change.secret)),
+            step: CHANGE,
+        };
+        let work = Box::pin(self.sign_in(&attempt, &change.login, work));
         attempt.within(self.limits.whole, CHANGE, work).await
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        let attempt = Attempt::new(&self.shown, &order.login);
+        order.check(&attempt)?;
+        let work = Work::Alter {
+            statement: Zeroizing::new(alter_role_login(&order.account, order.admission)),
+            step: ADMIT,
+        };
+        let work = Box::pin(self.sign_in(&attempt, &order.login, work));
+        attempt.within(self.limits.whole, ADMIT, work).await
     }
 
     async fn run(&self, login: &Login, _: &Command) -> Result<Ran, Failure> {

@@ -1,8 +1,10 @@
-//! The one statement that changes a password.
+//! The statements that change a role.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::password::scram_sha_256;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::domain::operation::Admission;
 
 /// `ALTER ROLE` with the verifier of the password, under a fresh salt.
 ///
@@ -15,6 +17,15 @@ pub(super) fn alter_role(role: &str, password: &SecretString) -> String {
         escape_identifier(role),
         escape_literal(&verifier)
     )
+}
+
+/// `ALTER ROLE` that opens a role for signing in, or closes it. Sessions that are open stay.
+pub(super) fn alter_role_login(role: &str, admission: Admission) -> String {
+    let how = match admission {
+        Admission::Open => "LOGIN",
+        Admission::Closed => "NOLOGIN",
+    };
+    format!("ALTER ROLE {} {how}", escape_identifier(role))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const STEP: &str = "change a password at";
 const CHPASSWD: &str = "/usr/sbin/chpasswd";
 
 /// What `sudo` asks with: words of ours, so that they can be counted in every language.
-const ASKED: &str = "robotd-sudo-asks";
+pub(super) const ASKED: &str = "robotd-sudo-asks";
 
 /// `chpasswd` reads lines of `name:password`.
 pub(super) fn check_account(attempt: &Attempt<'_>, account: &str) -> Result<(), Failure> {
@@ -64,12 +64,7 @@ async fn privilege<'a>(
     change: &'a PasswordChange,
 ) -> Result<Privilege<'a>, Failure> {
     let try_out = async |line: &str, stdin| exec(session, attempt, Exec::look(line, stdin)).await;
-    let id = try_out("id -u", None).await?;
-    if id.is_expiry_notice() {
-        let reason = "the password of the administrator must be changed first";
-        return Err(attempt.fail(FailureClass::PasswordExpired, STEP, reason));
-    }
-    if id.stdout.so_far().trim() == "0" {
+    if is_root(session, attempt).await? {
         return Ok(Privilege::Root);
     }
     if try_out(&sudo("-n"), None).await?.succeeded() {
@@ -84,21 +79,31 @@ async fn privilege<'a>(
     if tried.succeeded() {
         return Ok(Privilege::SudoBy(password));
     }
-    // Asked twice, it did not take the password; asked once or not at all, it refuses the account.
-    let asked = tried.said().matches(ASKED).count();
-    let (class, reason) = if asked > 1 {
-        (
-            FailureClass::AuthFailed,
-            "`sudo` does not take the password that signed in".to_owned(),
-        )
-    } else {
-        let said = tried.said().replace(ASKED, "");
-        (
-            FailureClass::PermissionDenied,
-            format!("`sudo` does not let the account run {CHPASSWD}: {said}"),
-        )
-    };
+    let (class, reason) = refused_by_sudo(&tried, CHPASSWD);
     Err(attempt.fail(class, STEP, reason))
+}
+
+/// Whether the account that signed in is root; one whose password is at its end is refused.
+pub(super) async fn is_root(session: &Session, attempt: &Attempt<'_>) -> Result<bool, Failure> {
+    let id = exec(session, attempt, Exec::look("id -u", None)).await?;
+    if id.is_expiry_notice() {
+        let reason = "the password of the administrator must be changed first";
+        return Err(attempt.fail(FailureClass::PasswordExpired, STEP, reason));
+    }
+    Ok(id.stdout.so_far().trim() == "0")
+}
+
+/// Why `sudo` did not run a program. Asked twice, it did not take the password; asked once or not at all, it refuses the
+/// account.
+pub(super) fn refused_by_sudo(tried: &Ended, program: &str) -> (FailureClass, String) {
+    let said = tried.said();
+    if said.matches(ASKED).count() > 1 {
+        let reason = "`sudo` does not take the password that signed in".to_owned();
+        return (FailureClass::AuthFailed, reason);
+    }
+    let said = said.replace(ASKED, "");
+    let reason = format!("`sudo` does not let the account run {program}: {said}");
+    (FailureClass::PermissionDenied, reason)
 }
 
 /// `-k` makes `sudo` forget that it was asked before, so that it asks each time or never.
@@ -118,7 +123,8 @@ fn entry_of(change: &PasswordChange) -> SecretString {
     SecretString::from(entry.as_str())
 }
 
-fn after(password: &SecretString, entry: &str) -> SecretString {
+/// The password for `sudo`, and what the program reads.
+pub(super) fn after(password: &SecretString, entry: &str) -> SecretString {
     let password = password.expose_secret();
     let mut input = Zeroizing::new(String::with_capacity(password.len() + entry.len() + 1));
     input.push_str(password);

@@ -1,29 +1,34 @@
 //! Linux and Unix machines over SSH.
 //!
 //! The machine's key is judged before anything else is said. Then the account signs in, by
-//! `keyboard-interactive` where the server offers it (there PAM tells us more), else by
-//! `password`, or by its key. Its own password is changed in the dialogue of `passwd`, on a
+//! `keyboard-interactive` where the server offers it and asks something (there PAM tells us
+//! more), else by `password`, or by its key. Its own password is changed in the dialogue of `passwd`, on a
 //! terminal; another account's by `chpasswd`, as root or under `sudo`, from the standard input.
+//! Another account is opened and closed by `usermod` in the same way.
 
 mod chpasswd;
 mod dialogue;
 mod exec;
 mod host_key;
+mod key_pair;
 mod own_password;
 mod proof;
 mod session;
 mod sign_in;
+mod usermod;
 
 use async_trait::async_trait;
 
 use self::exec::{Exec, exec};
 pub use self::host_key::HostKeyPolicy;
+pub use self::key_pair::{PublicHalf, public_half, successor};
+pub use self::proof::Unread;
 use self::proof::proof;
 use self::session::Session;
 use self::sign_in::{SignedIn, sign_in};
 use super::target::{
-    Attempt, Command, Failure, HostKey, Limits, Login, PasswordChange, Probed, Ran, Target,
-    check_login, shell_word,
+    AdmissionOrder, Attempt, Command, Failure, HostKey, Limits, Login, PasswordChange, Probed, Ran,
+    Target, check_login, shell_word,
 };
 use crate::domain::failure::FailureClass;
 
@@ -99,6 +104,17 @@ impl SshTarget {
         Ok(())
     }
 
+    async fn admitted(&self, attempt: &Attempt<'_>, order: &AdmissionOrder) -> Result<(), Failure> {
+        order.check(attempt)?;
+        let login = &order.login;
+        let who = (login.account.as_str(), proof(attempt, login).await?);
+        let mut session = self.open(attempt).await?;
+        sign_in(&mut session, attempt, who, None).await?;
+        usermod::admit(&session, attempt, order).await?;
+        session.leave().await;
+        Ok(())
+    }
+
     async fn ran(
         &self,
         attempt: &Attempt<'_>,
@@ -136,6 +152,12 @@ impl Target for SshTarget {
         attempt
             .within(self.limits.whole, "change a password at", work)
             .await
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        let attempt = Attempt::new(&self.shown, &order.login);
+        let work = Box::pin(self.admitted(&attempt, order));
+        attempt.within(self.limits.whole, usermod::STEP, work).await
     }
 
     async fn run(&self, login: &Login, command: &Command) -> Result<Ran, Failure> {

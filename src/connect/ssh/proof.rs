@@ -29,27 +29,37 @@ pub(super) async fn proof<'a>(
 ) -> Result<Proof<'a>, Failure> {
     let (key, passphrase) = match &login.credential {
         Credential::Password(password) => return Ok(Proof::Password(password)),
-        Credential::PrivateKey { key, passphrase } => (key.clone(), passphrase.clone()),
+        Credential::PrivateKey { key, passphrase } => (key, passphrase.as_ref()),
     };
-    // It computes for as long as the key was made to.
-    let opening = tokio::task::spawn_blocking(move || open(&key, passphrase.as_ref()));
-    let unread = |(class, reason): Unread| attempt.fail(class, STEP, reason);
-    match tokio::time::timeout(OPEN_TIME_MAX, opening).await {
-        Ok(Ok(Ok(key))) => Ok(Proof::Key(Arc::new(key))),
-        Ok(Ok(Err(why))) => Err(unread(why)),
-        Ok(Err(_)) => Err(unread(unreadable("its form is not known"))),
-        Err(_) => Err(unread(unreadable(format!(
-            "it is not open within {OPEN_TIME_MAX:?}; encrypt it with fewer rounds"
-        )))),
-    }
+    let opened = opened(key, passphrase).await;
+    let key = opened.map_err(|(class, reason)| attempt.fail(class, STEP, reason))?;
+    Ok(Proof::Key(Arc::new(key)))
 }
 
 /// Why a key cannot be used.
-type Unread = (FailureClass, String);
+pub type Unread = (FailureClass, String);
 
-fn unreadable(why: impl std::fmt::Display) -> Unread {
+/// The text of a key that cannot be used.
+pub(super) fn unreadable(why: impl std::fmt::Display) -> Unread {
     let reason = format!("the private key cannot be read: {why}");
     (FailureClass::Invalid, reason)
+}
+
+/// Opens a private key.
+pub(super) async fn opened(
+    key: &SecretString,
+    passphrase: Option<&SecretString>,
+) -> Result<PrivateKey, Unread> {
+    let (key, passphrase) = (key.clone(), passphrase.cloned());
+    // It computes for as long as the key was made to.
+    let opening = tokio::task::spawn_blocking(move || open(&key, passphrase.as_ref()));
+    match tokio::time::timeout(OPEN_TIME_MAX, opening).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(_)) => Err(unreadable("its form is not known")),
+        Err(_) => Err(unreadable(format!(
+            "it is not open within {OPEN_TIME_MAX:?}; encrypt it with fewer rounds"
+        ))),
+    }
 }
 
 fn open(key: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, Unread> {

@@ -1,7 +1,7 @@
 //! Machines, databases and directories whose accounts are looked after.
 //!
-//! A [`Target`] is asked three things: does this secret still sign in, make this the secret of
-//! that account, run this command. Each protocol is one implementation beside this folder.
+//! A [`Target`] is asked four things: does this secret still sign in, make this the secret of
+//! that account, open or close that account, run this command. Each protocol is one implementation beside this folder.
 //! What they share stands here: who signs in ([`Login`]), how long it may take ([`Limits`]),
 //! what is run ([`Command`]), and how a failure is told ([`Failure`]).
 //!
@@ -40,6 +40,7 @@ pub(crate) use tls::{client_tls, is_loopback};
 pub use crate::domain::command::Command;
 
 use crate::domain::failure::FailureClass;
+use crate::domain::operation::Admission;
 
 /// The longest secret: what Linux's PAM takes (`PAM_MAX_RESP_SIZE` is 512, `pam_unix` stops
 /// at 200).
@@ -66,6 +67,13 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// [`Failure`]; its effect says whether the old secret is certainly still in force.
     async fn change_password(&self, change: &PasswordChange) -> Result<(), Failure>;
+
+    /// Opens an account for signing in, or closes it; one that stands so already stays so. It does
+    /// not verify.
+    ///
+    /// # Errors
+    /// [`Failure`]; where a target cannot do that, [`FailureClass::Unsupported`].
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure>;
 
     /// Runs a command to its end. That it fails by its exit status is an answer, not an error.
     ///
@@ -165,6 +173,25 @@ impl PasswordChange {
     pub(crate) fn check(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
         check_account(attempt, &self.account)?;
         check_secret(attempt, "new secret", &self.secret)?;
+        check_login(attempt, &self.login)
+    }
+}
+
+/// An account that is to be opened or closed.
+#[derive(Debug, Clone)]
+pub struct AdmissionOrder {
+    /// Who signs in to do it: an administrator, and not the account itself.
+    pub login: Login,
+    /// Whose account.
+    pub account: String,
+    /// How it shall stand.
+    pub admission: Admission,
+}
+
+impl AdmissionOrder {
+    /// Refuses what no target can take.
+    pub(crate) fn check(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
+        check_account(attempt, &self.account)?;
         check_login(attempt, &self.login)
     }
 }

@@ -1,6 +1,6 @@
 //! Accounts of Windows machines, by the remote procedures that administrators use (SAMR).
 //!
-//! The work is done by Samba's programs `smbclient` and `rpcclient`, which must be on this
+//! The work is done by Samba's programs `smbclient`, `rpcclient` and `net`, which must be on this
 //! machine. Their secrets come from a file that only we can read and from their standard input,
 //! never from an argument; what they answer is read by its status (MS-ERREF), not its words.
 //!
@@ -23,13 +23,14 @@ use self::script::split_domain;
 use self::status::{Moment, class_of_status, is_certain, status_in};
 use super::command::{CommandEnd, CommandSpec, GuardProgram};
 use super::target::{
-    Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, ProgramEnd, Ran, Target,
-    check_host, check_login, dial, run_program,
+    AdmissionOrder, Attempt, Command, Failure, Limits, Login, PasswordChange, Probed, ProgramEnd,
+    Ran, Target, check_host, check_login, dial, run_program,
 };
 use crate::domain::failure::FailureClass;
 
 const SIGN_IN: &str = "sign in at";
 const CHANGE: &str = "change a password at";
+const ADMIT: &str = "open or close an account at";
 
 /// In memory, where there is such a folder: what is left there after a crash is gone with the power.
 const MEMORY_FOLDER: &str = "/dev/shm";
@@ -98,6 +99,24 @@ impl WindowsTarget {
             false => Moment::Change,
         };
         Err(failed(attempt, CHANGE, moment, &ended))
+    }
+
+    async fn admitted(&self, attempt: &Attempt<'_>, order: &AdmissionOrder) -> Result<(), Failure> {
+        let (_, name) = split_domain(&order.account);
+        let (line, done) = script::admit(name, order.admission);
+        let words = ["net", "rpc", "shell", "-S", &self.host];
+        let talk = self.talk(attempt, &order.login, words, &line, Moment::Change);
+        let ended = talk.await?;
+        let said = ended.stdout.so_far() + &ended.stderr.so_far();
+        // It too exits with 0 whatever comes of a line.
+        if ended.end == CommandEnd::Exited(0) && said.contains(done) {
+            return Ok(());
+        }
+        let moment = match said.contains("Could not connect") {
+            true => Moment::SignIn,
+            false => Moment::Change,
+        };
+        Err(failed(attempt, ADMIT, moment, &ended))
     }
 
     /// Runs one of Samba's programs as the one who signs in.
@@ -241,6 +260,13 @@ impl Target for WindowsTarget {
         check_blanks(&attempt, &change.secret)?;
         let work = Box::pin(self.changed(&attempt, change));
         attempt.within(self.limits.whole, CHANGE, work).await
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        let attempt = Attempt::new(&self.shown, &order.login);
+        order.check(&attempt)?;
+        let work = Box::pin(self.admitted(&attempt, order));
+        attempt.within(self.limits.whole, ADMIT, work).await
     }
 
     async fn run(&self, login: &Login, _: &Command) -> Result<Ran, Failure> {

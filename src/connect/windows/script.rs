@@ -1,7 +1,9 @@
-//! Lines for `rpcclient`.
+//! Lines for `rpcclient`, and for the shell of `net rpc`.
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::domain::operation::Admission;
 
 /// An account changes its own password: SAMR's `UnicodeChangePasswordUser4` (MS-SAMR, section
 /// 3.1.5.10.4), which encrypts with AES.
@@ -15,6 +17,17 @@ pub(super) fn change(name: &str, old: &SecretString, new: &SecretString) -> Secr
 pub(super) fn set(name: &str, new: &SecretString) -> SecretString {
     let new = argument(new.expose_secret());
     line(&["setuserinfo2 ", &argument(name), " 23 ", &new])
+}
+
+/// An administrator opens or closes an account: SAMR's `SetInformationUser2` with the flag
+/// `USER_ACCOUNT_DISABLED` of level 16 (MS-SAMR, section 2.2.6.5), as `net` does it; and what it says then.
+pub(super) fn admit(name: &str, admission: Admission) -> (SecretString, &'static str) {
+    let (disabled, done) = match admission {
+        Admission::Open => ("no", "to [no]"),
+        Admission::Closed => ("yes", "to [yes]"),
+    };
+    let name = argument(name);
+    (line(&["user edit disabled ", &name, " ", disabled]), done)
 }
 
 fn line(parts: &[&str]) -> SecretString {

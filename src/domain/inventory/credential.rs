@@ -47,6 +47,11 @@ pub struct CredentialBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// The credential after whose secret this one is changed, each time; robots must be allowed to (`automatic_change`). At most
+    /// 8 stand above each other, and 500 below one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub parent: Option<InventoryId>,
     /// The policy that holds for it.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -82,6 +87,11 @@ impl Body for CredentialBody {
         problems.instant("expires_at", self.expires_at);
         problems.description(self.description.as_ref());
         problems.tags(&self.tags);
+        if self.parent.is_some() && self.domain.is_some() {
+            // Through other registrations of their accounts two could follow each other without end.
+            let detail = "must not be set beside `domain`: an account of a domain has one secret, wherever it is registered";
+            problems.note("parent", detail);
+        }
     }
 
     fn identity(&self) -> Vec<String> {
@@ -106,6 +116,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("automatic_change", Kind::Bool),
         column("privileged", Kind::Bool),
         column("expires_at", Kind::Time),
+        refers("parent", "parent_id", Noun::Credential),
         refers("policy", "policy_id", Noun::CredentialPolicy),
         column("description", Kind::Text),
         column("tags", Kind::List),
@@ -119,6 +130,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
         column("secret_state", Kind::Text),
         column("secret_tested_at", Kind::Time),
         column("change_stopped_at", Kind::Time),
+        column("deactivated_at", Kind::Time),
     ],
     children: &[],
     fixed: &[],
@@ -141,6 +153,12 @@ pub(super) static SPEC: NounSpec = NounSpec {
             column: "device_id",
             kind: FilterKind::Ref,
             about: "Only credentials of this device.",
+        },
+        Filter {
+            name: "parent",
+            column: "parent_id",
+            kind: FilterKind::Ref,
+            about: "Only credentials that are changed after this one.",
         },
         Filter {
             name: "policy",

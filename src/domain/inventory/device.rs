@@ -252,6 +252,7 @@ pub(super) static SPEC: NounSpec = NounSpec {
             column("failures", Kind::Int),
             column("error_class", Kind::Text),
             column("seen_key", Kind::Text),
+            column("recent", Kind::Text),
         ],
         shape: Shape::Object,
     }],

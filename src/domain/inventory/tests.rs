@@ -122,6 +122,11 @@ fn bad_fields_are_named() {
         (Noun::Credential, json!({"secret": "x"}), "secret"),
         (
             Noun::Credential,
+            json!({"parent": "2", "domain": "corp"}),
+            "parent",
+        ),
+        (
+            Noun::Credential,
             json!({"expires_at": "9999-01-01T00:00:00Z"}),
             "expires_at",
         ),

@@ -106,6 +106,7 @@ pub(super) fn refused(spec: &NounSpec, refusals: Vec<(usize, Refusal)>) -> Vec<(
             field,
             format!("there is no {} `{id}`", noun.title()),
         )])),
+        Refusal::Unfit { field, why } => Reason::Invalid(Vec::from([FieldError::new(field, why)])),
         Refusal::InUse { by, count, some } => {
             let (noun, verb) = if count == 1 {
                 (by.title(), "refers")

@@ -191,12 +191,12 @@ impl Inventory {
     pub async fn candidate_set(
         &self,
         id: InventoryId,
-        candidate: &SecretString,
+        candidate: &Secret,
         by: By<'_>,
     ) -> Result<i64, InventoryError> {
         for _ in 0..ATTEMPTS {
             let version = self.store.credential_secret_latest(id).await? + 1;
-            let sealed = self.sealed(id, version, &candidate.clone().into())?;
+            let sealed = self.sealed(id, version, candidate)?;
             match self
                 .store
                 .credential_candidate_set(id, sealed, by.now)

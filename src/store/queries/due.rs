@@ -49,7 +49,7 @@ macro_rules! ends {
             FROM credentials c
             JOIN devices d ON d.id = c.device_id AND d.enabled
             LEFT JOIN credential_policies p ON p.id = c.policy_id AND p.enabled
-            WHERE c.enabled) AS e "
+            WHERE c.enabled AND c.deactivated_at IS NULL) AS e "
         )
     };
 }

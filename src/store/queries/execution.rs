@@ -25,12 +25,12 @@ pub(in crate::store) fn select(
 ) -> QueryResult<Vec<InventoryId>> {
     let mut sql: Sql<(BigInt,)> = Sql::new(
         "SELECT c.id FROM credentials c JOIN devices d ON d.id = c.device_id \
-         WHERE c.enabled AND d.enabled AND c.kind IN ('password', ",
+         WHERE c.enabled AND d.enabled AND c.kind IN (",
     );
-    sql.text(if selection.keys {
-        "'ssh_key')"
-    } else {
-        "'password')"
+    sql.text(match (selection.no_passwords, selection.keys) {
+        (true, _) => "'ssh_key')",
+        (false, true) => "'password', 'ssh_key')",
+        (false, false) => "'password')",
     });
     if !selection.devices.is_empty() {
         sql.text(" AND d.id IN ");

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::event::insert_events;
 use super::sql::{Sql, raced};
-use super::{Conn, audit, inventory_check, inventory_read, secret};
+use super::{Conn, audit, credential_link, inventory_check, inventory_read, secret};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::{Child, Stored};
-use crate::domain::inventory::{NounSpec, TRUST_ON_FIRST_USE};
+use crate::domain::inventory::{Noun, NounSpec, TRUST_ON_FIRST_USE};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::audit::NewAudit;
 use crate::store::backend::{QueryError, QueryResult};
@@ -49,6 +49,9 @@ pub(in crate::store) fn write(
         }
     }
     insert(conn, spec, &new, now)?;
+    if spec.noun == Noun::Credential {
+        credential_link::relink(conn, orders)?;
+    }
     let entries: Vec<NewAudit> = orders.iter().map(|order| order.audit.clone()).collect();
     audit::append_all(conn, &entries, now)?;
     let published = insert_events(conn, events, ids, now)?;

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
 use super::sql::Sql;
-use super::{Conn, vault_key};
+use super::{Conn, credential_link, vault_key};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::{Column, Kind, Shape, Stored, id_of};
 use crate::domain::inventory::{Noun, NounSpec};
@@ -29,6 +29,9 @@ pub(in crate::store) fn refusals(
     refused.extend(identities(conn, spec, orders)?);
     refused.extend(references(conn, spec, orders)?);
     refused.extend(secrets(conn, orders)?);
+    if spec.noun == Noun::Credential {
+        refused.extend(credential_link::refusals(conn, orders)?);
+    }
     for (index, order) in orders.iter().enumerate() {
         if let Write::Delete { id, .. } = &order.write {
             let uses = uses(conn, spec.noun, *id)?.map(|refusal| (index, refusal));

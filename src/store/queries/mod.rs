@@ -18,6 +18,7 @@ pub(in crate::store) mod certificate_retention;
 pub(in crate::store) mod change_report;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod connectivity;
+pub(in crate::store) mod credential_link;
 pub(in crate::store) mod credential_view;
 pub(in crate::store) mod due;
 pub(in crate::store) mod event;

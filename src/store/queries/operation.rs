@@ -12,7 +12,7 @@ use super::rows::{Rows, storable};
 use super::statement::{Bind, Statement, bind, find};
 use super::{Conn, audit, dialect, statement};
 use crate::domain::id::{OperationId, ProcessId};
-use crate::domain::operation::{Finding, OperationState};
+use crate::domain::operation::{Admission, Finding, OperationState};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::audit::NewAudit;
 use crate::store::backend::QueryResult;
@@ -33,11 +33,11 @@ impl Statement for Order {
     type Row = (BigInt,);
     const SQL: &'static str = "
         INSERT INTO operations (id, kind, credential_id, state, attempts, run_at, expires_at, template_id,
-            requested_by, created_at, updated_at, cause)
+            requested_by, created_at, updated_at, cause, priority)
         SELECT x.operation, x.what, x.credential, 0, 0, x.due, x.expires, x.template, x.requested, x.now, x.now,
-            x.cause
+            x.cause, x.place
         FROM {rows operation int, what int, credential int, due int, expires int, template int, requested text,
-            now int, cause int}
+            now int, cause int, place int}
         JOIN credentials c ON c.id = x.credential WHERE TRUE
         ON CONFLICT (credential_id, kind) WHERE finished_at IS NULL DO NOTHING
         RETURNING id";
@@ -52,8 +52,8 @@ macro_rules! busy {
     };
 }
 
-/// Operations that can be begun now: due, of a credential of which none is running, and on no device that is busy. Whether a
-/// target may know a candidate, the vault says: an executor that died has not told.
+/// Operations that can be begun now: due, of a credential of which none is running, and on no device that is busy; a change (kinds 0
+/// and 4) not before one that is due of the secret that it follows. Whether a target may know a candidate, the vault says: an executor that died has not told.
 macro_rules! claimable {
     () => {
         "FROM operations o
@@ -62,7 +62,11 @@ macro_rules! claimable {
                     SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0))
                 AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.state = 1 AND r.credential_id = o.credential_id)
                 AND NOT EXISTS (SELECT 1 FROM credentials c JOIN busy b ON b.device_id = c.device_id
-                    WHERE c.id = o.credential_id) "
+                    WHERE c.id = o.credential_id)
+                AND (o.kind NOT IN (0, 4) OR NOT EXISTS (
+                    SELECT 1 FROM credential_links l JOIN operations p ON p.credential_id = l.parent_id
+                    WHERE l.credential_id = o.credential_id AND p.kind IN (0, 4) AND p.finished_at IS NULL
+                        AND p.run_at <= ?)) "
     };
 }
 
@@ -76,7 +80,7 @@ impl Statement for Claim {
         ", due AS MATERIALIZED (
             SELECT o.id ",
         claimable!(),
-        "ORDER BY o.run_at, o.id LIMIT 1 {skip locked})
+        "ORDER BY o.priority DESC, o.run_at, o.id LIMIT 1 {skip locked})
         UPDATE operations SET state = 1, attempts = attempts + 1, process_id = ?, lease_until = ?, updated_at = ?,
             candidate = (SELECT v.version FROM secret_versions v
                 WHERE v.credential_id = operations.credential_id AND v.state = 0)
@@ -105,6 +109,7 @@ pub(super) struct AttemptRow {
     error_class: Option<String>,
     detail: Option<String>,
     refused: i32,
+    steps: Option<String>,
 }
 
 pub(super) fn attempt_row(
@@ -124,6 +129,7 @@ pub(super) fn attempt_row(
         error_class: attempt.error_class.clone().map(storable),
         detail: detail.map(|text| storable(text.chars().take(DETAIL_CHARS_MAX).collect())),
         refused: i32::try_from(attempt.refused).unwrap_or(i32::MAX),
+        steps: (!attempt.steps.is_empty()).then(|| storable(json!(attempt.steps).to_string())),
     }
 }
 
@@ -158,6 +164,7 @@ pub(in crate::store) fn order(
             order.requested_by.as_str().into(),
             to_micros(now).into(),
             order.cause.code().into(),
+            order.priority.into(),
         ]);
     }
     let mut made: Vec<OperationId> = find(conn, Order, &rows, &[])?
@@ -184,12 +191,12 @@ fn audit_of(order: &NewOperation, id: OperationId) -> NewAudit {
         before: None,
         after: Some(json!({
             "kind": order.kind, "credential": order.credential, "template": order.template,
-            "run_at": order.run_at, "expires_at": order.expires_at,
+            "run_at": order.run_at, "expires_at": order.expires_at, "priority": order.priority,
         })),
     }
 }
 
-/// Takes the operation that is longest due.
+/// Takes the operation whose turn it is.
 pub(in crate::store) fn claim(
     conn: &mut Conn,
     process: ProcessId,
@@ -201,6 +208,7 @@ pub(in crate::store) fn claim(
     dialect::lock_text(conn, CLAIMS)?;
     let binds = [
         Bind::Int(i64::from(per_device)),
+        Bind::Int(to_micros(now)),
         Bind::Int(to_micros(now)),
         Bind::Int(to_micros(now)),
         Bind::Int(process.0),
@@ -219,6 +227,7 @@ pub(in crate::store) fn is_due(
 ) -> QueryResult<bool> {
     let binds = [
         Bind::Int(i64::from(per_device)),
+        Bind::Int(to_micros(now)),
         Bind::Int(to_micros(now)),
         Bind::Int(to_micros(now)),
     ];
@@ -275,6 +284,15 @@ pub(in crate::store) fn end(
                 credentials::secret_state.eq(finding.as_str()),
                 credentials::secret_tested_at.eq(to_micros(now)),
             ))
+            .execute(conn)?;
+    }
+    if let Some(admission) = end.admission {
+        let closed = match admission {
+            Admission::Open => None,
+            Admission::Closed => Some(to_micros(now)),
+        };
+        diesel::update(credentials::table.find(credential))
+            .set(credentials::deactivated_at.eq(closed))
             .execute(conn)?;
     }
     insert_events(conn, &end.events, ids, now).map(Some)

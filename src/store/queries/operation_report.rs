@@ -35,6 +35,7 @@ struct Row {
     expires_at: Option<i64>,
     candidate: Option<i64>,
     template_id: Option<i64>,
+    priority: i16,
     requested_by: String,
     process_id: Option<i64>,
     created_at: i64,
@@ -58,6 +59,7 @@ impl Row {
             expires_at: self.expires_at.map(from_micros),
             candidate: self.candidate,
             template: self.template_id.map(InventoryId),
+            priority: self.priority,
             requested_by: self.requested_by,
             created_at: from_micros(self.created_at),
             updated_at: from_micros(self.updated_at),
@@ -77,6 +79,7 @@ struct AttemptRow {
     error_class: Option<String>,
     detail: Option<String>,
     refused: i32,
+    steps: Option<String>,
 }
 
 fn state_of(code: i16) -> Option<OperationState> {
@@ -135,18 +138,20 @@ pub(in crate::store) fn attempts(
         .limit(ATTEMPTS_MAX)
         .select(AttemptRow::as_select())
         .load(conn)?;
+    let defect = || QueryError::Defect(format!("attempt of operation `{id}`"));
     let attempt = |row: AttemptRow| {
         let state = state_of(row.state);
+        let steps = row.steps.as_deref().map(serde_json::from_str).transpose();
         Ok(OperationAttempt {
             number: count_of(row.number),
             process: ProcessId(row.process_id),
             started_at: from_micros(row.started_at),
             ended_at: from_micros(row.ended_at),
-            state: state
-                .ok_or_else(|| QueryError::Defect(format!("attempt of operation `{id}`")))?,
+            state: state.ok_or_else(defect)?,
             error_class: row.error_class,
             detail: row.detail,
             refused: count_of(row.refused),
+            steps: steps.map_err(|_| defect())?.unwrap_or_default(),
         })
     };
     rows.into_iter().map(attempt).collect()

@@ -14,7 +14,7 @@ use crate::domain::time::to_micros;
 use crate::store::backend::QueryResult;
 use crate::store::reconciliation::Unreconciled;
 
-/// Credentials whose account is to be asked. Kinds 0 to 2 sign in with the recorded secrets.
+/// Credentials whose account is to be asked. Kinds 0 to 2 and 4 sign in with the recorded secrets.
 pub(in crate::store) fn unreconciled(
     conn: &mut Conn,
     sought: &Unreconciled,
@@ -24,7 +24,7 @@ pub(in crate::store) fn unreconciled(
         "SELECT c.id FROM credentials c
         JOIN devices d ON d.id = c.device_id AND d.enabled
         LEFT JOIN secret_versions v ON v.credential_id = c.id AND v.state = 0
-        WHERE c.enabled AND c.secret_version IS NOT NULL",
+        WHERE c.enabled AND c.secret_version IS NOT NULL AND c.deactivated_at IS NULL",
     );
     if let Some(only) = sought.only {
         sql.text(" AND c.id = ").int(only.0);
@@ -33,8 +33,8 @@ pub(in crate::store) fn unreconciled(
         .int(to_micros(sought.tested_before))
         .text(
             ") AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.credential_id = c.id AND (
-                (o.kind IN (0, 1) AND o.finished_at IS NULL)
-                OR (o.kind IN (0, 1, 2) AND o.finished_at > CASE WHEN v.version IS NULL THEN ",
+                (o.kind IN (0, 1, 4) AND o.finished_at IS NULL)
+                OR (o.kind IN (0, 1, 2, 4) AND o.finished_at > CASE WHEN v.version IS NULL THEN ",
         )
         .int(to_micros(sought.tried_before))
         .text(" ELSE ")

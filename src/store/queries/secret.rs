@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::event::insert_events;
 use super::sql::raced;
-use super::{Conn, Db, audit};
+use super::{Conn, Db, audit, credential_link};
 use crate::domain::id::InventoryId;
 use crate::domain::sealed::{KeyId, Sealed};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
@@ -180,6 +180,7 @@ pub(super) fn in_force(
             credentials::change_stopped_at.eq(None::<i64>),
         ))
         .execute(conn)?;
+    credential_link::mark(conn, credential.0, now)?;
     let old = || {
         secret_versions::table
             .filter(secret_versions::credential_id.eq(credential.0))

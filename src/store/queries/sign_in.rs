@@ -9,7 +9,7 @@ use crate::domain::id::OperationId;
 use crate::domain::operation::{Allowance, LOCK_WINDOW_MAX, Refusals};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::QueryResult;
-use crate::store::schema::sign_in_tries as tries;
+use crate::store::schema::sign_in::sign_in_tries as tries;
 use crate::store::sign_in::{Attempt, SignIns, Wanted};
 
 /// When to ask again while others are at it: a sign-in takes seconds.

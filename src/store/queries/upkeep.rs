@@ -6,11 +6,12 @@ use diesel::sql_types::BigInt;
 use super::rows::Rows;
 use super::statement::{Bind, Statement, bind, run};
 use super::{
-    Conn, alert, certificate_publication, certificate_retention, change_report, credential_view,
-    execution, ids, import, mail, operation, task_approval,
+    Conn, alert, certificate_publication, certificate_retention, change_report, connectivity,
+    credential_view, execution, ids, import, mail, operation, task_approval,
 };
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
+use crate::store::connectivity::TESTS_KEPT;
 use crate::store::id::Series;
 use crate::store::schema::store_facts;
 use crate::store::upkeep::Retention;
@@ -75,7 +76,8 @@ change!(
 );
 
 /// Removes what is older than its retention, at most `limit` tasks, events, ticks,
-/// operations, imports, issues and publications of certificates, views of secrets, mails, alerts and reports each.
+/// operations, imports, issues and publications of certificates, views of secrets, tests of connectivities, mails, alerts and
+/// reports each.
 pub(in crate::store) fn prune(
     conn: &mut Conn,
     retention: Retention,
@@ -122,6 +124,7 @@ pub(in crate::store) fn prune(
     let certificates = certificate_publication::prune(conn, ended, rows_max)?
         + certificate_retention::prune(conn, ended, rows_max, now)?;
     let views = credential_view::prune(conn, micros_before(retention.views), rows_max)?;
+    let tests = connectivity::prune(conn, micros_before(TESTS_KEPT), rows_max)?;
     let all = [
         old.len(),
         events,
@@ -130,6 +133,7 @@ pub(in crate::store) fn prune(
         imports,
         certificates,
         views,
+        tests,
     ];
     Ok(u64::try_from(all.iter().sum::<usize>())
         .unwrap_or(u64::MAX)

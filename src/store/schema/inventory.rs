@@ -67,6 +67,19 @@ diesel::table! {
         failures -> Nullable<BigInt>,
         error_class -> Nullable<Text>,
         seen_key -> Nullable<Text>,
+        recent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    connectivity_tests (id) {
+        id -> BigInt,
+        at -> BigInt,
+        device_id -> BigInt,
+        protocol -> Text,
+        port -> BigInt,
+        error_class -> Nullable<Text>,
+        latency_us -> Nullable<BigInt>,
     }
 }
 
@@ -97,6 +110,16 @@ diesel::table! {
         last_used_at -> Nullable<BigInt>,
         expiry_told -> Nullable<BigInt>,
         change_stopped_at -> Nullable<BigInt>,
+        parent_id -> Nullable<BigInt>,
+        deactivated_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    credential_links (credential_id) {
+        credential_id -> BigInt,
+        parent_id -> BigInt,
+        due_at -> Nullable<BigInt>,
     }
 }
 

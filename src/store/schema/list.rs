@@ -8,7 +8,7 @@ use diesel::{Column, Expression, Table};
 
 use crate::store::datum::Kind;
 use crate::store::schema::{
-    self, certificate, change_report, execution, import, inventory, outbox,
+    self, certificate, change_report, execution, import, inventory, outbox, sign_in,
 };
 
 /// A table as its rows are read and written, whatever they mean.
@@ -43,10 +43,10 @@ macro_rules! tables {
 tables! {
     schema: store_facts tokens robots nodes id_blocks id_marks events tasks tasks_done task_keys claims processes
         process_logs ticks audit_trail syslog_outbox mail_outbox mail_attempts alert_states expiration_notices
-        samples daily_facts watermarks operations operation_attempts sign_in_tries
-        leadership shares;
+        samples daily_facts watermarks operations operation_attempts leadership shares;
+    sign_in: sign_in_tries;
     inventory: vault_keys sites credential_policies devices device_connectivities credentials secret_versions
-        credential_views users user_groups user_group_members certificates operation_templates;
+        credential_links connectivity_tests credential_views users user_groups user_group_members certificates operation_templates;
     certificate: certificate_issuers certificate_automations certificate_bindings private_keys certificate_issues
         certificate_publications;
     change_report: password_change_reports mail_files;

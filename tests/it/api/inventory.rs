@@ -56,7 +56,8 @@ async fn a_device_is_made_changed_and_removed() {
     assert_eq!(
         device["connectivities"],
         json!([{"protocol": "ssh", "port": 22, "host_key": "trust_on_first_use", "pinned_host_key": null, "ca": null,
-            "status": null, "tested_at": null, "latency_us": null, "failures": null, "error_class": null, "seen_key": null}])
+            "status": null, "tested_at": null, "latency_us": null, "failures": null, "error_class": null, "seen_key": null,
+            "recent": null}])
     );
     let read = api.get(&path).await;
     assert_eq!((read.json(), read.header("etag")), (device, "\"1\""));

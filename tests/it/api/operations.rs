@@ -14,6 +14,34 @@ async fn credential(api: &Api) -> Value {
 }
 
 #[actix_web::test]
+async fn what_an_account_cannot_have_is_refused_and_what_is_urgent_is_said() {
+    let api = Api::start().await;
+    let credential = credential(&api).await;
+    for (order, field) in [
+        (json!({"kind": "rotate_ssh_key"}), "kind"),
+        (json!({"kind": "deactivate"}), "credential"),
+        (json!({"kind": "test", "priority": 10}), "priority"),
+    ] {
+        let mut order = order;
+        order["credential"] = credential.clone();
+        let refused = api.post("/api/v1/operations", &order).await;
+        assert_eq!(refused.problem(422, "invalid"), [field]);
+    }
+    for (kind, priority, shown) in [("test", json!(9), 9), ("reconcile", Value::Null, 4)] {
+        let order = json!({"kind": kind, "credential": credential, "priority": priority});
+        let made = api.post("/api/v1/operations", &order).await.json();
+        assert_eq!(made["priority"], json!(shown), "{made}");
+    }
+    let parent = json!({"parent": credential}).to_string();
+    let path = format!("/api/v1/credentials/{}", credential.as_str().unwrap());
+    let merge = "application/merge-patch+json";
+    let refused = api.raw("PATCH", &path, merge, parent).await;
+    assert_eq!(refused.problem(422, "invalid"), ["parent"]);
+    let tests = "/api/v1/devices/999/connectivity-tests?protocol=ssh";
+    api.get(tests).await.problem(404, "not-found");
+}
+
+#[actix_web::test]
 async fn an_operation_is_ordered_once_and_cancelled() {
     let api = Api::start().await;
     let credential = credential(&api).await;
@@ -93,13 +121,13 @@ async fn a_bad_order_names_its_fields_and_a_viewer_gives_none() {
         order
     };
     for (field, value) in [
-        ("kind", json!("activate")),
+        ("kind", json!("explode")),
         ("credential", json!("999999")),
         ("credential", json!(17)),
         ("run_at", json!("tomorrow")),
         ("run_at", json!("1969-12-31T23:59:59Z")),
         ("expires_at", json!("2000-01-01T00:00:00Z")),
-        ("priority", json!(1)),
+        ("priority", json!(-1)),
         ("template", json!("1")),
     ] {
         let bad = order(field, value);

@@ -1,6 +1,7 @@
 //! Signing in to an account, and ordering its new password: alike for every kind of target.
 
-use robotd::connect::target::{Credential, Login, PasswordChange};
+use robotd::connect::target::{AdmissionOrder, Credential, Login, PasswordChange};
+use robotd::domain::operation::Admission;
 use secrecy::SecretString;
 
 /// Signs in by password.
@@ -8,6 +9,15 @@ pub fn login(account: &str, password: &str) -> Login {
     Login {
         account: account.to_owned(),
         credential: Credential::Password(SecretString::from(password)),
+    }
+}
+
+/// Opens or closes an account.
+pub fn admission(login: Login, account: &str, admission: Admission) -> AdmissionOrder {
+    AdmissionOrder {
+        login,
+        account: account.to_owned(),
+        admission,
     }
 }
 

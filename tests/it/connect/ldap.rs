@@ -6,9 +6,10 @@ use robotd::connect::ldap::{DirectoryKind, LdapTarget, LdapTls};
 use robotd::connect::target::{Failure, Limits, Login, Target as _};
 use robotd::connect::tls::Trust;
 use robotd::domain::failure::{Effect, FailureClass};
+use robotd::domain::operation::Admission;
 use tempfile::TempDir;
 
-use super::account::{change, login};
+use super::account::{admission, change, login};
 use crate::support::authority::Authority;
 use crate::support::counterpart::free_port;
 use crate::support::slapd::{ADMIN, Slapd, dn};
@@ -255,6 +256,26 @@ async fn the_value_for_active_directory_arrives() {
     let failure = target.change_password(&order).await.unwrap_err();
     assert_eq!(failure.effect, Effect::None, "{failure}");
     assert_eq!(slapd.read(OLD, &ana, "unicodePwd"), read);
+
+    // A normal account (512), and closed (2).
+    for (how, value) in [
+        (Admission::Closed, "userAccountControl: 514"),
+        (Admission::Closed, "userAccountControl: 514"),
+        (Admission::Open, "userAccountControl: 512"),
+    ] {
+        let order = admission(login(ADMIN, OLD), &ana, how);
+        target.admit(&order).await.unwrap();
+        let read = slapd.read(OLD, &ana, "userAccountControl");
+        assert!(read.contains(value), "{read}");
+    }
+    for (account, class) in [
+        (dn("nobody"), FailureClass::NoSuchAccount),
+        (ADMIN.to_owned(), FailureClass::NoSuchAccount),
+    ] {
+        let order = admission(login(ADMIN, OLD), &account, Admission::Closed);
+        let failure = target.admit(&order).await.unwrap_err();
+        assert_eq!((failure.class, failure.effect), (class, Effect::None));
+    }
 }
 
 /// A directory hangs up at our goodbye, often before we have heard that it was said: nobody was cut off by that.

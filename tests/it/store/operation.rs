@@ -4,13 +4,14 @@ use robotd::domain::event::CloudEvent;
 use robotd::domain::id::{InventoryId, OperationId, ProcessId};
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, Lives, OperationKind, OperationState};
+use robotd::domain::secret::Secret;
+use robotd::domain::task::PRIORITY_DEFAULT;
 use robotd::robot::inventory::{Inventory, NewItem};
 use robotd::store::Store;
 use robotd::store::event::{EventFilter, NewEvent};
 use robotd::store::operation::{
     Move, NewOperation, Operation, OperationAttempt, OperationEnd, OperationFilter,
 };
-use secrecy::SecretString;
 use serde_json::json;
 
 use super::inventory::{by, fields, inventory, make};
@@ -52,6 +53,7 @@ pub fn change_of(credential: InventoryId) -> NewOperation {
         run_at: None,
         expires_at: None,
         template: None,
+        priority: PRIORITY_DEFAULT,
         requested_by: "ana".to_owned(),
         cause: ChangeCause::Ordered,
     }
@@ -92,6 +94,7 @@ fn attempt(operation: &Operation, state: OperationState, refused: u32) -> Operat
         error_class: Some("timeout".to_owned()),
         detail: Some("no\u{0} end".to_owned()),
         refused,
+        steps: Vec::new(),
     }
 }
 
@@ -102,6 +105,7 @@ pub fn end(operation: &Operation, state: OperationState, run_at: Option<i64>) ->
         run_at: run_at.map(at),
         candidate: Some(2),
         finding: None,
+        admission: None,
         events: Vec::from([told(operation.id, "operation.unverified")]),
     }
 }
@@ -168,10 +172,14 @@ async fn a_credential_has_one_open_operation_of_a_kind(database: &Database) {
 
 async fn a_claim_takes_what_is_longest_due(database: &Database) {
     let store = &database.store;
-    let ids = credentials(&inventory(store).await, 4).await;
+    let ids = credentials(&inventory(store).await, 5).await;
     let due = |index: usize, run_at: i64| NewOperation {
         run_at: Some(at(run_at)),
         ..change_of(ids[index])
+    };
+    let urgent = NewOperation {
+        priority: 9,
+        ..due(4, 30)
     };
     let expired = NewOperation {
         expires_at: Some(at(50)),
@@ -183,7 +191,14 @@ async fn a_claim_takes_what_is_longest_due(database: &Database) {
     };
     order(
         store,
-        vec![due(0, 100), due(1, 5), expired, same_account, due(3, 20)],
+        vec![
+            due(0, 100),
+            due(1, 5),
+            expired,
+            same_account,
+            due(3, 20),
+            urgent,
+        ],
         1,
     )
     .await;
@@ -202,6 +217,7 @@ async fn a_claim_takes_what_is_longest_due(database: &Database) {
         Some(ids[2]),
         "still in time"
     );
+    assert_eq!(claim(60).await, Some((ids[4], 1, running)), "it is urgent");
     assert_eq!(claim(60).await, Some((ids[1], 1, running)));
     assert_eq!(
         claim(60).await,
@@ -212,7 +228,7 @@ async fn a_claim_takes_what_is_longest_due(database: &Database) {
     assert!(!is_due(60).await, "what waits for another one is not due");
     assert_eq!(claim(100).await, Some((ids[0], 1, running)));
     let stale = store.operation_stale(at(1_000), 9).await.unwrap();
-    assert_eq!(stale.len(), 4);
+    assert_eq!(stale.len(), 5);
     assert!(stale.iter().all(|(_, process)| *process == HOLDER));
     assert_eq!(store.operation_stale(at(999), 9).await.unwrap(), []);
 }
@@ -333,7 +349,7 @@ async fn what_was_changed_meanwhile_is_not_moved(database: &Database) {
         (OperationState::Expired, Some(at(51)))
     );
     // One that the target may know of is not overdue, however late: it is to be found out.
-    let secret = SecretString::from("two");
+    let secret = Secret::from("two");
     let owner = claimed.credential;
     inventory
         .candidate_set(owner, &secret, by(52).into())

@@ -28,9 +28,11 @@ INSERT INTO sites VALUES (40, 'hq', 1, 2, 3, 'HQ', NULL), (41, 'lab', 1, 2, 3, '
 INSERT INTO credential_policies VALUES (42, 'p', 1, 2, 3, 'p', 5, NULL, 60, NULL, '{}', NULL, TRUE, 7, NULL, 8, 45, 30);
 INSERT INTO devices VALUES (43, 'web', 1, 2, 3, 'web', '192.0.2.7', 40, 'linux', NULL, '[]', TRUE),
     (44, 'db', 1, 2, 3, 'db', '192.0.2.8', NULL, NULL, 'd', '["a"]', FALSE);
-INSERT INTO device_connectivities VALUES (1, 43, 'ssh', 22, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
-    (12, 43, 'ssh', 2222, 'trust_on_first_use', 'k', 'pem', 'down', 1, 2, 3, 'timeout', 'seen');
-INSERT INTO credentials VALUES (45, 'web root', 1, 2, 3, 43, 'root', NULL, 'local', TRUE, NULL, 42, NULL, '[]', TRUE, 2, 3, 9, NULL, TRUE, 'match', 8, 7, 6, NULL);
+INSERT INTO device_connectivities VALUES (1, 43, 'ssh', 22, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+    (12, 43, 'ssh', 2222, 'trust_on_first_use', 'k', 'pem', 'down', 1, 2, 3, 'timeout', 'seen', '+-');
+INSERT INTO connectivity_tests VALUES (82, 1, 43, 'ssh', 22, NULL, 3), (83, 2, 99, 'ssh', 22, 'timeout', NULL);
+INSERT INTO credentials VALUES (45, 'web root', 1, 2, 3, 43, 'root', NULL, 'local', TRUE, NULL, 42, NULL, '[]', TRUE, 2, 3, 9, NULL, TRUE, 'match', 8, 7, 6, NULL, 45, 9);
+INSERT INTO credential_links VALUES (45, 45, NULL);
 INSERT INTO secret_versions VALUES (45, 1, 2, 1, X'0a0d', 1), (45, 2, 1, 1, X'00', 2), (45, 3, 0, 1, X'ff', 3);
 INSERT INTO credential_views VALUES (46, 1, 45, 2, 'admin', NULL), (47, 1, 99, 1, 'admin', 'why');
 INSERT INTO users VALUES (48, 'a', 1, 2, 3, 'a', NULL, NULL, NULL, NULL, FALSE);
@@ -38,9 +40,9 @@ INSERT INTO user_groups VALUES (49, 'g', 1, 2, 3, 'g', NULL);
 INSERT INTO user_group_members VALUES (2, 49, 48);
 INSERT INTO certificates VALUES (50, 'c', 1, 2, 3, 'pem', NULL, 'f', '01', 'CN=a', 'CN=b', '[]', 1, 2, NULL);
 INSERT INTO operation_templates VALUES (51, 't', 1, 2, 3, 't', 'change_password', 'ssh', '[]', NULL, TRUE);
-INSERT INTO operations VALUES (60, 0, 45, 4, NULL, 1, 1, NULL, 3, 'admin', NULL, NULL, 1, 2, 3, NULL, 1, 80),
-    (61, 2, 45, 0, 'refused', 0, 1, 9, NULL, 'admin', 7, 8, 1, 2, NULL, 51, 0, NULL);
-INSERT INTO operation_attempts VALUES (60, 1, 45, 7, 1, 2, 5, 'refused', NULL, 1), (60, 2, 45, 8, 1, 2, 4, NULL, 'ok', 0);
+INSERT INTO operations VALUES (60, 0, 45, 4, NULL, 1, 1, NULL, 3, 'admin', NULL, NULL, 1, 2, 3, NULL, 1, 80, 4),
+    (61, 2, 45, 0, 'refused', 0, 1, 9, NULL, 'admin', 7, 8, 1, 2, NULL, 51, 0, NULL, 9);
+INSERT INTO operation_attempts VALUES (60, 1, 45, 7, 1, 2, 5, 'refused', NULL, 1, NULL), (60, 2, 45, 8, 1, 2, 4, NULL, 'ok', 0, '[]');
 INSERT INTO sign_in_tries VALUES ('credential:45', 60, 1, 1, 2, TRUE), ('credential:45', 60, 2, 9, 0, FALSE);
 INSERT INTO certificate_issuers VALUES (52, 'ca', 1, 2, 3, 'CA', 'internal', 4, NULL, 5, 6, NULL, TRUE, 'pem', 7),
     (53, 'acme', 1, 2, 3, 'ACME', 'acme', 4, '{}', 5, 6, 'd', FALSE, NULL, NULL);

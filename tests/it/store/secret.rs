@@ -2,11 +2,12 @@
 
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
+use robotd::domain::secret::Secret;
 use robotd::robot::inventory::{Inventory, InventoryError, NewItem, Secrets};
 use robotd::store::StoreError;
 use robotd::store::audit::AuditFilter;
 use robotd::store::event::EventFilter;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::inventory::{by, fields, inventory, make};
@@ -72,7 +73,7 @@ async fn set(inventory: &Inventory, id: InventoryId, text: &str) {
 async fn a_candidate_takes_the_current_ones_place(database: &Database) {
     let inventory = inventory(&database.store).await;
     let id = credential(&inventory).await;
-    let candidate = SecretString::from("two");
+    let candidate = Secret::from("two");
     assert_eq!(
         inventory
             .candidate_set(id, &candidate, by(2).into())
@@ -115,7 +116,7 @@ async fn a_candidate_takes_the_current_ones_place(database: &Database) {
 async fn a_candidate_is_one_and_can_be_dropped(database: &Database) {
     let inventory = inventory(&database.store).await;
     let id = credential(&inventory).await;
-    let candidate = SecretString::from("two");
+    let candidate = Secret::from("two");
     inventory
         .candidate_set(id, &candidate, by(2).into())
         .await
@@ -145,7 +146,7 @@ async fn a_change_that_was_overtaken_is_refused(database: &Database) {
     let inventory = inventory(&database.store).await;
     let id = credential(&inventory).await;
     inventory
-        .candidate_set(id, &SecretString::from("two"), by(2).into())
+        .candidate_set(id, &Secret::from("two"), by(2).into())
         .await
         .unwrap();
     set(&inventory, id, "by hand").await;
@@ -311,7 +312,7 @@ async fn a_credential_without_a_secret_shows_none(database: &Database) {
     assert!(matches!(shown, Err(InventoryError::NoSecret)), "{shown:?}");
     assert_eq!(
         inventory
-            .candidate_set(id, &SecretString::from("one"), by(3).into())
+            .candidate_set(id, &Secret::from("one"), by(3).into())
             .await
             .unwrap(),
         1

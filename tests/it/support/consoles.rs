@@ -103,7 +103,12 @@ pub fn says(words: &'static [u8]) -> u16 {
 
 /// The same at this port.
 pub fn says_at(port: u16, words: &'static [u8]) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    listens_at("127.0.0.1", port, words)
+}
+
+/// The same at another address of loopback.
+pub fn listens_at(address: &str, port: u16, words: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind((address, port)).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {

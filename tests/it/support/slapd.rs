@@ -78,7 +78,7 @@ impl Slapd {
         .unwrap();
         let people = names.iter().map(|name| {
             format!(
-                "dn: {}\nobjectClass: inetOrgPerson\nobjectClass: windowsLike\nuid: {name}\ncn: {name}\nsn: {name}\nuserPassword: {password}\n\n",
+                "dn: {}\nobjectClass: inetOrgPerson\nobjectClass: windowsLike\nuid: {name}\ncn: {name}\nsn: {name}\nuserAccountControl: 512\nuserPassword: {password}\n\n",
                 dn(name)
             )
         });
@@ -188,8 +188,9 @@ fn configuration(folder: &Path, authority: &Authority, password: &str) -> String
         "{schemas}\
          attributetype ( 1.2.840.113556.1.4.90 NAME 'unicodePwd' SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 \
          EQUALITY octetStringMatch SINGLE-VALUE )\n\
+         attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl' SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )\n\
          attributetype ( 1.2.840.113556.1.4.1783 NAME 'supportedCapabilities' SYNTAX 1.3.6.1.4.1.1466.115.121.1.38 )\n\
-         objectclass ( 1.3.6.1.4.1.99999.1 NAME 'windowsLike' SUP top AUXILIARY MAY unicodePwd )\n\
+         objectclass ( 1.3.6.1.4.1.99999.1 NAME 'windowsLike' SUP top AUXILIARY MAY ( unicodePwd $ userAccountControl ) )\n\
          modulepath {modules}\nmoduleload back_mdb\n{module}\
          pidfile {folder}/pid\nrootDSE {folder}/root.ldif\n\
          TLSCACertificateFile {ca}\nTLSCertificateFile {cert}\nTLSCertificateKeyFile {key}\n\

@@ -7,6 +7,7 @@ use robotd::domain::id::InventoryId;
 use robotd::domain::import::ImportMode;
 use robotd::domain::inventory::Noun;
 use robotd::domain::sealed::KeyId;
+use robotd::domain::secret::Secret;
 use robotd::domain::time::from_micros;
 use robotd::robot::import::{Upload, keep};
 use robotd::robot::inventory::{By, Inventory, NewItem};
@@ -14,7 +15,7 @@ use robotd::robot::registry::Registry;
 use robotd::robot::safe::{Safe, SafeError};
 use robotd::store::StoreError;
 use robotd::vault::{MasterKey, SealError};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::support::database::{Database, on_both};
@@ -209,7 +210,7 @@ async fn others_write_while_the_key_changes(database: &Database) {
         .change(Noun::Credential, ids[0], None, &patch, BY)
         .await
         .unwrap();
-    let candidate = SecretString::from("next");
+    let candidate = Secret::from("next");
     rotating.rotate(&SystemClock, |_| ()).await.unwrap();
     writer.candidate_set(ids[1], &candidate, BY).await.unwrap();
     assert_eq!(

@@ -107,8 +107,8 @@ impl Run<'_> {
         mut body: CertificateBindingBody,
         names: &[String],
     ) -> Result<Site, Unfit> {
-        let account = match account(&self.inventory, &self.ctx.tools().guard, body.credential).await
-        {
+        let guard = &self.ctx.tools().guard;
+        let account = match account(&self.inventory, guard, body.credential, None).await {
             Ok(account) => account,
             Err(targets::Unfit::Because(_, reason)) => {
                 return Err(Unfit::because(format!("reach the machine: {reason}")));

@@ -39,6 +39,41 @@ pub(super) struct Known {
     failures: Option<u32>,
     error_class: Option<String>,
     seen_key: Option<String>,
+    recent: Option<String>,
+}
+
+impl Known {
+    /// What the last `of` tests came to, with this one.
+    fn with(&self, answered: bool, of: usize) -> String {
+        let known = self.recent.as_deref().unwrap_or_default();
+        let kept = known.len().saturating_sub(of.saturating_sub(1));
+        let kept = known.get(kept..).unwrap_or_default();
+        format!("{kept}{}", if answered { ANSWERED } else { SILENT })
+    }
+}
+
+/// A test in `recent`.
+const ANSWERED: char = '+';
+const SILENT: char = '-';
+
+/// When a service is lost: after so many failures among so many tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) fails: usize,
+    pub(super) of: usize,
+}
+
+impl Lost {
+    /// Whether it is lost by what its last tests came to.
+    fn by(self, recent: &str) -> bool {
+        recent.matches(SILENT).count() >= self.fails
+    }
+
+    /// Whether one that was lost is back: after as many answers in a row as keep it from being lost by the failures before them.
+    fn is_over(self, recent: &str) -> bool {
+        let answers = recent.chars().rev().take_while(|test| *test == ANSWERED);
+        answers.count() + self.fails > self.of
+    }
 }
 
 /// What is known of it now, and what is news of that.
@@ -46,28 +81,33 @@ pub(super) struct Known {
 pub(super) struct Judged {
     pub(super) status: Option<Status>,
     pub(super) failures: u32,
+    pub(super) recent: String,
     pub(super) error: Option<FailureClass>,
     pub(super) latency: Option<Duration>,
     pub(super) key: Option<String>,
     pub(super) news: Vec<&'static str>,
 }
 
-/// Judges what was heard. A service is lost after `lost_after` failures in a row; one that shows another key than the one that
-/// is pinned does answer.
-pub(super) fn judge(
-    known: &Known,
-    heard: &Result<Greeting, FailureClass>,
-    lost_after: u32,
-) -> Judged {
+/// Judges what was heard. A service is lost, and comes back, by what its last tests came to, so that one that answers now and then
+/// is not told of each time; one that shows another key than the one that is pinned does answer.
+pub(super) fn judge(known: &Known, heard: &Result<Greeting, FailureClass>, lost: Lost) -> Judged {
+    let answered = matches!(heard, Ok(_) | Err(FailureClass::HostKeyMismatch));
+    let recent = known.with(answered, lost.of);
+    let is_down = known.status == Some(Status::Down);
     let mut judged = Judged {
-        status: Some(Status::Up),
+        status: match answered {
+            true if is_down && !lost.is_over(&recent) => Some(Status::Down),
+            true => Some(Status::Up),
+            false if lost.by(&recent) => Some(Status::Down),
+            false => known.status,
+        },
         failures: 0,
+        recent,
         error: None,
         latency: None,
         key: known.seen_key.clone(),
         news: Vec::new(),
     };
-    let is_down = known.status == Some(Status::Down);
     match heard {
         Ok(greeting) => {
             let other = greeting.key.is_some() && known.seen_key.is_some();
@@ -86,23 +126,19 @@ pub(super) fn judge(
         Err(class) => {
             judged.error = Some(*class);
             judged.failures = known.failures.unwrap_or(0).saturating_add(1);
-            let lost = is_down || judged.failures >= lost_after;
-            judged.status = if lost {
-                Some(Status::Down)
-            } else {
-                known.status
-            };
-            if lost && !is_down {
-                judged.news.push("device.connectivity_lost");
-            }
-            return judged;
         }
     }
-    if is_down {
-        judged.news.push("device.connectivity_recovered");
+    match (is_down, judged.status) {
+        (false, Some(Status::Down)) => judged.news.push(LOST),
+        (true, Some(Status::Up)) => judged.news.push(RECOVERED),
+        _ => {}
     }
     judged
 }
+
+/// What is told of a service that is away, and of one that is back.
+pub(super) const LOST: &str = "device.connectivity_lost";
+pub(super) const RECOVERED: &str = "device.connectivity_recovered";
 
 /// Whether so many of them fail that the fault is ours: nine of ten, and not just a few.
 pub(super) const fn is_own_outage(tested: usize, failing: usize) -> bool {
@@ -110,8 +146,30 @@ pub(super) const fn is_own_outage(tested: usize, failing: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A way that answers.
+    pub(in super::super) fn up() -> (Known, Judged) {
+        let judged = judge(&fresh(), &heard("a"), IN_A_ROW);
+        (fresh(), judged)
+    }
+
+    /// A way that is lost.
+    pub(in super::super) fn down() -> (Known, Judged) {
+        let known = Known {
+            status: Some(Status::Down),
+            ..fresh()
+        };
+        let judged = judge(
+            &known,
+            &Err(FailureClass::Timeout),
+            Lost { fails: 1, of: 1 },
+        );
+        (known, judged)
+    }
+
+    const IN_A_ROW: Lost = Lost { fails: 3, of: 3 };
 
     fn fresh() -> Known {
         Known {
@@ -123,6 +181,7 @@ mod tests {
             failures: None,
             error_class: None,
             seen_key: None,
+            recent: None,
         }
     }
 
@@ -134,13 +193,14 @@ mod tests {
     }
 
     /// What is told of each answer in a row.
-    fn told(answers: &[Result<Greeting, FailureClass>]) -> Vec<Vec<&'static str>> {
+    fn told(answers: &[Result<Greeting, FailureClass>], lost: Lost) -> Vec<Vec<&'static str>> {
         let mut known = fresh();
         let mut told = Vec::new();
         for answer in answers {
-            let judged = judge(&known, answer, 3);
+            let judged = judge(&known, answer, lost);
             known.status = judged.status;
             known.failures = Some(judged.failures);
+            known.recent = Some(judged.recent);
             known.error_class = judged.error.map(|class| class.as_str().to_owned());
             known.seen_key = judged.key;
             told.push(judged.news);
@@ -165,7 +225,7 @@ mod tests {
         ];
         let none = Vec::new;
         assert_eq!(
-            told(&answers),
+            told(&answers, IN_A_ROW),
             [
                 none(),
                 none(),
@@ -178,6 +238,27 @@ mod tests {
                 vec![back]
             ]
         );
+    }
+
+    #[test]
+    fn a_service_that_answers_now_and_then_is_told_of_once() {
+        let away = || Err(FailureClass::Timeout);
+        let lost = Lost { fails: 3, of: 5 };
+        let flaps = [
+            away(),
+            heard("a"),
+            away(),
+            heard("a"),
+            away(),
+            heard("a"),
+            away(),
+        ];
+        let steady = [heard("a"), heard("a"), heard("a")];
+        let answers = flaps.into_iter().chain(steady).collect::<Vec<_>>();
+        let news = told(&answers, lost);
+        let at = |kind| news.iter().position(|told| told.contains(&kind));
+        assert_eq!((at(LOST), at(RECOVERED)), (Some(4), Some(9)));
+        assert_eq!(news.concat().len(), 2, "{news:?}");
     }
 
     #[test]
@@ -194,7 +275,7 @@ mod tests {
         ];
         let none = Vec::new;
         assert_eq!(
-            told(&answers),
+            told(&answers, IN_A_ROW),
             [none(), vec![changed], none(), vec![changed], none(), none()]
         );
     }

@@ -1,19 +1,21 @@
 //! Looks whether the services of devices still listen, and whether they are the same ones.
 //!
-//! - **Looks at**: every connectivity of every enabled device, 100 devices at a time, or those of the device that an event
+//! - **Looks at**: every connectivity of every enabled device, or those of the device that an event
 //!   names, or of up to 500 that imports have changed, half a minute after they ended; nobody signs in.
-//! - **Changes**: the status, latency and last error of each connectivity. Publishes `device.connectivity_lost` after
-//!   `lost_after` failures in a row, `device.connectivity_recovered`, and `device.host_key_changed`. Remembers until when it looked
-//!   at imports.
+//! - **Changes**: the status, latency and last error of each connectivity, and writes each test down for 30 days. Publishes
+//!   `device.connectivity_lost` when `fails` of the last `of` tests failed, `device.connectivity_recovered`, and
+//!   `device.host_key_changed`; of a whole subnet once `network.connectivity_lost` and `recovered`, with alerts and mails.
+//!   Remembers until when it looked at imports.
 //! - **Safe to repeat**: yes: the same answer changes nothing but its time, and what was told is not told again.
 //! - **If it stops**: services that went away are found only when somebody needs them.
 //!
-//! Number 43 of the catalogue. Where nearly nothing answers, it is this machine's own network that is away: the run fails, and
-//! nothing is said of the devices.
+//! Number 43 of the catalogue. Where nearly nothing answers, and none of the `canaries`, it is this machine's own network that is
+//! away: that is one alert, the run fails, and nothing is said of the devices.
 
 mod imported;
 mod judgement;
 mod settings;
+mod subnets;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -22,9 +24,11 @@ use serde_json::{Value, json};
 use self::imported::Due;
 use self::judgement::{Judged, Known, is_own_outage, judge};
 use self::settings::Settings;
-use crate::connect::greeting::greet;
+use self::subnets::Subnet;
+use crate::connect::greeting::{greet, listens};
 use crate::connect::ssh::HostKeyPolicy;
 use crate::connect::target::Limits;
+use crate::domain::alert::{Finding, Level, Notice};
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
 use crate::domain::id::InventoryId;
@@ -34,15 +38,27 @@ use crate::domain::robot::{FieldError, Sharding};
 use crate::domain::time::{Timestamp, to_micros};
 use crate::robot::spec::{Wakes, settings_of};
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
+use crate::robots::alerts::Round;
 use crate::robots::settings::check;
 use crate::store::StoreError;
-use crate::store::connectivity::WayTested;
+use crate::store::connectivity::{WAYS_MAX, WayTested};
 use crate::store::event::NewEvent;
 use crate::store::inventory::{Item, Narrow, Wanted};
 use crate::store::page::PageRequest;
 
-/// Devices of one transaction; with all their ways they are held in memory.
+/// Devices that are read at once.
 const PAGE_DEVICES: usize = 100;
+/// Ways that are judged together, so that whole subnets are seen: they are held in memory, some hundred bytes each. Of more, each
+/// part is judged by itself.
+const TOGETHER_MAX: usize = 50_000;
+
+/// Alert keys of this robot, and those of its subnets.
+const PREFIX: &str = "connectivity:";
+const SUBNETS: &str = "connectivity:subnet:";
+const OWN_NETWORK: &str = "connectivity:own_network";
+
+/// The class of a run that reached nothing.
+const NETWORK: &str = "network";
 
 pub(super) struct TestConnectivity;
 
@@ -116,12 +132,13 @@ struct Run<'a> {
 /// A way of a device before and after it was tested.
 struct Tested {
     device: InventoryId,
+    subnet: Option<Subnet>,
     way: Known,
     judged: Judged,
 }
 
 impl Run<'_> {
-    /// Tests these devices.
+    /// Tests these devices: too few to say anything of a subnet.
     async fn some(&self, devices: &[InventoryId]) -> Result<Outcome, RobotError> {
         let mut tally = Tally::default();
         for ids in devices.chunks(PAGE_DEVICES) {
@@ -134,7 +151,9 @@ impl Run<'_> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            self.test(found, &mut tally).await?;
+            let tested = self.test(found).await?;
+            self.believe(&tested).await?;
+            self.record(&tested, &mut tally).await?;
         }
         Ok(tally.outcome())
     }
@@ -142,6 +161,8 @@ impl Run<'_> {
     /// Tests all devices that are enabled.
     async fn all(&self) -> Result<Outcome, RobotError> {
         let (ctx, mut tally, mut after) = (self.ctx, Tally::default(), None);
+        let mut round = Round::open(ctx, PREFIX).await?;
+        let mut tested = Vec::new();
         loop {
             let page = PageRequest {
                 limit: u32::try_from(PAGE_DEVICES).unwrap_or(u32::MAX),
@@ -156,14 +177,63 @@ impl Run<'_> {
             let inventory = ctx.inventory();
             let found = inventory.list(Noun::Device, narrow.collect(), page).await?;
             after = found.next;
-            self.test(found.items, &mut tally).await?;
-            if after.is_none() || ctx.cancelled().is_cancelled() {
-                return Ok(tally.outcome());
+            tested.extend(self.test(found.items).await?);
+            let is_last = after.is_none() || ctx.cancelled().is_cancelled();
+            if is_last || tested.len() >= TOGETHER_MAX {
+                let part = std::mem::take(&mut tested);
+                if let Err(error) = self.conclude(part, &mut round, &mut tally).await {
+                    self.own_network(round, &error).await?;
+                    return Err(error);
+                }
+            }
+            if after.is_some() && is_last {
+                // Cut off: who was not asked may be away still.
+                round.undecided.push(PREFIX.to_owned());
+            }
+            if is_last {
+                break;
             }
         }
+        let audience = self.settings.audience();
+        let outcome = tally.outcome();
+        round.close(ctx, audience, told_of, outcome).await
     }
 
-    async fn test(&self, devices: Vec<Item>, tally: &mut Tally) -> Result<(), RobotError> {
+    /// Judges what was tested together, and records it.
+    async fn conclude(
+        &self,
+        mut tested: Vec<Tested>,
+        round: &mut Round,
+        tally: &mut Tally,
+    ) -> Result<(), RobotError> {
+        self.believe(&tested).await?;
+        let was_away = |subnet: Subnet| round.level(&key_of(subnet)) > Level::Ok;
+        let devices_min = self.settings.subnet_devices();
+        let away = subnets::settle(&mut tested, devices_min, was_away);
+        for (subnet, devices) in away {
+            let title = format!("nothing answers in {subnet}");
+            let text = format!("None of the services of {devices} devices answers there.");
+            round.push(key_of(subnet), Level::Critical, title, text);
+        }
+        self.record(&tested, tally).await
+    }
+
+    /// Tells that our own network is away, and nothing of others.
+    async fn own_network(&self, mut round: Round, error: &RobotError) -> Result<(), RobotError> {
+        if error.class != NETWORK {
+            return Ok(());
+        }
+        round.undecided.push(SUBNETS.to_owned());
+        let title = format!("{} reaches nothing", self.ctx.tools().node_name);
+        let text = error.to_string();
+        round.push(OWN_NETWORK.to_owned(), Level::Critical, title, text);
+        let audience = self.settings.audience();
+        let outcome = Outcome::nothing();
+        let closed = round.close(self.ctx, audience, told_of, outcome);
+        closed.await.map(drop)
+    }
+
+    async fn test(&self, devices: Vec<Item>) -> Result<Vec<Tested>, RobotError> {
         let mut ways = Vec::new();
         for device in &devices {
             let enabled = device.body.get("enabled") == Some(&Value::Bool(true));
@@ -172,27 +242,43 @@ impl Run<'_> {
             let known: Vec<Known> = serde_json::from_value(lists.unwrap_or_default())
                 .map_err(|error| RobotError::fail("inventory", error.to_string()))?;
             let address = address.filter(|_| enabled).unwrap_or_default();
-            let known = known.into_iter().filter(|_| !address.is_empty());
+            let known = known.into_iter().filter(|way| {
+                let greets = self.settings.greets(way.protocol);
+                greets && !address.is_empty()
+            });
             ways.extend(known.map(|way| (device.id, address.to_owned(), way)));
         }
         let asked = ways
             .into_iter()
             .map(|(device, address, way)| self.ask(device, address, way));
-        let tested: Vec<Tested> = futures_util::stream::iter(asked)
+        let asked = futures_util::stream::iter(asked);
+        Ok(asked
             .buffer_unordered(self.settings.concurrency())
             .collect()
-            .await;
+            .await)
+    }
+
+    /// Refuses what says more of our own network than of the devices.
+    async fn believe(&self, tested: &[Tested]) -> Result<(), RobotError> {
         let failing = tested.iter().filter(|one| one.judged.failures > 0).count();
-        if is_own_outage(tested.len(), failing) {
-            let what = format!(
-                "{failing} of {} services do not answer: this machine's own network is away; nothing is said of them",
-                tested.len()
-            );
-            return Err(RobotError::retry("network", what));
+        let has_canaries = self.settings.canaries().next().is_some();
+        let suspect = match has_canaries {
+            true => failing > 0 && failing == tested.len() || is_own_outage(tested.len(), failing),
+            false => is_own_outage(tested.len(), failing),
+        };
+        if !suspect {
+            return Ok(());
         }
-        tally.up += tested.len() - failing;
-        tally.down += failing;
-        self.record(&tested).await
+        for place in self.settings.canaries() {
+            if listens(place, self.settings.limit()).await {
+                return Ok(());
+            }
+        }
+        let what = format!(
+            "{failing} of {} services do not answer: this machine's own network is away; nothing is said of them",
+            tested.len()
+        );
+        Err(RobotError::retry(NETWORK, what))
     }
 
     async fn ask(&self, device: InventoryId, address: String, way: Known) -> Tested {
@@ -216,22 +302,34 @@ impl Run<'_> {
             }
         }
         let heard = heard.map_err(|failure| failure.class);
-        let judged = judge(&way, &heard, self.settings.lost_after());
+        let judged = judge(&way, &heard, self.settings.lost());
         Tested {
             device,
+            subnet: Subnet::of(&address),
             way,
             judged,
         }
     }
 
-    async fn record(&self, tested: &[Tested]) -> Result<(), RobotError> {
+    async fn record(&self, tested: &[Tested], tally: &mut Tally) -> Result<(), RobotError> {
+        for part in tested.chunks(WAYS_MAX) {
+            self.record_part(part, tally).await?;
+        }
+        Ok(())
+    }
+
+    async fn record_part(&self, tested: &[Tested], tally: &mut Tally) -> Result<(), RobotError> {
         let now = self.ctx.clock().now();
+        let failing = tested.iter().filter(|one| one.judged.failures > 0).count();
+        tally.up += tested.len() - failing;
+        tally.down += failing;
         let rows = tested.iter().map(|one| WayTested {
             device: one.device,
             protocol: one.way.protocol.as_str(),
             port: one.way.port,
             status: one.judged.status.map(judgement::Status::as_str),
             failures: one.judged.failures,
+            recent: one.judged.recent.clone(),
             error_class: one.judged.error.map(|class| class.as_str()),
             latency: one.judged.latency,
             key: one.judged.key.clone(),
@@ -257,6 +355,20 @@ impl Run<'_> {
         };
         tested.judged.news.iter().map(event).collect()
     }
+}
+
+fn key_of(subnet: Subnet) -> String {
+    format!("{SUBNETS}{subnet}")
+}
+
+/// What programs are told of a subnet that is away, or back.
+fn told_of(finding: &Finding, change: Notice) -> Option<(&'static str, String)> {
+    let subnet = finding.key.strip_prefix(SUBNETS)?;
+    let kind = match change {
+        Notice::Cleared => "network.connectivity_recovered",
+        _ => "network.connectivity_lost",
+    };
+    Some((kind, subnet.to_owned()))
 }
 
 /// The device that an event names; none where all are to be tested.

@@ -1,14 +1,15 @@
 //! One attempt at an account that may be asked.
 
-use super::{Made, Run, sign_ins, unfit};
+use super::{Made, Run, unfit};
 use crate::connect::target::HostKey;
 use crate::domain::failure::FailureClass;
 use crate::domain::inventory::{CredentialKind, Noun, OperationTemplateBody, TemplateKind};
-use crate::domain::operation::{Allowance, AttemptEnd, Finding, OperationKind};
+use crate::domain::operation::{Finding, OperationKind};
 use crate::domain::steps::{Places, command};
 use crate::robot::inventory::{Inventory, InventoryError};
 use crate::robots::password_change::{Ended, Place, Tries, login, no_secret};
-use crate::robots::targets::{Account, Identity};
+use crate::robots::targets::Account;
+use crate::robots::transcript::Transcript;
 use crate::store::StoreError;
 use crate::store::operation::Operation;
 
@@ -19,14 +20,14 @@ impl Run<'_> {
     pub(super) async fn attempt(
         &self,
         operation: &Operation,
-        mut found: Account,
+        (mut found, transcript): (Account, &Transcript),
         tries: &mut Tries,
     ) -> Result<Made, InventoryError> {
         if found.unpinned.is_some() {
             if let Some(ended) = self.meet(operation, &found, tries).await? {
                 return Ok(ended.into());
             }
-            found = match self.account(operation).await {
+            found = match self.account(operation, transcript).await {
                 Ok(found) => found,
                 Err(made) => return Ok(made),
             };
@@ -42,27 +43,28 @@ impl Run<'_> {
             kind: who.kind,
             actor: self.ctx.robot(),
         };
-        let ended = match (operation.kind, who.kind) {
-            (OperationKind::RunTemplate, _) => {
+        if let Some(reason) = operation.kind.refusal(who.kind) {
+            return Ok(unfit(operation, FailureClass::Unsupported, reason).into());
+        }
+        let ended = match operation.kind {
+            OperationKind::RunTemplate => {
                 let ended = self.run_template(operation, &found, tries).await?;
                 return Ok(ended.into());
             }
-            (OperationKind::ChangePassword, CredentialKind::SshKey) => {
-                let reason = "the secret is a key: robots test keys, and do not change them";
-                return Ok(unfit(operation, FailureClass::Unsupported, reason).into());
+            OperationKind::Activate | OperationKind::Deactivate => {
+                return self.admit(operation, (&found, &place), tries).await;
             }
-            (OperationKind::ChangePassword, CredentialKind::Password) => {
-                place.change(&found.policy, tries).await?
-            }
-            (OperationKind::Reconcile, _) => place.reconcile(tries).await?,
-            (OperationKind::Test, _) => place.test(tries).await?,
+            OperationKind::ChangePassword => place.change(&found.policy, tries).await?,
+            OperationKind::RotateSshKey => place.rotate(tries).await?,
+            OperationKind::Reconcile => place.reconcile(tries).await?,
+            OperationKind::Test => place.test(tries).await?,
         };
         let finding = Finding::of(ended.end);
         let may_reset = operation.kind.settles_candidates()
             && found.automatic_change
             && who.kind == CredentialKind::Password;
         if !may_reset || finding != Some(Finding::Mismatch) {
-            return Ok(Made { ended, finding });
+            return Ok(made(ended, finding));
         }
         match &found.privileged {
             Ok(Some(by)) => {
@@ -70,51 +72,16 @@ impl Run<'_> {
                 let finding = Finding::of(ended.end)
                     .filter(|found| *found == Finding::Match)
                     .or(finding);
-                Ok(Made { ended, finding })
+                Ok(made(ended, finding))
             }
-            Ok(None) => Ok(Made { ended, finding }),
+            Ok(None) => Ok(made(ended, finding)),
             Err(why) => {
                 let refused = ended.detail.unwrap_or_default();
                 let detail = Some(format!("{refused}; nobody sets another one: {why}"));
                 let ended = Ended { detail, ..ended };
-                Ok(Made { ended, finding })
+                Ok(made(ended, finding))
             }
         }
-    }
-
-    /// Sets a password that opens its account no more, by a privileged account whose own sign-ins are counted like any
-    /// other's.
-    async fn reset(
-        &self,
-        operation: &Operation,
-        place: &Place<'_>,
-        (found, by): (&Account, &Identity),
-        tries: &mut Tries,
-    ) -> Result<Ended, InventoryError> {
-        let (store, now) = (self.ctx.store(), self.ctx.clock().now());
-        let Some(secret) = place.inventory.secrets(by.credential).await?.current else {
-            return Ok(no_secret());
-        };
-        let sign_ins = sign_ins(operation, by);
-        let wanted = self.wanted(1, now);
-        let mut by_tries = match store.sign_in_reserve(sign_ins.clone(), wanted, now).await? {
-            Allowance::Tries(left) => Tries::new(left),
-            Allowance::Wait(until) => {
-                let reason = format!(
-                    "the privileged account `{}` may lock: it waits until {until}",
-                    by.name
-                );
-                return Ok(unfit(operation, FailureClass::Unavailable, &reason));
-            }
-        };
-        let login = login(&by.name, by.kind, &secret);
-        let both = (tries, &mut by_tries);
-        let ended = place.reset(&login, &found.policy, both).await;
-        let now = self.ctx.clock().now();
-        store
-            .sign_in_settle(sign_ins, by_tries.refused(), now)
-            .await?;
-        ended
     }
 
     /// Meets a target whose first key is to be trusted, and pins that key before anything is changed: the connections that
@@ -203,19 +170,17 @@ impl Run<'_> {
             }
             Err(failure) => {
                 tries.note(&failure);
-                let end = if failure.is_unverified() {
-                    AttemptEnd::Unverified(failure.class)
-                } else {
-                    AttemptEnd::Failed(failure.class)
-                };
-                let detail = Some(failure.to_string());
-                Ok(Ended {
-                    end,
-                    candidate: None,
-                    detail,
-                })
+                Ok(Ended::of(&failure))
             }
         }
+    }
+}
+
+/// Of an attempt that was about the account's secret.
+fn made(ended: Ended, finding: Option<Finding>) -> Made {
+    Made {
+        finding,
+        ..ended.into()
     }
 }
 

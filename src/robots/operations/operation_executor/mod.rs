@@ -1,10 +1,11 @@
-//! Carries out operations on the accounts of credentials: changes passwords, tests them, finds out which one holds, and runs
-//! the commands of templates.
+//! Carries out operations on the accounts of credentials: changes passwords and keys, tests them, finds out which one holds, opens
+//! and closes accounts, and runs the commands of templates.
 //!
 //! - **Looks at**: queued operations that are due, one at a time, and whether others are: then it calls another instance, where
-//!   one is free; their credential, its device, policy and template; the target.
-//! - **Changes**: the password of one account at its target, and its secret in the vault, or what a command does; records
-//!   each attempt, and what the account said of its secret. Publishes `operation.succeeded`, `failed`, `unverified` and
+//!   one is free; their credential, its device, policy and template; the target; up to 500 credentials that follow one whose
+//!   secret was changed, at the beginning and after each change.
+//! - **Changes**: the secret of one account at its target and in the vault, whether the account lets its owner in, or what a command
+//!   does; orders new secrets for those that follow; records each attempt with its steps, and what the account said of its secret. Publishes `operation.succeeded`, `failed`, `unverified` and
 //!   `given_up`, `credential.password_changed`, `password_change_failed`, `reconciled`, `mismatch`, `locked` and
 //!   `unreachable`. For at most four minutes a run.
 //! - **Safe to repeat**: yes: an operation is claimed by one run, and a change that was cut off is settled before anything
@@ -16,6 +17,7 @@
 //! of an account may be refused in `lock_window`, over all its operations; until then they wait.
 
 mod attempt;
+mod privileged;
 mod record;
 mod rules;
 mod settings;
@@ -30,16 +32,18 @@ use super::operation_executor_retry::RetryOperations;
 use crate::domain::category::Category;
 use crate::domain::failure::FailureClass;
 use crate::domain::operation::{
-    Allowance, AttemptEnd, Finding, OperationKind, OperationState, TRIES_MAX,
+    Admission, Allowance, AttemptEnd, Finding, OperationKind, OperationState, TRIES_MAX,
 };
 use crate::domain::robot::{FieldError, Sharding};
 use crate::domain::time::Timestamp;
 use crate::robot::inventory::InventoryError;
+use crate::robot::operation::follow;
 use crate::robot::spec::{Wakes, settings_of};
 use crate::robot::{Context, Definition, Outcome, Robot, RobotError, RobotSpec};
 use crate::robots::password_change::{Ended, Tries};
 use crate::robots::settings::check;
 use crate::robots::targets::{Account, Identity, Unfit, account};
+use crate::robots::transcript::Transcript;
 use crate::store::StoreResult;
 use crate::store::operation::Operation;
 use crate::store::sign_in::{Attempt, SignIns, Wanted};
@@ -60,7 +64,7 @@ impl Robot for ExecuteOperations {
             name: "operations.operation_executor",
             title: "Operation executor",
             category: Category::Operations,
-            summary: "Carries out operations on accounts: changes passwords, tests them, finds out which one holds, runs commands",
+            summary: "Carries out operations on accounts: changes passwords and keys, tests them, finds out which one holds, opens and closes accounts, runs commands",
             // Orders wake it; a tick finds those that were for later.
             wakes: Wakes::Every(Duration::from_secs(30)),
             events: &["operation.requested", "operation.retry_scheduled"],
@@ -85,6 +89,7 @@ impl Robot for ExecuteOperations {
             // This run takes the place of one whose node died: what that one had in hand comes first, without a tick's delay.
             RetryOperations.run(ctx).await?;
         }
+        run.follow().await?;
         let (began, per_device) = (Instant::now(), run.settings.per_device());
         let mut tally = [0_usize; 4];
         for _ in 0..OPERATIONS_MAX {
@@ -100,7 +105,11 @@ impl Robot for ExecuteOperations {
             if let Err(error) = share(ctx, per_device, now).await {
                 ctx.warn(format!("no other instance was called: {error}"));
             }
-            match run.handle(&operation).await? {
+            let ended = run.handle(&operation).await?;
+            if operation.kind.settles_candidates() {
+                run.follow().await?;
+            }
+            match ended {
                 Some(OperationState::Succeeded) => tally[0] += 1,
                 Some(OperationState::Failed) => tally[1] += 1,
                 Some(_) => tally[2] += 1,
@@ -134,10 +143,12 @@ struct Run<'a> {
     settings: Settings,
 }
 
-/// What an attempt came to, and what the account said of the secret in force on the way.
+/// What an attempt came to, what the account said of the secret in force on the way, and how the account stands by now, where
+/// it was opened or closed.
 struct Made {
     ended: Ended,
     finding: Option<Finding>,
+    admission: Option<Admission>,
 }
 
 impl From<Ended> for Made {
@@ -146,18 +157,38 @@ impl From<Ended> for Made {
         Self {
             ended,
             finding: None,
+            admission: None,
         }
     }
+}
+
+/// What is recorded with what an attempt came to.
+struct Whole {
+    made: Made,
+    /// What was known of the secret in force before.
+    before: Option<Finding>,
+    /// How many sign-ins were refused.
+    refused: u32,
+    transcript: Transcript,
 }
 
 impl Run<'_> {
     /// Makes one attempt; answers where it leaves the operation, or none where it was put back or taken away.
     async fn handle(&self, operation: &Operation) -> Result<Option<OperationState>, RobotError> {
         let started_at = self.ctx.clock().now();
-        let found = match self.account(operation).await {
+        let transcript = Transcript::new(self.ctx.tools().clock.clone());
+        let whole = |made, before, refused| Whole {
+            made,
+            before,
+            refused,
+            transcript: transcript.clone(),
+        };
+        let found = match self.account(operation, &transcript).await {
             Ok(found) => found,
             Err(made) => {
-                return self.record(operation, started_at, (made, None, 0)).await;
+                return self
+                    .record(operation, started_at, whole(made, None, 0))
+                    .await;
             }
         };
         let before = found.finding;
@@ -174,7 +205,8 @@ impl Run<'_> {
                 return Ok(None);
             }
         };
-        let made = match self.attempt(operation, found, &mut tries).await {
+        let work = self.attempt(operation, (found, &transcript), &mut tries);
+        let made = match work.await {
             Ok(made) => made,
             Err(error) => interrupted(operation, &error),
         };
@@ -182,15 +214,30 @@ impl Run<'_> {
         store
             .sign_in_settle(sign_ins, refused, self.ctx.clock().now())
             .await?;
-        let whole = (made, before, refused);
+        let whole = whole(made, before, refused);
         self.record(operation, started_at, whole).await
     }
 
-    /// The account, or the end of an attempt that cannot reach it.
-    async fn account(&self, operation: &Operation) -> Result<Account, Made> {
+    /// Orders new secrets for those that follow one that was changed.
+    async fn follow(&self) -> Result<(), RobotError> {
+        let (ctx, now) = (self.ctx, self.ctx.clock().now());
+        let registry = &ctx.tools().registry;
+        Ok(follow(ctx.store(), registry, ctx.robot(), now).await?)
+    }
+
+    /// The account, or the end of an attempt that cannot reach it, or must not.
+    async fn account(
+        &self,
+        operation: &Operation,
+        transcript: &Transcript,
+    ) -> Result<Account, Made> {
         let inventory = self.ctx.inventory();
         let guard = &self.ctx.tools().guard;
-        match account(&inventory, guard, operation.credential).await {
+        match account(&inventory, guard, operation.credential, Some(transcript)).await {
+            Ok(found) if found.is_closed && !operation.kind.admits() => {
+                let reason = "the account was deactivated: order `activate` first";
+                Err(unfit(operation, FailureClass::Invalid, reason).into())
+            }
             Ok(found) => Ok(found),
             Err(Unfit::Because(class, reason)) => Err(unfit(operation, class, &reason).into()),
             Err(Unfit::Store(error)) => Err(interrupted(operation, &error.into())),
@@ -220,10 +267,11 @@ impl Run<'_> {
     }
 }
 
-/// So many sign-ins of an attempt may be refused: a test ends with its first.
+/// So many sign-ins of an attempt may be refused: a test ends with its first, and so does the proof that an account is open or
+/// closed.
 fn refused_at_most(operation: &Operation) -> u32 {
     match operation.kind {
-        OperationKind::Test => 1,
+        OperationKind::Test | OperationKind::Activate | OperationKind::Deactivate => 1,
         _ => TRIES_MAX,
     }
 }

@@ -1,6 +1,6 @@
 //! What is written of an attempt, and who is told.
 
-use super::{Made, Run};
+use super::{Run, Whole};
 use crate::domain::failure::FailureClass;
 use crate::domain::operation::{After, AttemptEnd, Finding, OperationKind, OperationState};
 use crate::domain::time::Timestamp;
@@ -10,24 +10,22 @@ use crate::store::event::NewEvent;
 use crate::store::operation::{Operation, OperationAttempt, OperationEnd};
 
 impl Run<'_> {
-    /// Records what an attempt came to, what was known of the secret before it, and how many sign-ins were refused.
+    /// Records what an attempt came to.
     pub(super) async fn record(
         &self,
         operation: &Operation,
         started_at: Timestamp,
-        (made, before, refused): (Made, Option<Finding>, u32),
+        whole: Whole,
     ) -> Result<Option<OperationState>, RobotError> {
+        let Whole {
+            made,
+            before,
+            refused,
+            transcript,
+        } = whole;
         let (ctx, ended) = (self.ctx, made.ended);
         let now = ctx.clock().now();
-        let after = match ended.end {
-            AttemptEnd::Unverified(_) if !operation.kind.is_settled_by_trying() => {
-                After::Finished(OperationState::Unverified)
-            }
-            end => {
-                let policy = self.settings.attempt_policy(operation.kind, class_of(end));
-                policy.after(end, operation.attempts, now, rand::random())
-            }
-        };
+        let after = self.after(operation, ended.end, now);
         let (state, run_at) = match after {
             After::Finished(state) => (state, None),
             After::Again { state, at } => (state, Some(at)),
@@ -63,10 +61,12 @@ impl Run<'_> {
                 error_class: class.map(|class| class.as_str().to_owned()),
                 detail: ended.detail,
                 refused,
+                steps: transcript.take(),
             },
             run_at,
             candidate: ended.candidate,
             finding: made.finding,
+            admission: made.admission,
             events,
         };
         let kept = ctx.store().operation_end(end, now).await?;
@@ -77,6 +77,19 @@ impl Run<'_> {
             ));
         }
         Ok(kept.then_some(state))
+    }
+
+    /// What follows from an attempt that ended now.
+    fn after(&self, operation: &Operation, end: AttemptEnd, now: Timestamp) -> After {
+        match end {
+            AttemptEnd::Unverified(_) if !operation.kind.is_settled_by_trying() => {
+                After::Finished(OperationState::Unverified)
+            }
+            end => {
+                let policy = self.settings.attempt_policy(operation.kind, class_of(end));
+                policy.after(end, operation.attempts, now, rand::random())
+            }
+        }
     }
 }
 
@@ -107,7 +120,7 @@ impl Facts {
             After::Finished(Succeeded) => events.push("operation.succeeded"),
             After::Finished(Failed) => {
                 events.push("operation.failed");
-                if self.kind == OperationKind::ChangePassword {
+                if self.kind.changes_secret() {
                     events.push("credential.password_change_failed");
                 }
                 if temporary {

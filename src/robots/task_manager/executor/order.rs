@@ -88,6 +88,7 @@ impl Order {
         }
         let anybody = Selection {
             keys: self.kind.suits_keys(),
+            no_passwords: !self.kind.suits_passwords(),
             ..Selection::default()
         };
         if self.selection() == anybody {
@@ -112,6 +113,7 @@ impl Order {
             tag,
             username,
             keys: self.kind.suits_keys(),
+            no_passwords: !self.kind.suits_passwords(),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::order::Order;
 use crate::domain::id::InventoryId;
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
+use crate::domain::task::PRIORITY_DEFAULT;
 use crate::domain::time::Timestamp;
 use crate::robot::Outcome;
 use crate::store::execution::{Execution, Standing};
@@ -58,6 +59,7 @@ impl Plan {
             run_at: None,
             expires_at: deadline,
             template: self.template,
+            priority: PRIORITY_DEFAULT,
             requested_by: requested_by.to_owned(),
             cause: ChangeCause::Ordered,
         };

@@ -5,8 +5,9 @@ use std::time::Duration;
 use robotd::connect::ssh::{HostKeyPolicy, SshTarget};
 use robotd::connect::target::{Limits, PasswordChange, Target as _};
 use robotd::domain::failure::{Effect, FailureClass};
+use robotd::domain::operation::Admission;
 
-use super::{LIMITS, change, key_login, login, target};
+use super::{LIMITS, admission, change, key_login, login, target};
 use crate::support::counterpart::wait_for;
 use crate::support::sshd::Sshd;
 
@@ -115,9 +116,10 @@ async fn an_administrator_sets_the_password_of_another_account() {
     let Some(sshd) = Sshd::start() else { return };
     sshd.add_account("ana", OLD);
     sshd.add_account("asker", OLD);
-    sshd.allow_sudo("asker", "ALL=(root) /usr/sbin/chpasswd");
+    let both = "/usr/sbin/chpasswd, /usr/sbin/usermod";
+    sshd.allow_sudo("asker", &format!("ALL=(root) {both}"));
     sshd.add_account("free", OLD);
-    sshd.allow_sudo("free", "ALL=(root) NOPASSWD: /usr/sbin/chpasswd");
+    sshd.allow_sudo("free", &format!("ALL=(root) NOPASSWD: {both}"));
     let root = sshd.add_key("root", &["-t", "ed25519"], "");
     let free = sshd.add_key("free", &["-t", "ed25519"], "");
     let administrators = [
@@ -129,10 +131,20 @@ async fn an_administrator_sets_the_password_of_another_account() {
     for (administrator, new) in administrators {
         let name = administrator.account.clone();
         let changed = target(&sshd)
-            .change_password(&change(administrator, "ana", new))
+            .change_password(&change(administrator.clone(), "ana", new))
             .await;
         changed.unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
         assert!(sshd.lets_in("ana", new), "{name}");
+        let stands = || sshd.shadow("ana");
+        let open = stands();
+        for how in [Admission::Closed, Admission::Open] {
+            let order = admission(administrator.clone(), "ana", how);
+            let done = target(&sshd).admit(&order).await;
+            done.unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+            let closed = stands().starts_with("ana:!$") && stands().ends_with(":1:");
+            assert_eq!(closed, how == Admission::Closed, "{name}: {}", stands());
+        }
+        assert_eq!(stands(), open, "{name}");
     }
     // The administrator's own password is as it was.
     assert!(sshd.lets_in("asker", OLD) && sshd.lets_in("free", OLD));
@@ -171,6 +183,16 @@ async fn who_may_not_administrate_changes_nothing() {
         assert_eq!(failure.class, class, "{account}: {failure}");
         assert_eq!(failure.effect, Effect::None, "{account}: {failure}");
         assert!(!failure.to_string().contains(NEW));
+    }
+    for (administrator, account, class) in [
+        (login("bob", OLD), "ana", FailureClass::PermissionDenied),
+        (login("asker", OLD), "ana", FailureClass::PermissionDenied),
+        (login("asker", OLD), "ana:x", FailureClass::Invalid),
+    ] {
+        let order = admission(administrator, account, Admission::Closed);
+        let failure = target(&sshd).admit(&order).await.unwrap_err();
+        assert_eq!(failure.class, class, "{account}: {failure}");
+        assert_eq!(failure.effect, Effect::None, "{account}: {failure}");
     }
     assert_eq!(sshd.shadow("ana"), before);
 }

@@ -11,7 +11,7 @@ use robotd::connect::ssh::{HostKeyPolicy, SshTarget};
 use robotd::connect::target::{Credential, Limits, Login};
 use secrecy::SecretString;
 
-use super::account::{change, login};
+use super::account::{admission, change, login};
 use crate::support::sshd::Sshd;
 
 /// Generous, because two busy cores run the whole suite.

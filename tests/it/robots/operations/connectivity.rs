@@ -1,14 +1,19 @@
 //! Services of devices: which are lost, which come back, and which show another key.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::robot::outcome::Verdict;
+use robotd::store::connectivity::ConnectivityTestFilter;
+use robotd::store::page::PageRequest;
+use robotd::store::upkeep::Retention;
 use serde_json::{Value, json};
 
 use super::{device, inventory, machine, make};
 use crate::robots::rig::{Rig, count};
-use crate::support::consoles::says_at;
+use crate::support::consoles::{listens_at, says_at};
 use crate::support::counterpart::free_port;
 use crate::support::database::{Database, on_both};
 use crate::support::sshd::Sshd;
@@ -16,6 +21,7 @@ use crate::support::sshd::Sshd;
 on_both!(
     a_service_is_lost_and_recovers_and_its_key_is_watched,
     an_outage_of_our_own_is_blamed_on_nobody,
+    a_subnet_that_goes_away_is_told_once,
     imports_that_end_together_are_tested_once,
 );
 
@@ -61,6 +67,7 @@ async fn a_service_is_lost_and_recovers_and_its_key_is_watched(database: &Databa
     );
     assert_eq!(told(&rig).await, [1, 1, 0]);
 
+    its_tests_are_kept(&rig, screen, port).await;
     let met = inventory(&rig).get(Noun::Device, shell).await.unwrap();
     let way = &met.lists["connectivities"][0];
     let key = sshd.host_key("ed25519");
@@ -90,6 +97,44 @@ async fn a_service_is_lost_and_recovers_and_its_key_is_watched(database: &Databa
     assert!(!sshd.log().contains("Accepted"), "nobody signed in");
 }
 
+/// Four tests without an answer, and one with: for 30 days.
+async fn its_tests_are_kept(rig: &Rig<'_>, screen: InventoryId, port: u16) {
+    let history = async |protocol: Option<&str>| {
+        let filter = ConnectivityTestFilter {
+            device: screen,
+            protocol: protocol.map(str::to_owned),
+            from: None,
+            to: None,
+        };
+        let page = PageRequest {
+            limit: 9,
+            after: None,
+        };
+        let found = rig.tools.store.connectivity_test_list(filter, page).await;
+        let items = found.unwrap().items;
+        items
+            .into_iter()
+            .map(|test| (test.port, test.error_class))
+            .collect::<Vec<_>>()
+    };
+    let away = || (i64::from(port), Some("refused".to_owned()));
+    let all = [(i64::from(port), None), away(), away(), away(), away()];
+    assert_eq!(history(Some("vnc")).await, all);
+    assert_eq!(history(Some("ssh")).await, []);
+    let met = inventory(rig).get(Noun::Device, screen).await.unwrap();
+    assert_eq!(met.lists["connectivities"][0]["recent"], json!("--+"));
+    let year = Duration::from_hours(24 * 365);
+    let kept = Retention {
+        tasks: year,
+        events: year,
+        ticks: year,
+        views: year,
+    };
+    let later = rig.now() + TimeDelta::days(30);
+    rig.tools.store.prune(kept, 1_000, later).await.unwrap();
+    assert_eq!(history(None).await, all[..1], "the others are too old");
+}
+
 async fn an_outage_of_our_own_is_blamed_on_nobody(database: &Database) {
     let rig = Rig::new(database, None).await;
     let ways: Vec<Value> = (0..20)
@@ -97,10 +142,14 @@ async fn an_outage_of_our_own_is_blamed_on_nobody(database: &Database) {
         .collect();
     let body = json!({"hostname": "h", "address": "127.0.0.1", "connectivities": ways});
     make(&rig, Noun::Device, body, None).await;
+    let mail = json!({"recipients": ["ops@example.org"]});
     for _ in 0..4 {
-        let error = rig.run(NAME, json!({})).await.unwrap_err();
+        let error = rig.run(NAME, mail.clone()).await.unwrap_err();
         assert_eq!((error.class, error.temporary), ("network", true));
     }
+    let raised = "key = 'connectivity:own_network' AND level = 2";
+    assert_eq!(rig.rows("alert_states", raised).await, 1);
+    assert_eq!(rig.rows("mail_outbox", "TRUE").await, 1, "one message");
     assert_eq!(told(&rig).await, [0, 0, 0]);
     assert_eq!(
         rig.rows(
@@ -110,6 +159,55 @@ async fn an_outage_of_our_own_is_blamed_on_nobody(database: &Database) {
         .await,
         0
     );
+    // Another protocol's services are not greeted; and where somebody answers, it is not our network.
+    let others = json!({"protocols": ["ssh"]});
+    let outcome = rig.run(NAME, others).await.unwrap();
+    assert_eq!(count(&outcome, "ways_down"), 0);
+    assert_eq!(rig.rows("alert_states", raised).await, 0, "it is over");
+    let canary = format!("127.0.0.1:{}", says_at(0, b""));
+    let judged = json!({"canaries": ["127.0.0.1:1", canary], "fails": 1, "of": 1});
+    let outcome = rig.run(NAME, judged).await.unwrap();
+    assert_eq!(count(&outcome, "ways_down"), 20);
+    assert_eq!(told(&rig).await, [20, 0, 0]);
+}
+
+/// Three machines of one subnet, one of another.
+async fn a_subnet_that_goes_away_is_told_once(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let here = says_at(0, b"RFB 003.008\n");
+    device(&rig, "vnc", here, json!(null)).await;
+    let port = free_port();
+    for number in 1..=3 {
+        let body = json!({
+            "hostname": format!("away-{number}"), "address": format!("127.0.7.{number}"),
+            "connectivities": [{"protocol": "vnc", "port": port}],
+        });
+        make(&rig, Noun::Device, body, None).await;
+    }
+    let settings =
+        json!({"fails": 1, "of": 1, "subnet_devices": 3, "recipients": ["ops@example.org"]});
+    let subnet = async || {
+        let mut told = [0; 2];
+        for (count, kind) in told.iter_mut().zip(["lost", "recovered"]) {
+            let kind = format!("type = 'network.connectivity_{kind}' AND subject = '127.0.7.0/24'");
+            *count = rig.rows("events", &kind).await;
+        }
+        told
+    };
+    for _ in 0..2 {
+        let outcome = rig.run(NAME, settings.clone()).await.unwrap();
+        assert_eq!(count(&outcome, "ways_down"), 3);
+        assert_eq!((subnet().await, told(&rig).await), ([1, 0], [0, 0, 0]));
+        assert_eq!(rig.rows("mail_outbox", "TRUE").await, 1);
+    }
+    // One of them is back, and two are not.
+    listens_at("127.0.7.2", port, b"RFB 003.008\n");
+    for _ in 0..2 {
+        rig.run(NAME, settings.clone()).await.unwrap();
+        assert_eq!((subnet().await, told(&rig).await), ([1, 1], [2, 0, 0]));
+    }
+    let raised = "key LIKE 'connectivity:%' AND level > 0";
+    assert_eq!(rig.rows("alert_states", raised).await, 0);
 }
 
 /// An import that ended now, and whose row came to this (0: created, 2: unchanged) for a device.

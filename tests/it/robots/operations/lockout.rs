@@ -3,6 +3,7 @@
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, OperationKind};
+use robotd::domain::task::PRIORITY_DEFAULT;
 use robotd::robot::inventory::By;
 use robotd::robot::operation::order;
 use robotd::store::operation::NewOperation;
@@ -36,6 +37,7 @@ async fn storm(rig: &Rig<'_>, credentials: &[InventoryId], rounds: usize) {
                 run_at: None,
                 expires_at: None,
                 template: None,
+                priority: PRIORITY_DEFAULT,
                 requested_by: "ana".to_owned(),
                 cause: ChangeCause::Ordered,
             });

@@ -1,5 +1,7 @@
 //! Operations against a real sshd and a real PostgreSQL server.
 
+mod admission;
+mod chain;
 mod connectivity;
 mod executor;
 mod expiry;
@@ -9,6 +11,7 @@ mod lockout;
 mod password_change;
 mod reconciliation;
 mod retry;
+mod rotation;
 mod targets;
 mod templates;
 
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use robotd::domain::id::{InventoryId, OperationId};
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
+use robotd::domain::task::PRIORITY_DEFAULT;
 use robotd::robot::inventory::{By, Inventory, NewItem, Secrets};
 use robotd::robot::operation::order;
 use robotd::store::operation::{NewOperation, Operation};
@@ -102,6 +106,7 @@ pub async fn ordered(rig: &Rig<'_>, kind: OperationKind, credential: InventoryId
         run_at: None,
         expires_at: None,
         template: None,
+        priority: PRIORITY_DEFAULT,
         requested_by: "ana".to_owned(),
         cause: ChangeCause::Ordered,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use robotd::connect::ssh::{HostKeyPolicy, SshTarget};
 use robotd::connect::target::{
-    Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target,
+    AdmissionOrder, Command, Failure, Limits, Login, PasswordChange, Probed, Ran, Target,
 };
 use robotd::domain::failure::{Effect, FailureClass};
 use robotd::domain::id::InventoryId;
@@ -24,8 +24,6 @@ use crate::support::sshd::Sshd;
 on_both!(
     a_change_that_dies_leaves_a_recorded_secret_that_opens,
     a_step_that_fails_leaves_a_recorded_secret_that_opens,
-    a_candidate_is_settled_before_anything_is_changed,
-    a_secret_that_somebody_changed_is_found_out_with_two_tries,
 );
 
 /// Where a change dies, or what becomes of a step.
@@ -117,6 +115,10 @@ impl Target for Faulty {
         self.changed.store(true, Ordering::SeqCst);
         self.dies_if(Fault::DiesAfterChange).await;
         self.fails_if(Fault::AnswerLost, Effect::Possible)
+    }
+
+    async fn admit(&self, order: &AdmissionOrder) -> Result<(), Failure> {
+        self.real.admit(order).await
     }
 
     async fn run(&self, login: &Login, command: &Command) -> Result<Ran, Failure> {
@@ -247,9 +249,11 @@ async fn a_step_that_fails_leaves_a_recorded_secret_that_opens(database: &Databa
 }
 
 /// With the candidate in force already, nothing is changed any more: the machine is asked once.
-async fn a_candidate_is_settled_before_anything_is_changed(database: &Database) {
+#[tokio::test]
+async fn a_candidate_is_settled_before_anything_is_changed() {
     let Some(sshd) = Sshd::start() else { return };
-    let rig = Rig::new(database, None).await;
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
     let device = machine(&rig, &sshd).await;
     sshd.add_account("ana", OLD);
     let id = credential(&rig, device, "ana", OLD).await;
@@ -282,9 +286,11 @@ async fn a_candidate_is_settled_before_anything_is_changed(database: &Database) 
 }
 
 /// Neither secret opens: two refused sign-ins, one where only one is allowed, and all that is recorded stays.
-async fn a_secret_that_somebody_changed_is_found_out_with_two_tries(database: &Database) {
+#[tokio::test]
+async fn a_secret_that_somebody_changed_is_found_out_with_two_tries() {
     let Some(sshd) = Sshd::start() else { return };
-    let rig = Rig::new(database, None).await;
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
     let device = machine(&rig, &sshd).await;
     sshd.add_account("ana", OLD);
     let id = credential(&rig, device, "ana", OLD).await;

@@ -8,6 +8,7 @@ use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{
     Allowance, ChangeCause, OperationKind, OperationState, account_key,
 };
+use robotd::domain::task::PRIORITY_DEFAULT;
 use robotd::robot::inventory::{By, NewItem};
 use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
@@ -116,6 +117,7 @@ async fn what_is_late_expires_and_what_runs_does_not(database: &Database) {
             run_at: None,
             expires_at: (name != "eve").then(|| rig.now() + TimeDelta::minutes(5)),
             template: None,
+            priority: PRIORITY_DEFAULT,
             requested_by: "ana".to_owned(),
             cause: ChangeCause::Ordered,
         });
@@ -202,6 +204,7 @@ async fn what_ended_while_no_node_was_there_has_some_time_left(database: &Databa
             run_at: None,
             expires_at: minutes.map(|minutes| rig.now() + TimeDelta::minutes(minutes)),
             template: None,
+            priority: PRIORITY_DEFAULT,
             requested_by: "ana".to_owned(),
             cause: ChangeCause::Ordered,
         };
@@ -262,6 +265,7 @@ async fn a_change_that_nothing_asks_for_any_more_is_dropped(database: &Database)
             run_at: Some(rig.now() + TimeDelta::hours(1)),
             expires_at: None,
             template: None,
+            priority: PRIORITY_DEFAULT,
             requested_by: "ana".to_owned(),
             cause,
         };

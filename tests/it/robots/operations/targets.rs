@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
+use robotd::domain::task::PRIORITY_DEFAULT;
 use robotd::robot::inventory::{By, NewItem};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -23,6 +24,28 @@ use crate::support::smbd::Smbd;
 use crate::support::sshd::Sshd;
 
 on_both!(a_command_runs_once_and_shows_no_secret);
+
+/// Closes an account by its device's privileged one and opens it again; `lets_in` says whether the secret in force signs in.
+pub async fn closes_and_opens(rig: &Rig<'_>, id: InventoryId, lets_in: impl AsyncFn(&str) -> bool) {
+    let secret = current(rig, id).await;
+    for (kind, closed) in [
+        (OperationKind::Deactivate, true),
+        (OperationKind::Activate, false),
+    ] {
+        let ended = done(rig, kind, id).await;
+        assert_eq!(ended, SUCCEEDED, "{kind}: {:?}", rig.log);
+        assert_eq!(lets_in(&secret).await, !closed, "{kind}");
+        let since = state(rig, id, "deactivated_at").await;
+        assert_eq!(since.is_null(), !closed, "{kind}");
+        let said = if closed { "disabled" } else { "match" };
+        assert_eq!(state(rig, id, "secret_state").await, json!(said), "{kind}");
+        if closed {
+            let refused = (OperationState::Failed, Some("invalid".to_owned()));
+            assert_eq!(done(rig, OperationKind::Test, id).await, refused);
+        }
+        rig.pass(1_801);
+    }
+}
 
 /// What somebody set behind robotd's back.
 pub const OTHER: &str = "Somebody-else-5";
@@ -103,6 +126,7 @@ async fn a_password_is_changed_in_a_directory() {
         );
         assert!(slapd.lets_in(&dn, &current(&rig, id).await));
         assert_eq!(state(&rig, id, "secret_state").await, json!("match"));
+        closes_and_opens(&rig, id, async |secret| slapd.lets_in(&dn, secret)).await;
     }
     assert_eq!(
         rig.rows("events", "type = 'credential.reconciled'").await,
@@ -168,7 +192,25 @@ async fn a_password_is_changed_in_postgresql_by_what_the_device_says_of_its_cert
         let secret = current(&rig, id).await;
         assert_eq!(secret != OLD, expected == SUCCEEDED, "{name}");
         assert!(server.lets_in(name, &secret), "{name}");
+        if name == "ana" {
+            only_a_superuser_closes_it(&rig, (at, id), &client, &server).await;
+        }
     }
+}
+
+async fn only_a_superuser_closes_it(
+    rig: &Rig<'_>,
+    (at, id): (InventoryId, InventoryId),
+    client: &tokio_postgres::Client,
+    server: &PostgresServer,
+) {
+    let nobody = (OperationState::Failed, Some("unsupported".to_owned()));
+    assert_eq!(done(rig, OperationKind::Deactivate, id).await, nobody);
+    let boss = format!("CREATE ROLE boss SUPERUSER LOGIN PASSWORD '{OLD}'");
+    client.batch_execute(&boss).await.unwrap();
+    let boss = json!({"username": "boss", "privileged": true});
+    fill(rig, at, boss, OLD).await;
+    closes_and_opens(rig, id, async |secret| server.lets_in("ana", secret)).await;
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -265,6 +307,7 @@ async fn a_password_is_changed_in_windows() {
         rig.log
     );
     assert!(smbd.lets_in("games", &current(&rig, games).await));
+    closes_and_opens(&rig, games, async |secret| smbd.lets_in("games", secret)).await;
 }
 
 /// An account of the domain that is registered for two devices has come to its end.
@@ -316,6 +359,7 @@ async fn a_command_runs_once_and_shows_no_secret(database: &Database) {
             run_at: None,
             expires_at: None,
             template: Some(template),
+            priority: PRIORITY_DEFAULT,
             requested_by: "ana".to_owned(),
             cause: ChangeCause::Ordered,
         };

@@ -68,10 +68,12 @@ async fn carry_out(rig: &Rig<'_>, many: usize, fails: InventoryId) {
                 error_class: None,
                 detail: None,
                 refused: 0,
+                steps: Vec::new(),
             },
             run_at: None,
             candidate: None,
             finding: None,
+            admission: None,
             events: Vec::new(),
         };
         assert!(store.operation_end(end, rig.now()).await.unwrap());

@@ -74,10 +74,12 @@ async fn attempt(rig: &Rig<'_>, id: OperationId, state: OperationState) {
             error_class: (state == OperationState::Failed).then(|| "auth_failed".to_owned()),
             detail: None,
             refused: 0,
+            steps: Vec::new(),
         },
         run_at: (state == OperationState::Retrying).then_some(now + TimeDelta::minutes(1)),
         candidate: None,
         finding: None,
+        admission: None,
         events: Vec::new(),
     };
     assert!(store.operation_end(end, now).await.unwrap());

@@ -1,0 +1,2 @@
+DROP TABLE connectivity_tests;
+ALTER TABLE device_connectivities DROP COLUMN recent;
