@@ -3,11 +3,12 @@
 use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{Finding, OperationState};
+use robotd::domain::secret::Secret;
 use robotd::robot::inventory::{Inventory, NewItem, Secrets};
 use robotd::store::Store;
 use robotd::store::audit::NewAudit;
 use robotd::store::secret::{CandidateCommit, Registration, SecretKept};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::inventory::{by, fields, inventory, make};
@@ -65,7 +66,7 @@ async fn what_is_put_in_force_for_one_is_for_all(database: &Database) {
         assert_eq!(found, [], "{other}");
     }
     let candidate = async |id, text: &str| {
-        let secret = SecretString::from(text);
+        let secret = Secret::from(text);
         let kept = inventory.candidate_set(id, &secret, by(2).into());
         kept.await.unwrap()
     };
