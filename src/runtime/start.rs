@@ -114,12 +114,10 @@ pub async fn start(config: RuntimeConfig) -> anyhow::Result<Runtime> {
     let registry = Arc::new(Registry::default());
     let (robots, health) = enrol(&config, &registry, now).await?;
     let pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
-    let node = config
-        .store
-        .node_start(&config.node_name, env!("CARGO_PKG_VERSION"), pid, now)
-        .await?;
-    let timeout = config.terms.timeout;
-    config.store.node_timeout_note(node, timeout).await?;
+    let (store, version) = (&config.store, env!("CARGO_PKG_VERSION"));
+    let started = store.node_start(&config.node_name, version, pid, now);
+    let node = started.await?;
+    store.node_timeout_note(node, config.terms.timeout).await?;
     let tools = Arc::new(Tools {
         store: config.store,
         safe: config.safe,

@@ -19,6 +19,7 @@ fn role_of(method: &str, path: &str) -> Option<Role> {
             Some(Role::Admin)
         }
         ("POST", "/api/v1/imports" | "/api/v1/imports/{id}/cancel") => Some(Role::Admin),
+        ("POST", "/api/v1/certificates/{id}/revoke") => Some(Role::Admin),
         ("POST", path) if is_noun(path) => Some(Role::Admin),
         (_, "/api/v1/robots/{name}/preview") | ("GET", _) => Some(Role::Viewer),
         _ => Some(Role::Operator),
@@ -35,6 +36,7 @@ fn request(method: &str, path: &str) -> TestRequest {
     let path = path
         .replace("{name}", IDLE)
         .replace("{id}", "1")
+        .replace("{decision}", "approve")
         .replace("{file}", "swagger-ui.css");
     TestRequest::with_uri(&path).method(Method::from_bytes(method.as_bytes()).unwrap())
 }

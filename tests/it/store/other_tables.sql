@@ -38,7 +38,7 @@ INSERT INTO credential_views VALUES (46, 1, 45, 2, 'admin', NULL), (47, 1, 99, 1
 INSERT INTO users VALUES (48, 'a', 1, 2, 3, 'a', NULL, NULL, NULL, NULL, FALSE);
 INSERT INTO user_groups VALUES (49, 'g', 1, 2, 3, 'g', NULL);
 INSERT INTO user_group_members VALUES (2, 49, 48);
-INSERT INTO certificates VALUES (50, 'c', 1, 2, 3, 'pem', NULL, 'f', '01', 'CN=a', 'CN=b', '[]', 1, 2, NULL);
+INSERT INTO certificates VALUES (50, 'c', 1, 2, 3, 'pem', NULL, 'f', '01', 'CN=a', 'CN=b', '[]', 1, 2, NULL, 'superseded', 3, NULL);
 INSERT INTO operation_templates VALUES (51, 't', 1, 2, 3, 't', 'change_password', 'ssh', '[]', NULL, TRUE);
 INSERT INTO operations VALUES (60, 0, 45, 4, NULL, 1, 1, NULL, 3, 'admin', NULL, NULL, 1, 2, 3, NULL, 1, 80, 4),
     (61, 2, 45, 0, 'refused', 0, 1, 9, NULL, 'admin', 7, 8, 1, 2, NULL, 51, 0, NULL, 9);
@@ -46,8 +46,8 @@ INSERT INTO operation_attempts VALUES (60, 1, 45, 7, 1, 2, 5, 'refused', NULL, 1
 INSERT INTO sign_in_tries VALUES ('credential:45', 60, 1, 1, 2, TRUE), ('credential:45', 60, 2, 9, 0, FALSE);
 INSERT INTO certificate_issuers VALUES (52, 'ca', 1, 2, 3, 'CA', 'internal', 4, NULL, 5, 6, NULL, TRUE, 'pem', 7),
     (53, 'acme', 1, 2, 3, 'ACME', 'acme', 4, '{}', 5, 6, 'd', FALSE, NULL, NULL);
-INSERT INTO certificate_automations VALUES (54, 'a', 1, 2, 3, 'a', 52, 50, '[]', 4, 'ecdsa_p256', TRUE, '{}', 'd', TRUE, 50, 57, '01', 1, 9, 5, 1, 6, 'e'),
-    (55, 'b', 1, 2, 3, 'b', 53, NULL, '[]', 4, 'rsa_3072', FALSE, NULL, NULL, FALSE, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL);
+INSERT INTO certificate_automations VALUES (54, 'a', 1, 2, 3, 'a', 52, 50, '[]', 4, 'ecdsa_p256', TRUE, '{}', 'd', TRUE, 50, 57, '01', 1, 9, 5, 1, 6, 'e', 'admin', 1, 'a', 2, 'b', 3, 4, 5),
+    (55, 'b', 1, 2, 3, 'b', 53, NULL, '[]', 4, 'rsa_3072', FALSE, NULL, NULL, FALSE, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO certificate_bindings VALUES (56, 'w', 1, 2, 3, 'w', 54, 45, '/etc/tls', 'root', '0600', 't', 'r', 'h', 443, 's', NULL, TRUE, 'served', 57, 1, 'f', 0, NULL, NULL);
 INSERT INTO private_keys VALUES (1, 52, NULL, 2, X'00ff', 1), (2, NULL, 54, 2, X'0a', 1);
 INSERT INTO certificate_issues VALUES (57, 54, 52, 2, '[]', NULL, 'pem', 50, 1, 2), (58, 54, 52, 2, '[]', 'https://a', NULL, NULL, 3, NULL);

@@ -71,11 +71,17 @@ async fn a_certificate_is_issued_over_acme(database: &Database) {
         "{again:?}"
     );
 
-    // A name that is not ours: the authority gives the order up, and another one is made after a while.
+    nobody_proves_a_foreign_name(&rig, &pebble, issuer).await;
+    it_is_renewed_when_that_is_suggested(&rig, &pebble, (issuer, automation)).await;
+    it_is_revoked(&rig, &pebble, automation).await;
+}
+
+/// The authority gives the order up, and another one is made after a while.
+async fn nobody_proves_a_foreign_name(rig: &Rig<'_>, pebble: &Pebble, issuer: InventoryId) {
     let other = json!({"name": "other", "issuer": issuer, "names": ["nowhere.invalid"]});
-    let other = make(&rig, Noun::CertificateAutomation, other, None).await;
-    assert_eq!(count(&run(&rig).await, "renewals_failed"), 1);
-    let stands = get(&rig, Noun::CertificateAutomation, other).await;
+    let other = make(rig, Noun::CertificateAutomation, other, None).await;
+    assert_eq!(count(&run(rig).await, "renewals_failed"), 1);
+    let stands = get(rig, Noun::CertificateAutomation, other).await;
     assert_eq!(stands.state["failures"], json!(1), "{stands:?}");
     assert!(
         text(&stands.state["error"]).contains("prove the names"),
@@ -83,15 +89,12 @@ async fn a_certificate_is_issued_over_acme(database: &Database) {
     );
     let open = "finished_at IS NULL AND order_url IS NULL";
     assert_eq!(rig.rows("certificate_issues", open).await, 1);
-    let account = inventory(&rig).issuer_key(issuer).await.unwrap().unwrap();
+    let account = inventory(rig).issuer_key(issuer).await.unwrap().unwrap();
     let account = secrecy::ExposeSecret::expose_secret(&account).to_owned();
     assert!(!pebble.log().contains(account.lines().nth(1).unwrap()));
-    no_key_leaked(&rig, &[account]).await;
-
+    no_key_leaked(rig, &[account]).await;
     let off = json!({"enabled": false});
-    patch(&rig, Noun::CertificateAutomation, other, off).await;
-    it_is_renewed_when_that_is_suggested(&rig, &pebble, (issuer, automation)).await;
-    it_is_revoked(&rig, &pebble, automation).await;
+    patch(rig, Noun::CertificateAutomation, other, off).await;
 }
 
 /// An instant that robots noted of an automation.

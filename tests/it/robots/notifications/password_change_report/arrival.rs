@@ -99,8 +99,9 @@ async fn changes_are_told_once_and_arrive_with_a_sheet_that_opens(database: &Dat
     let rig = Rig::new(database, Some(account(server.port))).await;
     all_kinds(&rig).await;
     rig.pass(60);
-    let db = device(&rig, "ssh", 22, json!(null)).await;
-    let lock = credential(&rig, db, "archive of carla", LOCK).await;
+    let office = json!({"hostname": "office", "address": "192.0.2.9"});
+    let office = make(&rig, Noun::Device, office, None).await;
+    let lock = credential(&rig, office, "archive of carla", LOCK).await;
     let none = rig.micros();
     let settings = json!({"recipients": ["ana@example.org", "bob@example.org", "carla@example.org", "dora@example.org"],
         "archive_passwords": {"carla@example.org": lock, "dora@example.org": none.to_string()}});
