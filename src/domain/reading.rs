@@ -103,8 +103,9 @@ mod tests {
             word,
             "must be one of `viewer`, `operator`, `admin`, not `owner`"
         );
-        let word = said::<crate::domain::access::Role>("7");
-        assert_eq!(word, "must be a text, not 7");
+        let number = serde_json::from_value::<crate::domain::access::Role>(7.into());
+        let number = FieldError::at("n", &number.unwrap_err().to_string());
+        assert_eq!(number.detail, "must be a text, not 7");
         let unknown = said::<std::net::IpAddr>("\"x\"");
         assert_eq!(unknown, "invalid IP address syntax");
     }
