@@ -124,17 +124,26 @@ pub struct Lives {
     test: Option<Duration>,
     #[serde(with = "iso_duration::serde_iso_option")]
     run_template: Option<Duration>,
+    #[serde(with = "iso_duration::serde_iso_option")]
+    rotate_ssh_key: Option<Duration>,
+    #[serde(with = "iso_duration::serde_iso_option")]
+    activate: Option<Duration>,
+    #[serde(with = "iso_duration::serde_iso_option")]
+    deactivate: Option<Duration>,
 }
 
 impl Lives {
     /// Those of the kinds, in the order of their numbers.
     #[must_use]
-    pub const fn by_code(self) -> [Option<Duration>; 4] {
+    pub const fn by_code(self) -> [Option<Duration>; 7] {
         [
             self.change_password,
             self.reconcile,
             self.test,
             self.run_template,
+            self.rotate_ssh_key,
+            self.activate,
+            self.deactivate,
         ]
     }
 }

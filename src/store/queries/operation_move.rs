@@ -110,7 +110,8 @@ macro_rules! end {
     () => {
         "COALESCE(o.expires_at, COALESCE(
             (SELECT min(a.started_at) FROM operation_attempts a WHERE a.operation_id = o.id), o.run_at)
-            + NULLIF(CASE o.kind WHEN 0 THEN ? WHEN 1 THEN ? WHEN 2 THEN ? ELSE ? END, -1))"
+            + NULLIF(CASE o.kind WHEN 0 THEN ? WHEN 1 THEN ? WHEN 2 THEN ? WHEN 3 THEN ?
+                WHEN 4 THEN ? WHEN 5 THEN ? ELSE ? END, -1))"
     };
 }
 
@@ -132,7 +133,7 @@ impl Statement for Overdue {
     );
 }
 
-fn lives_of(lives: Lives) -> [Bind; 4] {
+fn lives_of(lives: Lives) -> [Bind; 7] {
     lives.by_code().map(|life| {
         let micros = life.and_then(|life| i64::try_from(life.as_micros()).ok());
         Bind::Int(micros.unwrap_or(-1))
