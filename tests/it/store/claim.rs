@@ -324,16 +324,9 @@ async fn a_look_into_the_queues_reads_their_index_only() {
 /// spread evenly, they are found soonest by walking through everybody's; the server plans so once a question was asked five times.
 const HISTORY: i64 = 20_000;
 
-#[tokio::test]
-async fn a_robot_that_rested_is_found_by_its_own_index() {
-    let Some(database) = Database::postgres().await else {
-        return;
-    };
-    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
-    let [busy, rested, other] = [robots[0], robots[1], robots[2]];
-    let robot =
-        format!("CASE WHEN i <= 200 THEN {rested} WHEN i % 2 = 0 THEN {busy} ELSE {other} END");
-    let fill = format!(
+fn history(rested: RobotId, node: NodeId) -> String {
+    let robot = format!("{rested} + CASE WHEN i <= 200 THEN 0 ELSE 1 - i % 2 * 2 END");
+    format!(
         "INSERT INTO tasks_done (id, robot_id, trigger_code, status, payload, priority, run_at, attempts, max_attempts, \
             deaths, requested_by, created_at, process_id, finished_at, node_id, started_at, outcome, cancel_requested) \
          SELECT i, {robot}, 3, 3 + i % 3 / 2, 'null', 4, i, 1, 5, 0, 'test', i, i, i, \
@@ -341,23 +334,30 @@ async fn a_robot_that_rested_is_found_by_its_own_index() {
          INSERT INTO ticks (robot_id, planned_at, count, decision, decided_at, node_id) \
          SELECT {robot}, i, 1, CASE WHEN i <= 200 THEN 5 ELSE 0 END, i, {node} \
          FROM generate_series(1, {HISTORY}) i; ANALYZE tasks_done, ticks",
-    );
-    database.sql(&fill).await;
+    )
+}
+
+#[tokio::test]
+async fn a_robot_that_rested_is_found_by_its_own_index() {
+    let Some(database) = Database::postgres().await else {
+        return;
+    };
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    let rested = robots[1];
+    database.sql(&history(rested, node)).await;
     store.task_add(vec![task(rested)], at(1)).await.unwrap();
     let everybodys = "SELECT CAST(sum(idx_tup_read) AS BIGINT) FROM pg_stat_user_indexes \
         WHERE indexrelname IN ('tasks_done_pkey', 'tasks_done_process', 'ticks_planned')";
     let own = "SELECT CAST(sum(idx_scan) AS BIGINT) FROM pg_stat_user_indexes WHERE indexrelname LIKE 'tasks_done_robot_%'";
-    let before = (
-        database.number(everybodys).await,
-        database.number(own).await,
-    );
+    let walked_before = database.number(everybodys).await;
+    let used_before = database.number(own).await;
     let page = PageRequest {
         limit: 50,
         after: None,
     };
     // The server's counts are up to a second late.
     let deadline = Instant::now() + PATIENCE;
-    while database.number(own).await < before.1 + 40 {
+    while database.number(own).await < used_before + 40 {
         assert!(Instant::now() < deadline, "its indexes are not used");
         for outcome in [
             None,
@@ -392,7 +392,7 @@ async fn a_robot_that_rested_is_found_by_its_own_index() {
         }
         assert_eq!(store.robot_loads(at(0)).await.unwrap().len(), 1);
     }
-    let walked = database.number(everybodys).await - before.0;
+    let walked = database.number(everybodys).await - walked_before;
     assert!(
         walked < HISTORY,
         "{walked} rows of everybody's indexes were read"

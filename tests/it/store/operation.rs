@@ -23,7 +23,6 @@ on_both!(
     a_claim_takes_what_is_longest_due,
     only_the_holder_records_an_end,
     what_was_changed_meanwhile_is_not_moved,
-    claimers_beside_each_other_share_the_work,
 );
 
 pub const HOLDER: ProcessId = ProcessId(7);
@@ -373,34 +372,4 @@ async fn what_was_changed_meanwhile_is_not_moved(database: &Database) {
         .unwrap();
     let taken = taken.unwrap();
     assert_eq!((taken.id, taken.candidate), (made[0], Some(2)));
-}
-
-async fn claimers_beside_each_other_share_the_work(database: &Database) {
-    let store = &database.store;
-    let ids = credentials(&inventory(store).await, 20).await;
-    let kinds = [OperationKind::ChangePassword, OperationKind::Test];
-    for kind in kinds {
-        let orders = ids.iter().map(|id| NewOperation {
-            kind,
-            ..change_of(*id)
-        });
-        order(store, orders.collect(), 1).await;
-    }
-    let claimers = (0..4).map(async |number| {
-        let mut taken = Vec::new();
-        while let Some(one) = store
-            .operation_claim(ProcessId(100 + number), at(99), u32::MAX, at(2))
-            .await
-            .unwrap()
-        {
-            taken.push(one.credential);
-        }
-        taken
-    });
-    let mut taken = futures_util::future::join_all(claimers).await.concat();
-    taken.sort_unstable();
-    assert_eq!(
-        taken, ids,
-        "each credential once, though each has two operations"
-    );
 }

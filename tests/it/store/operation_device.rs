@@ -1,8 +1,10 @@
-//! Operations of one device: how many run there at once, and whether it answers.
+//! Who takes operations: how many run on a device at once, whether it answers, and executors beside each other.
 
+use robotd::domain::id::ProcessId;
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::OperationState;
+use robotd::domain::operation::{OperationKind, OperationState};
 use robotd::robot::inventory::NewItem;
+use robotd::store::operation::NewOperation;
 use serde_json::json;
 
 use super::inventory::{by, fields, inventory, make};
@@ -10,7 +12,10 @@ use super::make::at;
 use super::operation::{HOLDER, change_of, credentials, end, order};
 use crate::support::database::{Database, on_both};
 
-on_both!(a_device_has_no_more_running_than_it_may_and_is_known_to_answer);
+on_both!(
+    a_device_has_no_more_running_than_it_may_and_is_known_to_answer,
+    claimers_beside_each_other_share_the_work,
+);
 
 async fn a_device_has_no_more_running_than_it_may_and_is_known_to_answer(database: &Database) {
     let store = &database.store;
@@ -63,4 +68,34 @@ async fn a_device_has_no_more_running_than_it_may_and_is_known_to_answer(databas
         claim(8).await,
     ];
     assert_eq!(next.iter().flatten().count(), 3);
+}
+
+async fn claimers_beside_each_other_share_the_work(database: &Database) {
+    let store = &database.store;
+    let ids = credentials(&inventory(store).await, 20).await;
+    let kinds = [OperationKind::ChangePassword, OperationKind::Test];
+    for kind in kinds {
+        let orders = ids.iter().map(|id| NewOperation {
+            kind,
+            ..change_of(*id)
+        });
+        order(store, orders.collect(), 1).await;
+    }
+    let claimers = (0..4).map(async |number| {
+        let mut taken = Vec::new();
+        while let Some(one) = store
+            .operation_claim(ProcessId(100 + number), at(99), u32::MAX, at(2))
+            .await
+            .unwrap()
+        {
+            taken.push(one.credential);
+        }
+        taken
+    });
+    let mut taken = futures_util::future::join_all(claimers).await.concat();
+    taken.sort_unstable();
+    assert_eq!(
+        taken, ids,
+        "each credential once, though each has two operations"
+    );
 }
