@@ -330,8 +330,9 @@ async fn a_file_that_is_not_whole_changes_nothing(database: &Database) {
             "{says}: {error}"
         );
     }
-    let cut = std::fs::read(&file).unwrap();
-    std::fs::write(folder.path().join("cut"), &cut[..cut.len() / 2]).unwrap();
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let half_a_line = whole.len() - lines[lines.len() - 1].len() / 2;
+    std::fs::write(folder.path().join("cut"), &whole[..half_a_line]).unwrap();
     let error = import(&database.store, &folder.path().join("cut")).await;
     let text = error.unwrap_err().to_string();
     assert!(text.contains("the file ends in the middle of it"), "{text}");
