@@ -20,10 +20,22 @@ pub(in crate::store) fn unreconciled(
     sought: &Unreconciled,
     limit: u32,
 ) -> QueryResult<Vec<InventoryId>> {
+    // Counted once for each device: an inventory may hold thousands of accounts of one.
     let mut sql: Sql<(BigInt,)> = Sql::new(
         "SELECT c.id FROM credentials c
         JOIN devices d ON d.id = c.device_id AND d.enabled
         LEFT JOIN secret_versions v ON v.credential_id = c.id AND v.state = 0
+        LEFT JOIN (SELECT device_id, count(*) AS refused FROM credentials
+            WHERE secret_state = 'mismatch' AND secret_tested_at > ",
+    );
+    sql.int(to_micros(sought.mismatches_since));
+    if let Some(only) = sought.only {
+        sql.text(" AND device_id = (SELECT device_id FROM credentials WHERE id = ")
+            .int(only.0)
+            .text(")");
+    }
+    sql.text(
+        " GROUP BY device_id) AS m ON m.device_id = c.device_id
         WHERE c.enabled AND c.secret_version IS NOT NULL AND c.deactivated_at IS NULL",
     );
     if let Some(only) = sought.only {
@@ -41,11 +53,10 @@ pub(in crate::store) fn unreconciled(
         .int(to_micros(sought.settled_before))
         .text(
             " END)))
-            AND (SELECT count(*) FROM credentials m WHERE m.device_id = c.device_id AND m.id <> c.id
-                AND m.secret_state = 'mismatch' AND m.secret_tested_at > ",
+            AND COALESCE(m.refused, 0) - CASE WHEN c.secret_state = 'mismatch' AND c.secret_tested_at > ",
         )
         .int(to_micros(sought.mismatches_since))
-        .text(") < ")
+        .text(" THEN 1 ELSE 0 END < ")
         .int(i64::from(sought.mismatches_max));
     leave_out(&mut sql, &sought.exclude);
     sql.text(
