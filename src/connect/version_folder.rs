@@ -219,7 +219,7 @@ impl<'a> VersionFolder<'a> {
     fn failed(&self, class: FailureClass, step: &'static str, reason: &str) -> Failure {
         let attempt = Attempt::new(self.directory, self.login);
         attempt.effect_begins();
-        attempt.fail(class, step, reason)
+        attempt.fail(class, step, reason.to_owned())
     }
 }
 

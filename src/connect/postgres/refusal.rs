@@ -1,5 +1,6 @@
 //! What the errors of a PostgreSQL server mean.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
 
@@ -19,7 +20,7 @@ pub(super) fn asks_for_a_password(error: &Error) -> bool {
 /// The failure behind an error of the library.
 pub(super) fn failed(attempt: &Attempt<'_>, step: &'static str, error: &Error) -> Failure {
     if let Some(said) = error.as_db_error() {
-        return attempt.fail(class_of_server(said), step, said.message());
+        return attempt.fail(class_of_server(said), step, said.message().to_owned());
     }
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -37,16 +38,16 @@ pub(super) fn failed(attempt: &Attempt<'_>, step: &'static str, error: &Error) -
     };
     let (class, reason) = if text.contains("channel binding") || text.contains("SASL mechanism") {
         let reason = "it does not ask for the password by SCRAM with channel binding; mend its `pg_hba.conf` and `password_encryption`";
-        (FailureClass::Unsupported, reason.to_owned())
+        (FailureClass::Unsupported, Cow::Borrowed(reason))
     } else if text.contains("does not support TLS") {
-        (FailureClass::Tls, "it offers no TLS".to_owned())
+        (FailureClass::Tls, Cow::Borrowed("it offers no TLS"))
     } else if error.is_closed() {
         (
             FailureClass::Refused,
-            "the connection was closed".to_owned(),
+            Cow::Borrowed("the connection was closed"),
         )
     } else {
-        (FailureClass::Protocol, text)
+        (FailureClass::Protocol, Cow::Owned(text))
     };
     attempt.fail(class, step, reason)
 }

@@ -141,7 +141,7 @@ pub(super) fn ended_badly(attempt: &Attempt<'_>, shown: &str) -> Failure {
     {
         attempt.effect_refused();
     }
-    attempt.fail(class, STEP, shown)
+    attempt.fail(class, STEP, shown.to_owned())
 }
 
 #[cfg(test)]

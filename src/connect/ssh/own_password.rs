@@ -64,7 +64,7 @@ pub(super) async fn change(
             // Dropping the session ends `passwd`, which has changed nothing while it asks.
             Answer::Stop(class) => {
                 attempt.effect_refused();
-                return Err(attempt.fail(class, STEP, &text));
+                return Err(attempt.fail(class, STEP, text));
             }
         };
         type_in(&channel, secret).await.map_err(lost)?;

@@ -213,11 +213,11 @@ fn class(error: &Error) -> FailureClass {
     }
 }
 
-fn reason(error: &Error) -> String {
+fn reason(error: &Error) -> Cow<'static, str> {
     match error {
         Error::HUP | Error::Disconnect | Error::SendError | Error::RecvError => {
-            "the connection was closed".to_owned()
+            "the connection was closed".into()
         }
-        other => other.to_string(),
+        other => other.to_string().into(),
     }
 }

@@ -1,5 +1,6 @@
 //! Signing in, once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use russh::client::{AuthResult, KeyboardInteractiveAuthResponse as Round};
@@ -269,7 +270,7 @@ impl<'a> Talk<'a> {
                 self.attempt.effect_refused();
                 Err(self
                     .attempt
-                    .fail(class, "change a password at", &self.shown))
+                    .fail(class, "change a password at", self.shown.clone()))
             }
         }
     }
@@ -323,8 +324,8 @@ fn refused(attempt: &Attempt<'_>, partial: bool, shown: &str) -> Failure {
     }
     let class = refusal(shown);
     let reason = match class {
-        FailureClass::AuthFailed => "name or secret is wrong",
-        _ => shown,
+        FailureClass::AuthFailed => Cow::Borrowed("name or secret is wrong"),
+        _ => Cow::Owned(shown.to_owned()),
     };
     attempt.fail(class, STEP, reason)
 }

@@ -1,6 +1,7 @@
 //! One operation on its way: what it must not say, how long it has, and whether it has begun
 //! to change something.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -61,23 +62,29 @@ impl<'a> Attempt<'a> {
     }
 
     /// A failure at this point of the operation.
+    ///
+    /// A sentence of our own is told as it is: a mask in it would show a secret that is one of its words.
     pub(crate) fn fail(
         &self,
         class: FailureClass,
         step: &'static str,
-        reason: impl AsRef<str>,
+        reason: impl Into<Cow<'static, str>>,
     ) -> Failure {
         let effect = if self.effect.load(Ordering::Relaxed) {
             Effect::Possible
         } else {
             Effect::None
         };
+        let reason = match reason.into() {
+            Cow::Borrowed(own) => own.to_owned(),
+            Cow::Owned(said) => self.masked(&said),
+        };
         Failure {
             class,
             effect,
             target: self.target.to_owned(),
             step,
-            reason: one_line(&self.masked(reason.as_ref())),
+            reason: one_line(&reason),
         }
     }
 
@@ -125,7 +132,8 @@ mod tests {
             credential: Credential::Password(SecretString::from("opensesame")),
         };
         let attempt = Attempt::new("host:22", &login);
-        let fail = || attempt.fail(FailureClass::Protocol, "use", "said opensesame\r\nand left");
+        let said = "said opensesame\r\nand left";
+        let fail = || attempt.fail(FailureClass::Protocol, "use", said.to_owned());
         assert_eq!(fail().effect, Effect::None);
         assert_eq!(fail().to_string(), "use `host:22`: said [secret] and left");
         attempt.effect_begins();
@@ -142,5 +150,20 @@ mod tests {
         );
         attempt.effect_refused();
         assert!(!fail().is_unverified());
+    }
+
+    #[test]
+    fn our_own_words_are_not_masked() {
+        let login = Login {
+            account: "ana".to_owned(),
+            credential: Credential::Password(SecretString::from("secret")),
+        };
+        let attempt = Attempt::new("host:22", &login);
+        let own = attempt.fail(
+            FailureClass::AuthFailed,
+            "sign in at",
+            "name or secret is wrong",
+        );
+        assert_eq!(own.reason, "name or secret is wrong");
     }
 }

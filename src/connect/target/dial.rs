@@ -1,5 +1,6 @@
 //! A TCP connection to a target.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream as Socket};
 
@@ -17,10 +18,10 @@ pub(crate) async fn dial(
     host: &str,
     port: u16,
 ) -> Result<TcpStream, Failure> {
-    let no_address = |reason: &str| attempt.fail(FailureClass::Dns, "look up", reason);
+    let no_address = |reason: Cow<'static, str>| attempt.fail(FailureClass::Dns, "look up", reason);
     let addresses: Vec<SocketAddr> = lookup_host((host, port))
         .await
-        .map_err(|error| no_address(&error.to_string()))?
+        .map_err(|error| no_address(Cow::Owned(error.to_string())))?
         .take(ADDRESSES_MAX)
         .collect();
     let mut last = None;
@@ -38,7 +39,7 @@ pub(crate) async fn dial(
     }
     Err(match last {
         Some(error) => attempt.fail(class_of(&error), "connect to", error.to_string()),
-        None => no_address("the name has no address"),
+        None => no_address(Cow::Borrowed("the name has no address")),
     })
 }
 

@@ -242,7 +242,7 @@ fn failed(
     if moment == Moment::SignIn || is_certain(class) {
         attempt.effect_refused();
     }
-    attempt.fail(class, step, status)
+    attempt.fail(class, step, status.to_owned())
 }
 
 #[async_trait]
