@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::database::Database;
-use crate::support::node::{Node, POLL};
+use crate::support::node::{BUSY, Node, POLL};
 
 mod instances;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// The shortest silence that a node can be held dead after.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// The silence after which a node is held dead; one that ends is missed sooner.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 const MONITOR: &str = "notifications.cpu_and_memory_monitor";
 
@@ -41,7 +41,7 @@ impl Cluster {
         let toml = robots(&notes.display().to_string());
         let mut nodes: Vec<Node> = Vec::new();
         for name in ["a", "b", "c"] {
-            let words = ["--node", name, "--node-timeout", "PT3S"];
+            let words = ["--node", name, "--node-timeout", "PT10S"];
             let mut node = Node::new(&toml).on_database(url).with_arguments(&words);
             if let Some(first) = nodes.first() {
                 node.keys_of(first);
@@ -164,11 +164,8 @@ async fn a_run_is_cancelled_from_another_node(cluster: &Cluster) {
     other
         .until(&task, LIMIT, |task| task["status"] == "cancelled")
         .await;
-    assert!(
-        asked.elapsed() < Duration::from_secs(1),
-        "{:?} {running:#}",
-        asked.elapsed()
-    );
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(1) + BUSY, "{took:?} {running:#}");
 }
 
 /// Runs of each node of a robot that runs on each, by name of the node.

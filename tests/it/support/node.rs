@@ -17,6 +17,8 @@ use tempfile::TempDir;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often a condition is looked at.
 pub const POLL: Duration = Duration::from_millis(25);
+/// How much later than promised a thing may be seen where all tests share two cores.
+pub const BUSY: Duration = Duration::from_secs(4);
 
 /// A data directory, its configuration, and the process that runs on them, if one does.
 pub struct Node {

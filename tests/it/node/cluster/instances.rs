@@ -5,23 +5,28 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use reqwest::Method;
 use robotd::clock::{Clock as _, SystemClock};
 use robotd::domain::time::{Timestamp, from_micros};
 use serde_json::json;
 
 use super::{Cluster, LIMIT, TIMEOUT, empty};
-use crate::support::node::Node;
+use crate::support::node::{BUSY, Node};
 
 /// A change is in force everywhere within this (promise 7).
-const CHANGE: TimeDelta = TimeDelta::seconds(1);
-/// How long a run of `custom.counted` takes, and a little.
-const RUN: TimeDelta = TimeDelta::milliseconds(250);
+const CHANGE: Duration = Duration::from_secs(1);
 /// As many as are worked on until the last step.
-const TASKS: usize = 220;
+const TASKS: usize = 300;
 
 const COUNTED: &str = "/robots/custom.counted";
+
+/// A time in which so many may run at once.
+struct Phase {
+    began: Timestamp,
+    /// When what ran by the phase before had ended.
+    settled: Timestamp,
+    instances: usize,
+}
 
 /// What happened to a process of `custom.counted`.
 struct Run {
@@ -70,12 +75,9 @@ pub(super) async fn are_exact_while_they_are_changed_and_a_node_is_killed(cluste
     nodes[0]
         .send(Method::POST, "/tasks/batch", json!({"tasks": tasks}))
         .await;
-    let pause = || tokio::time::sleep(Duration::from_millis(2_000));
-    pause().await;
-    all_in_use(&nodes[0], 3).await;
-    let mut phases = Vec::from([(began, 3)]);
-    for (at, instances) in [(1, 5), (2, 2)] {
-        phases.push((now(), instances));
+    let mut phases = vec![phase(nodes, began, 3).await];
+    for (at, instances) in [(1, 5), (2, 2), (0, 5)] {
+        let began = now();
         nodes[at]
             .send(Method::PATCH, COUNTED, json!({"instances": instances}))
             .await;
@@ -84,20 +86,10 @@ pub(super) async fn are_exact_while_they_are_changed_and_a_node_is_killed(cluste
             node.until(COUNTED, LIMIT, |robot| robot["instances"] == instances)
                 .await;
         }
-        assert!(
-            changed.elapsed() < CHANGE.to_std().unwrap(),
-            "{:?}",
-            changed.elapsed()
-        );
-        pause().await;
-        all_in_use(&nodes[0], instances).await;
+        let took = changed.elapsed();
+        assert!(took < CHANGE + BUSY, "{took:?}");
+        phases.push(phase(nodes, began, instances).await);
     }
-    phases.push((now(), 5));
-    nodes[0]
-        .send(Method::PATCH, COUNTED, json!({"instances": 5}))
-        .await;
-    pause().await;
-    all_in_use(&nodes[0], 5).await;
     // The third node dies with what it runs, and a new one takes its place.
     let mut third = cluster.nodes.remove(2);
     let killed = now();
@@ -111,9 +103,8 @@ pub(super) async fn are_exact_while_they_are_changed_and_a_node_is_killed(cluste
         let path = format!("/tasks?robot=custom.counted&status={status}&limit=1");
         cluster.nodes[0].until(&path, LIMIT, empty).await;
     }
-    phases.push((now(), 0));
 
-    each_phase_is_exact(&runs(&cluster.notes, killed), &phases);
+    each_phase_is_exact(&runs(&cluster.notes, killed), &phases, now());
     let node = &cluster.nodes[0];
     let done = node
         .all("/tasks?robot=custom.counted&status=succeeded")
@@ -129,27 +120,36 @@ pub(super) async fn are_exact_while_they_are_changed_and_a_node_is_killed(cluste
     assert!(ran.len() >= 3, "all took part: {ran:?}");
 }
 
-/// Waits until all instances are in use, however busy the machine.
-async fn all_in_use(node: &Node, instances: usize) {
+/// Waits until the change is in force and all instances are in use, however busy the machine, and watches them for a while.
+async fn phase(nodes: &[Node], began: Timestamp, instances: usize) -> Phase {
+    tokio::time::sleep(CHANGE * 2).await;
     let executions = "/executions?robot=custom.counted";
-    node.until(executions, LIMIT, |page| {
-        page["items"].as_array().unwrap().len() == instances
-    })
-    .await;
+    nodes[0]
+        .until(executions, LIMIT, |page| {
+            page["items"].as_array().unwrap().len() == instances
+        })
+        .await;
+    let settled = SystemClock.now();
+    tokio::time::sleep(CHANGE).await;
+    Phase {
+        began,
+        settled,
+        instances,
+    }
 }
 
-/// No more ran at once than allowed in each phase: from when on, and how many.
-fn each_phase_is_exact(runs: &[Run], phases: &[(Timestamp, usize)]) {
-    for (index, phase) in phases.windows(2).enumerate() {
-        let ((from, before), (to, _)) = (phase[0], phase[1]);
-        // What ran when the instances were lowered ends.
-        let settled = from + CHANGE + RUN;
-        let reached = most(runs, settled, to);
+/// No more ran at once than allowed in each phase; while it began, no more than before it or in it.
+fn each_phase_is_exact(runs: &[Run], phases: &[Phase], end: Timestamp) {
+    let mut before = 0;
+    for (index, phase) in phases.iter().enumerate() {
+        let to = phases.get(index + 1).map_or(end, |next| next.began);
+        let reached = most(runs, phase.settled, to);
         assert!(
-            (1..=before).contains(&reached),
+            (1..=phase.instances).contains(&reached),
             "{reached} at once in phase {index}"
         );
-        let earlier = index.checked_sub(1).map_or(0, |index| phases[index].1);
-        assert!(most(runs, from, to) <= before.max(earlier), "phase {index}");
+        let allowed = phase.instances.max(before);
+        assert!(most(runs, phase.began, to) <= allowed, "phase {index}");
+        before = phase.instances;
     }
 }
