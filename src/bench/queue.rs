@@ -45,8 +45,8 @@ pub(super) async fn drain_on(
     let (cpu_before, _) = node.usage()?;
     let started = Instant::now();
     client.enable(NOOP, true).await?;
-    // The last of the queue first: looking for any task at all would mean to walk over all that are gone.
-    while store.bench_open(last).await? || store.bench_busy().await? {
+    // They begin in their order; looking for any that is queued would mean to walk over all that are gone.
+    while store.bench_open(last).await? || store.bench_running().await? {
         anyhow::ensure!(
             started.elapsed() < DRAIN_MAX,
             "the queue does not become empty"

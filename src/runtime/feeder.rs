@@ -84,7 +84,8 @@ impl Feeder {
             return Ok(());
         }
         self.take_up_unheard().await?;
-        let sweep = self.next_sweep <= Instant::now();
+        let began = Instant::now();
+        let sweep = self.next_sweep <= began;
         let (store, now) = (self.core.store(), self.core.now());
         let promoted = if sweep {
             Some(store.task_sweep(now, PROMOTE_MAX).await?)
@@ -98,7 +99,7 @@ impl Feeder {
             self.next_due = promoted.next_run_at;
         }
         if sweep {
-            self.next_sweep = Instant::now() + SWEEP_PERIOD;
+            self.next_sweep = Instant::now() + service::rest(began.elapsed(), SWEEP_PERIOD);
         }
         while self.claim().await? {}
         Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DurationRound, TimeDelta};
+use tokio::time::Instant;
 
 use super::core::Core;
 use super::service;
@@ -54,6 +55,7 @@ pub(crate) async fn count_queues(core: Arc<Core>) {
     let mut recorded = None;
     let (mut signals, mut changes) = (core.store().signals(), core.store().changes());
     loop {
+        let began = Instant::now();
         if quiet >= QUIET_PERIODS_MAX || !signals.is_empty() || !changes.is_empty() {
             // Before the count: what changes while it is made is counted again.
             signals = signals.resubscribe();
@@ -71,7 +73,7 @@ pub(crate) async fn count_queues(core: Arc<Core>) {
         if quiet < QUIET_PERIODS_MAX {
             record(&core, &mut recorded).await;
         }
-        if !service::pause(&core, DEPTHS_PERIOD).await {
+        if !service::pause(&core, service::rest(began.elapsed(), DEPTHS_PERIOD)).await {
             return;
         }
         quiet += 1;

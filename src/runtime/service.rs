@@ -58,3 +58,9 @@ pub(crate) async fn pause(core: &Core, pause: Duration) -> bool {
         () = core.stopping.cancelled() => false,
     }
 }
+
+/// How long to rest after a look that `took` so long and comes each `period`: looking takes a twentieth of the time at
+/// most.
+pub(crate) fn rest(took: Duration, period: Duration) -> Duration {
+    period.max(took.saturating_mul(20))
+}

@@ -131,9 +131,9 @@ impl Store {
         read!(self, bench::open(task))
     }
 
-    /// Whether a task is queued or running.
-    pub async fn bench_busy(&self) -> StoreResult<bool> {
-        read!(self, bench::busy())
+    /// Whether a task is running.
+    pub async fn bench_running(&self) -> StoreResult<bool> {
+        read!(self, bench::running())
     }
 
     /// Succeeded processes of `robot`, counted.

@@ -10,7 +10,6 @@ use super::backend::{read, write};
 use super::id::Series;
 use super::outbox::Outbox;
 use super::page::{Page, PageRequest};
-use super::signal::Signal;
 use super::task::{Registered, Start, bounded};
 use super::{Store, StoreResult};
 
@@ -124,10 +123,8 @@ impl Store {
     /// Tells what events made; hands the answer on.
     pub(super) fn tell_published(&self, published: Published) -> Appended {
         self.tell_registered(published.registered);
-        if !published.served.is_empty() {
-            // Their waiting tasks were held for a moment: whoever looked then passed them over.
-            self.tell(Signal::TasksReady(published.served));
-        }
+        // Their waiting tasks were held for a moment: whoever looked then passed them over.
+        self.tell_queued_again(published.served);
         published.appended
     }
 }

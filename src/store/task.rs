@@ -104,7 +104,7 @@ impl Store {
             robot: task.robot,
             status: task.status,
         });
-        self.tell(Signal::TasksReady(vec![task.robot]));
+        self.tell_queued_again(vec![task.robot]);
         Ok(task)
     }
 
@@ -136,9 +136,7 @@ impl Store {
         }
         robots.sort_unstable();
         robots.dedup();
-        if !robots.is_empty() {
-            self.tell(Signal::TasksReady(robots.clone()));
-        }
+        self.tell_queued_again(robots.clone());
         robots.extend(promotion.waiting);
         robots.sort_unstable();
         robots.dedup();
@@ -167,10 +165,11 @@ impl Store {
         }
         let first = self.ids(Series::Process, wanted, now).await?;
         let began = Instant::now();
-        let demands = self.floors().demands(&demands, began);
+        let alone = !self.has_peers();
+        let demands = self.floors().demands(&demands, alone, began);
         let asked = demands.clone();
         let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
-        let (claimant, outbox) = ((node, self.has_peers()), self.outbox());
+        let (claimant, outbox) = ((node, !alone), self.outbox());
         let claims = write!(
             self,
             task_claim::claim(claimant, &demands, first, now, outbox)
@@ -237,7 +236,10 @@ impl Store {
         }
         ready.sort_unstable();
         ready.dedup();
-        self.tell_waiting(ready, due);
+        self.tell_queued_again(ready);
+        if let Some(at) = due {
+            self.tell(Signal::Scheduled(at));
+        }
         Ok(completed.accepted.iter().map(Option::is_some).collect())
     }
 
@@ -257,7 +259,7 @@ impl Store {
                 status: TaskStatus::Cancelled,
             });
         }
-        self.tell_waiting(robots, None);
+        self.tell_queued_again(robots);
         Ok(())
     }
 
@@ -324,17 +326,22 @@ impl Store {
         if let Some(start) = registered.start {
             start.done(registered.started);
         }
-        self.tell_waiting(registered.ready, registered.scheduled);
+        let robots: Vec<_> = registered.queued.keys().copied().collect();
+        self.floors().queued(registered.queued);
+        if !robots.is_empty() {
+            self.tell(Signal::TasksReady(robots));
+        }
+        if let Some(at) = registered.scheduled {
+            self.tell(Signal::Scheduled(at));
+        }
         registered.added
     }
 
-    /// Tells that robots have queued tasks, and when the next scheduled one is due.
-    fn tell_waiting(&self, ready: Vec<RobotId>, due: Option<Timestamp>) {
-        if !ready.is_empty() {
-            self.tell(Signal::TasksReady(ready));
-        }
-        if let Some(at) = due {
-            self.tell(Signal::Scheduled(at));
+    /// Tells that robots have tasks that are queued again, which stand where they stood before.
+    pub(super) fn tell_queued_again(&self, robots: Vec<RobotId>) {
+        if !robots.is_empty() {
+            self.floors().forget(&robots);
+            self.tell(Signal::TasksReady(robots));
         }
     }
 

@@ -124,7 +124,7 @@ impl Store {
         if !woken.is_empty() {
             let mut robots: Vec<RobotId> = woken.into_iter().map(|(_, robot)| robot).collect();
             robots.dedup();
-            self.tell(Signal::TasksReady(robots));
+            self.tell_queued_again(robots);
         }
     }
 }

@@ -176,18 +176,17 @@ pub(in crate::store) fn open(conn: &mut Conn, task: TaskId) -> QueryResult<bool>
     Ok(open)
 }
 
-struct Busy;
+struct Running;
 
-impl Statement for Busy {
+impl Statement for Running {
     type Row = (Bool,);
-    const SQL: &'static str = "
-        SELECT EXISTS (SELECT 1 FROM tasks WHERE {is queued}) OR EXISTS (SELECT 1 FROM claims)";
+    const SQL: &'static str = "SELECT EXISTS (SELECT 1 FROM claims)";
 }
 
-/// Whether a task is queued or running.
-pub(in crate::store) fn busy(conn: &mut Conn) -> QueryResult<bool> {
-    let (busy,): (bool,) = bind(Busy, &[]).get_result(conn)?;
-    Ok(busy)
+/// Whether a task is running.
+pub(in crate::store) fn running(conn: &mut Conn) -> QueryResult<bool> {
+    let (running,): (bool,) = bind(Running, &[]).get_result(conn)?;
+    Ok(running)
 }
 
 struct Succeeded;
@@ -229,7 +228,7 @@ pub(in crate::store) fn hold_snapshot(
 ) -> QueryResult<()> {
     // Else the server ends it after a moment in which nothing is asked.
     conn.batch_execute(dialect::transfer::BEFORE_EXPORT)?;
-    let _taken = busy(conn)?;
+    let _taken = running(conn)?;
     // An error says that the sender is gone, which is what is waited for.
     let _gone = until.lock().unwrap_or_else(PoisonError::into_inner).recv();
     Ok(())

@@ -1,6 +1,6 @@
 //! Registering tasks: the one way by which a row enters the hot table for the first time.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use diesel::sql_types::{BigInt, Text};
@@ -13,7 +13,7 @@ use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::outbox::Outbox;
-use crate::store::task::{Added, Claimed, NewTask, Order, Registered, Start};
+use crate::store::task::{Added, Claimed, Floor, NewTask, Order, Registered, Start};
 
 /// Takes keys that are free. In the order of the keys, so that two batches cannot wait for each other.
 struct TakeKeys;
@@ -132,7 +132,6 @@ pub(in crate::store) fn add(
 ) -> QueryResult<Registered> {
     let owners = take_keys(conn, tasks)?;
     let mut registered = Registered::default();
-    let mut ready = BTreeSet::new();
     let mut rows = Rows::default();
     let mut instances = start.map(|start| start.instances());
     for &Numbered { id, task, now } in tasks {
@@ -155,7 +154,11 @@ pub(in crate::store) fn add(
                 .and_then(|own| own.claim(TaskId(id), task));
             match claimed {
                 Some(_) => status = TaskStatus::Running,
-                None => drop(ready.insert(task.robot)),
+                None => {
+                    let place = Floor::before(task.priority, TaskId(id));
+                    let first = registered.queued.entry(task.robot).or_insert(place);
+                    *first = first.nearer(place);
+                }
             }
         } else {
             registered.scheduled = registered.scheduled.into_iter().chain([run_at]).min();
@@ -189,7 +192,6 @@ pub(in crate::store) fn add(
     }
     insert(conn, &rows, &registered.started)?;
     registered.start = start.cloned();
-    registered.ready = ready.into_iter().collect();
     Ok(registered)
 }
 

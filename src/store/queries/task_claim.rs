@@ -91,8 +91,8 @@ macro_rules! claim_of_all {
         concat!(
             "WITH picked AS MATERIALIZED (
                 SELECT x.robot, q.id, q.priority
-                FROM {rows robot int, count int, priority int, after int} CROSS JOIN LATERAL (",
-            pick!("priority > x.priority", $lock),
+                FROM {rows robot int, count int, above int, priority int, after int} CROSS JOIN LATERAL (",
+            pick!("priority > x.above", $lock),
             " AS before UNION ALL ",
             pick!("priority = x.priority AND {queue place} > x.after", $lock),
             " AS at UNION ALL ",
@@ -186,7 +186,7 @@ fn of_each(
     Ok(all)
 }
 
-/// Claims from the floors on; where a queue is exhausted, once more from its beginning. Answers how far it came in
+/// Claims from the floors on; where a queue is exhausted behind a guess, once more from its beginning. Answers how far it came in
 /// the other queues, too.
 fn of_all(
     conn: &mut Conn,
@@ -207,7 +207,7 @@ fn of_all(
             continue;
         }
         reached.remove(&demand.robot);
-        if demand.floor != Floor::NONE {
+        if !demand.exact && demand.floor != Floor::NONE {
             short.push(Demand {
                 count: demand.count - got,
                 floor: Floor::NONE,
@@ -235,12 +235,16 @@ fn take(
         robot,
         count,
         floor,
+        exact,
     } in demands
     {
         let (priority, after) = (floor.priority, floor.task);
+        // What came to stand there since the floor was learned.
+        let above = if *exact { i16::MAX } else { priority };
         wanted.push([
             robot.0.into(),
             (*count).into(),
+            above.into(),
             priority.into(),
             after.into(),
         ]);

@@ -1,6 +1,6 @@
 //! What the task queries hand to the methods of `Store`: the answer, and what is to be told after the commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::domain::id::{RobotId, TaskId};
@@ -16,8 +16,8 @@ pub(in crate::store) struct Registered {
     pub(in crate::store) added: Vec<Added>,
     /// The new ones that were not started, with the status they have.
     pub(in crate::store) waiting: Vec<(TaskId, RobotId, TaskStatus)>,
-    /// Robots that have newly queued tasks.
-    pub(in crate::store) ready: Vec<RobotId>,
+    /// Robots that have newly queued tasks, and the place before the first of them.
+    pub(in crate::store) queued: BTreeMap<RobotId, Floor>,
     /// When the first of those for later is due.
     pub(in crate::store) scheduled: Option<Timestamp>,
     /// What it was to be started with, and is to be told of that.

@@ -134,8 +134,7 @@ impl Store {
         let orders = Vec::from([order]);
         let outbox = self.outbox();
         let registered = write!(self, task_add::add_orders(&orders, None, outbox))?;
-        self.tell_waiting(registered.ready, registered.scheduled);
-        Ok(registered.added)
+        Ok(self.tell_registered(registered))
     }
 
     /// Lets an order wait for the next commit, and sees to it that there is one.
