@@ -6,6 +6,7 @@ mod claim;
 mod dispatch;
 mod engine;
 mod event;
+mod floor;
 mod inventory;
 mod inventory_batch;
 mod inventory_rules;
