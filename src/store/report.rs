@@ -107,7 +107,8 @@ impl Store {
 
     /// Figures of the robots whose tasks are queued, running or dead; a bounded read each.
     pub async fn robot_loads(&self, since: Timestamp) -> StoreResult<Vec<RobotLoad>> {
-        read!(self, load::robot_loads(since))
+        let known = self.beginnings();
+        read!(self, load::robot_loads(since, &known))
     }
 
     /// Counts everything that happened in `[from, to)` and replaces the facts of `day` with it, in one transaction.

@@ -9,7 +9,7 @@ use crate::domain::id::{NodeId, ProcessId, RobotId, TaskId};
 use crate::domain::task::{AfterRun, BATCH_TASKS_MAX, ProcessOutcome, TaskStatus};
 use crate::domain::time::Timestamp;
 
-use super::backend::{read, write};
+use super::backend::{Backend, read, write};
 use super::id::Series;
 use super::page::{Page, PageRequest};
 use super::signal::Signal;
@@ -17,7 +17,7 @@ use super::{Store, StoreError, StoreResult};
 pub use claim::{Claimed, Completion, ERROR_CHARS_MAX};
 pub use dispatch::Starter;
 pub(super) use dispatch::{Dispatch, Start};
-pub(super) use floor::{Demand, Floor, Floors};
+pub(super) use floor::{Beginnings, Demand, Floor, Floors};
 pub use new::{Added, NewTask};
 pub(super) use outcome::{Claims, Completed, Promotion, Registered};
 pub(super) use register::{Order, Orders};
@@ -119,7 +119,8 @@ impl Store {
     /// index, not by a count.
     pub async fn task_sweep(&self, now: Timestamp, limit: u32) -> StoreResult<Promoted> {
         let outbox = self.outbox();
-        let promotion = write!(self, task_control::sweep(now, limit, outbox))?;
+        let known = self.beginnings();
+        let promotion = write!(self, task_control::sweep(now, limit, &known, outbox))?;
         Ok(self.tell_promoted(promotion))
     }
 
@@ -165,11 +166,10 @@ impl Store {
         }
         let first = self.ids(Series::Process, wanted, now).await?;
         let began = Instant::now();
-        let alone = !self.has_peers();
-        let demands = self.floors().demands(&demands, alone, began);
+        let demands = self.floors().demands(&demands, self.hears_all(), began);
         let asked = demands.clone();
         let end = first.saturating_add(i64::try_from(wanted).unwrap_or(i64::MAX));
-        let (claimant, outbox) = ((node, !alone), self.outbox());
+        let (claimant, outbox) = ((node, self.has_peers()), self.outbox());
         let claims = write!(
             self,
             task_claim::claim(claimant, &demands, first, now, outbox)
@@ -319,6 +319,16 @@ impl Store {
     /// Queued tasks per robot, each counted exactly up to `QUEUED_COUNT_MAX` and no further.
     pub async fn task_depths(&self) -> StoreResult<Vec<(RobotId, u32)>> {
         read!(self, task_control::depths())
+    }
+
+    /// Where the queues begin of which this node knows it for certain.
+    pub(super) fn beginnings(&self) -> Beginnings {
+        self.floors().beginnings(self.hears_all(), Instant::now())
+    }
+
+    /// Whether floors are exact: nobody else queues tasks, and rows that are gone stand in the way at all, which SQLite has not.
+    fn hears_all(&self) -> bool {
+        matches!(self.backend_ref(), Backend::Postgres(_)) && !self.has_peers()
     }
 
     /// Tells what was registered and what was started of it, and hands the answer on.

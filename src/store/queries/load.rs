@@ -2,25 +2,35 @@
 //!
 //! Every read is bounded: by an index and a LIMIT, or by the number of instances.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 
 use super::Conn;
-use super::statement::{Bind, Statement, bind};
+use super::statement::{Bind, Statement, bind, find};
+use super::task_control::robots_of;
 use crate::domain::id::{ProcessId, RobotId, TaskId};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::QueryResult;
 use crate::store::report::{RobotLoad, percentile_95};
-use crate::store::task::QUEUED_COUNT_MAX;
+use crate::store::task::{Beginnings, Floor, QUEUED_COUNT_MAX};
 
+/// From a place in the queue on.
 struct Queued;
 
 impl Statement for Queued {
     type Row = (BigInt, Nullable<BigInt>);
     const SQL: &'static str = "
         SELECT count(*), min(run_at) FROM (
-            SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued}
-            ORDER BY priority DESC, {queue place} LIMIT 10000) AS part";
+            SELECT * FROM (
+                SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued} AND priority = ? AND {queue place} > ?
+                ORDER BY priority DESC, {queue place} LIMIT 10000) AS at
+            UNION ALL
+            SELECT * FROM (
+                SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued} AND priority < ?
+                ORDER BY priority DESC, {queue place} LIMIT 10000) AS behind
+            LIMIT 10000) AS part";
 }
 
 /// The first of each priority. Where more tasks wait than are counted, the oldest may be behind them,
@@ -32,7 +42,9 @@ impl Statement for Heads {
     const SQL: &'static str = "
         WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n < 9)
         SELECT min((SELECT run_at FROM tasks WHERE robot_id = ? AND {is queued} AND priority = p.n
-                    ORDER BY {queue place} LIMIT 1)) FROM p";
+                        AND {queue place} > CASE WHEN p.n = ? THEN ? ELSE 0 END
+                    ORDER BY {queue place} LIMIT 1)) FROM p
+        WHERE p.n <= ?";
 }
 
 struct LongestRunning;
@@ -77,37 +89,73 @@ impl Statement for Durations {
         WHERE outcome = 1 ORDER BY id DESC LIMIT 200";
 }
 
+macro_rules! loaded {
+    ($queued:literal) => {
+        concat!(
+            "SELECT r.id FROM robots r
+            WHERE ",
+            $queued,
+            " OR EXISTS (SELECT 1 FROM claims WHERE robot_id = r.id)
+                OR EXISTS (SELECT 1 FROM tasks_done
+                    WHERE robot_id = r.id AND status <> 3 AND status IN (4, 7) AND finished_at >= ?)
+            ORDER BY r.id"
+        )
+    };
+}
+
 /// Robots that have figures at all: a look into three indexes for each, in one statement.
 struct Loaded;
 
 impl Statement for Loaded {
     type Row = (BigInt,);
-    const SQL: &'static str = "
-        SELECT r.id FROM robots r
-        WHERE {has queued}
-            OR EXISTS (SELECT 1 FROM claims WHERE robot_id = r.id)
-            OR EXISTS (SELECT 1 FROM tasks_done
-                WHERE robot_id = r.id AND status <> 3 AND status IN (4, 7) AND finished_at >= ?)
-        ORDER BY r.id";
+    const SQL: &'static str = loaded!("{has queued}");
 }
 
-/// Figures of the robots that have some, by id.
+/// The same, without a look into the queues whose beginnings are known.
+struct LoadedElse;
+
+impl Statement for LoadedElse {
+    type Row = (BigInt,);
+    const SQL: &'static str = loaded!(
+        "CASE WHEN r.id IN (SELECT x.robot FROM {rows robot int}) THEN FALSE ELSE {has queued} END"
+    );
+}
+
+/// Figures of the robots that have some, by id; the queues are read from their `known` beginnings on.
 pub(in crate::store) fn robot_loads(
     conn: &mut Conn,
     since: Timestamp,
+    known: &Beginnings,
 ) -> QueryResult<Vec<RobotLoad>> {
-    let robots: Vec<(i64,)> = bind(Loaded, &[Bind::Int(to_micros(since))]).load(conn)?;
-    robots
-        .into_iter()
-        .map(|(robot,)| robot_load(conn, RobotId(robot), since))
-        .collect()
+    let binds = [Bind::Int(to_micros(since))];
+    let found: Vec<(i64,)> = if known.is_empty() {
+        bind(Loaded, &binds).load(conn)?
+    } else {
+        find(conn, LoadedElse, &robots_of(known), &binds)?
+    };
+    let begun = known.iter().filter(|(_, floor)| **floor != Floor::END);
+    let found = found.into_iter().map(|(robot,)| RobotId(robot));
+    let robots: BTreeSet<_> = begun.map(|(robot, _)| *robot).chain(found).collect();
+    let loads = robots.into_iter().map(|robot| {
+        let from = known.get(&robot).copied().unwrap_or(Floor::NONE);
+        robot_load(conn, robot, from, since)
+    });
+    loads.collect()
 }
 
-fn robot_load(conn: &mut Conn, robot: RobotId, since: Timestamp) -> QueryResult<RobotLoad> {
+fn robot_load(
+    conn: &mut Conn,
+    robot: RobotId,
+    from: Floor,
+    since: Timestamp,
+) -> QueryResult<RobotLoad> {
     let one = || Bind::Int(robot.0);
-    let (queued, mut oldest): (i64, Option<i64>) = bind(Queued, &[one()]).get_result(conn)?;
+    let (priority, after) = (i64::from(from.priority), from.task);
+    let binds = [robot.0, priority, after, robot.0, priority].map(Bind::Int);
+    let (queued, mut oldest): (i64, Option<i64>) = bind(Queued, &binds).get_result(conn)?;
     if queued >= i64::from(QUEUED_COUNT_MAX) {
-        let (head,): (Option<i64>,) = bind(Heads, &[one()]).get_result(conn)?;
+        let binds = [robot.0, priority, after, priority].map(Bind::Int);
+        let (head,): (Option<i64>,) = bind(Heads, &binds).get_result(conn)?;
         oldest = oldest.min(head.or(oldest));
     }
     let running: Option<(i64, i64, i64)> =

@@ -14,7 +14,7 @@ use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::outbox::{Outbox, tasks};
-use crate::store::task::{CancelEffect, OpenRuns, Promotion, QUEUED_COUNT_MAX};
+use crate::store::task::{Beginnings, CancelEffect, Floor, OpenRuns, Promotion, QUEUED_COUNT_MAX};
 
 struct Hold;
 
@@ -238,19 +238,46 @@ impl Statement for WaitingRobots {
     const SQL: &'static str = "SELECT r.id FROM robots r WHERE {has queued} ORDER BY r.id";
 }
 
-/// As [`promote`], and looks which robots have queued tasks: once into the queue's index for each robot.
+/// The same but for robots of which it is known.
+struct OthersWaiting;
+
+impl Statement for OthersWaiting {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT r.id FROM robots r
+        WHERE CASE WHEN r.id IN (SELECT x.robot FROM {rows robot int}) THEN FALSE ELSE {has queued} END";
+}
+
+/// As [`promote`], and looks which robots have queued tasks: once into the queue's index for each robot whose queue's
+/// beginning is not `known`.
 pub(in crate::store) fn sweep(
     conn: &mut Conn,
     now: Timestamp,
     limit: u32,
+    known: &Beginnings,
     outbox: Outbox,
 ) -> QueryResult<Promotion> {
     let promotion = promote(conn, now, limit, outbox)?;
-    let rows: Vec<(i64,)> = bind(WaitingRobots, &[]).load(conn)?;
+    let mut waiting: Vec<(i64,)> = if known.is_empty() {
+        bind(WaitingRobots, &[]).load(conn)?
+    } else {
+        find(conn, OthersWaiting, &robots_of(known), &[])?
+    };
+    let begun = known.iter().filter(|(_, floor)| **floor != Floor::END);
+    waiting.extend(begun.map(|(robot, _)| (robot.0,)));
     Ok(Promotion {
-        waiting: rows.into_iter().map(|(id,)| RobotId(id)).collect(),
+        waiting: waiting.into_iter().map(|(id,)| RobotId(id)).collect(),
         ..promotion
     })
+}
+
+/// The robots whose queue's beginning is known, as rows.
+pub(in crate::store) fn robots_of(known: &Beginnings) -> Rows {
+    let mut rows = Rows::default();
+    for robot in known.keys() {
+        rows.push([robot.0.into()]);
+    }
+    rows
 }
 
 struct Depths;

@@ -7,7 +7,7 @@
 //! A node alone is told of all that is queued, so that its floors are exact: what is queued later moves them forward.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,9 @@ impl Floor {
         std::cmp::min_by_key(self, other, |floor| (Reverse(floor.priority), floor.task))
     }
 }
+
+/// Where the queues of some robots begin.
+pub(in crate::store) type Beginnings = BTreeMap<RobotId, Floor>;
 
 /// One robot's part of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +156,17 @@ impl Floors {
             };
             all.insert(demand.robot, known);
         }
+    }
+
+    /// Where queues begin, as far as a node that is `alone` knows for certain: nothing is queued before.
+    pub(in crate::store) fn beginnings(&self, alone: bool, now: Instant) -> Beginnings {
+        let all = self.lock();
+        let certain = all
+            .iter()
+            .filter(|(_, known)| alone && known.exact && now < known.until);
+        certain
+            .map(|(robot, known)| (*robot, known.floor))
+            .collect()
     }
 
     /// Takes note of new tasks, by the place of the first one of each robot. After their commit, and before anybody is
@@ -252,6 +266,9 @@ mod tests {
         floors.learn(&ask(start), &HashMap::new(), start, took);
         let later = start + Duration::from_secs(9);
         assert_eq!(at(&ask(later)), Floor::END, "it was exhausted");
+        let beginnings = |alone| floors.beginnings(alone, later);
+        assert_eq!(beginnings(true), BTreeMap::from([(ROBOT, Floor::END)]));
+        assert_eq!(beginnings(false), BTreeMap::new());
         floors.queued([(ROBOT, Floor::before(4, TaskId(1_001)))]);
         assert_eq!(at(&ask(later)), FLOOR);
         floors.learn(&ask(later), &HashMap::new(), later, Duration::ZERO);

@@ -59,6 +59,15 @@ async fn a_node_alone_does_not_walk_over_what_is_gone_for_each_task() {
         // Asked for more than there is: the queue is exhausted.
         let more = store.task_claim(node, vec![(robots[0], 8)], at(2));
         assert_eq!(more.await.unwrap(), []);
+        store
+            .task_add(vec![task(robots[0]); 2], at(1))
+            .await
+            .unwrap();
+        let waiting = store.task_sweep(at(2), 10).await.unwrap();
+        assert_eq!(waiting.robots, [robots[0]]);
+        let loads = store.robot_loads(at(0)).await.unwrap();
+        assert_eq!((loads[0].queued, loads[0].oldest_due_at), (2, Some(at(1))));
+        claim(2).await;
         rounds += 1;
     }
     let read = database.number(read).await - before.0;
