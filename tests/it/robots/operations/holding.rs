@@ -21,6 +21,7 @@ on_both!(
     a_reset_waits_for_the_privileged_accounts_change,
     a_closed_accounts_machine_is_met_by_the_one_that_opens_it,
     an_account_is_closed_and_opened_while_its_own_change_is_open,
+    a_refusal_is_noted_where_another_sign_in_follows,
 );
 
 const NEW: &str = "Candidate-Horse-9";
@@ -206,4 +207,18 @@ async fn an_account_is_closed_and_opened_while_its_own_change_is_open(database: 
     assert_eq!(rig.rows("sign_in_tries", "TRUE").await, 0, "none is spent");
     assert_eq!(done(&rig, OperationKind::Reconcile, ana).await, SUCCEEDED);
     assert_eq!(current(&rig, ana).await, NEW);
+}
+
+/// The candidate is refused, and the secret in force is not.
+async fn a_refusal_is_noted_where_another_sign_in_follows(database: &Database) {
+    let Some(sshd) = Sshd::start() else { return };
+    let rig = Rig::new(database, None).await;
+    sshd.add_account("ana", OLD);
+    let ana = credential(&rig, machine(&rig, &sshd).await, "ana", OLD).await;
+    cut_off(&rig, &sshd, (ana, "ana")).await;
+    sshd.set_password("ana", OLD);
+    assert_eq!(done(&rig, OperationKind::Reconcile, ana).await, SUCCEEDED);
+    assert_eq!(current(&rig, ana).await, OLD);
+    let noted = "refused = 1 AND count = 1 AND settled";
+    assert_eq!(rig.rows("sign_in_tries", noted).await, 1, "{:?}", rig.log);
 }
