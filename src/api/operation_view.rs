@@ -7,11 +7,12 @@ use super::body::RequestBody;
 use super::csv::Row;
 use super::time::{check_time, instant};
 use crate::domain::id::{InventoryId, OperationId};
-use crate::domain::operation::{OperationKind, OperationState};
+use crate::domain::operation::{OperationKind, OperationState, WaitReason};
 use crate::domain::robot::FieldError;
 use crate::domain::task::{PRIORITY_MAX, PRIORITY_MIN};
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::Step;
+use crate::robots::waiting::WaitingFor;
 use crate::store::operation::{Operation, OperationAttempt};
 
 /// An operation to be carried out.
@@ -106,7 +107,7 @@ pub struct OperationView {
     pub template: Option<InventoryId>,
     /// 0 to 9: of those that are due the higher one is begun first.
     pub priority: i16,
-    /// The version of the new secret. While the operation is open, the target may know it.
+    /// The version of the new secret, of operations that change or settle it. While one is open, the target may know it.
     pub candidate_version: Option<i64>,
     /// Who ordered it.
     pub requested_by: String,
@@ -169,8 +170,43 @@ pub struct OperationDetailView {
     /// The operation.
     #[serde(flatten)]
     pub operation: OperationView,
+    /// Why it is not worked on now; null where it is, or has ended.
+    pub waiting_for: Option<WaitingForView>,
     /// Its attempts that are over, the first one first.
     pub history: Vec<AttemptView>,
+}
+
+/// What an operation waits for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WaitingForView {
+    /// Why.
+    pub reason: WaitReason,
+    /// Until when at the latest, where that is known.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// The credential whose account must not sign in before.
+    #[schema(value_type = Option<String>)]
+    pub credential: Option<InventoryId>,
+    /// The operation that comes first.
+    #[schema(value_type = Option<String>)]
+    pub operation: Option<OperationId>,
+}
+
+impl From<WaitingFor> for WaitingForView {
+    fn from(waits: WaitingFor) -> Self {
+        let WaitingFor {
+            reason,
+            until,
+            credential,
+            operation,
+        } = waits;
+        Self {
+            reason,
+            until,
+            credential,
+            operation,
+        }
+    }
 }
 
 /// An attempt that is over.

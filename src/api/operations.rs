@@ -18,11 +18,12 @@ use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::task::PRIORITY_DEFAULT;
 use crate::robot::operation;
 use crate::robots::fitness;
+use crate::robots::waiting::waiting_for;
 use crate::store::StoreError;
 use crate::store::operation::{NewOperation, OperationFilter};
 use crate::store::page::{Page, PageRequest};
 
-pub use super::operation_view::{AttemptView, OperationDetailView, OperationView};
+pub use super::operation_view::{AttemptView, OperationDetailView, OperationView, WaitingForView};
 
 impl Noun for OperationId {
     const NOUN: &'static str = "operation";
@@ -153,18 +154,22 @@ pub(super) async fn list(
     report(&request, select(&state, &only, page.request()).await?)
 }
 
-/// One operation, with its attempts.
+/// One operation, with its attempts, and what it waits for.
 ///
 /// # Errors
 /// There is none of this id; a database that does not answer.
 pub async fn one(state: &ApiState, id: OperationId) -> Result<OperationDetailView, ApiError> {
-    let operation = state.store.operation_get(id).await?.into();
+    let operation = state.store.operation_get(id).await?;
     let attempts = state.store.operation_attempts(id).await?;
-    let history = attempts.into_iter().map(AttemptView::from).collect();
-    Ok(OperationDetailView { operation, history })
+    let waits = waiting_for(&state.store, state.registry(), &operation, state.now()).await?;
+    Ok(OperationDetailView {
+        operation: operation.into(),
+        waiting_for: waits.map(WaitingForView::from),
+        history: attempts.into_iter().map(AttemptView::from).collect(),
+    })
 }
 
-/// One operation, with its attempts.
+/// One operation, with its attempts, and what it waits for.
 #[utoipa::path(
     get, path = "/api/v1/operations/{id}", tag = "operations", operation_id = "operation_get",
     params(("id" = String, Path, description = "Its id", pattern = "^[1-9][0-9]{0,18}$")),

@@ -5,6 +5,8 @@
 //! counted, over all operations of an account, and [`Allowance`] gives out no more than [`TRIES_MAX`] in any window
 //! (the robots' specification, robots 44 to 46).
 
+mod wait;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use super::iso_duration;
 use super::retry::RetryPolicy;
 use super::task::{UnknownWord, words};
 use super::time::Timestamp;
+pub use wait::WaitReason;
 
 /// Refused sign-ins of one credential in one window. Two are what a change needs that must find out which of two secrets
 /// is in force, and fewer than any sound lock allows.

@@ -11,7 +11,7 @@ use super::shell::{Place, Shell, Visit, answer, see_and_tell};
 use super::words::{self, Word};
 use super::{plain, text as t};
 use crate::api::csv::Row as _;
-use crate::api::operations::{self, AttemptView, OperationParams, OperationView};
+use crate::api::operations::{self, AttemptView, OperationParams, OperationView, WaitingForView};
 use crate::api::path::PathId;
 use crate::api::query::Query;
 use crate::api::{ApiError, ApiState, Operator, Viewer};
@@ -40,6 +40,7 @@ struct OperationPage {
     expires: Option<At>,
     template: Option<String>,
     candidate: Option<i64>,
+    waits: Option<Waits>,
     attempts: Vec<Attempt>,
 }
 
@@ -57,6 +58,25 @@ struct Row {
     due: Option<Age>,
     finished: Option<Age>,
     can_cancel: bool,
+}
+
+/// Why it waits: in words, until when, and what it waits for.
+struct Waits {
+    why: &'static str,
+    until: Option<At>,
+    credential: Option<String>,
+    operation: Option<String>,
+}
+
+impl Waits {
+    fn of(waits: &WaitingForView) -> Self {
+        Self {
+            why: words::wait(waits.reason),
+            until: waits.until.map(At),
+            credential: waits.credential.map(|id| id.to_string()),
+            operation: waits.operation.map(|id| id.to_string()),
+        }
+    }
 }
 
 /// An attempt that is over.
@@ -171,6 +191,7 @@ pub(super) async fn page(
         expires: operation.expires_at.map(At),
         template: operation.template.map(|id| id.to_string()),
         candidate: operation.candidate_version,
+        waits: found.waiting_for.as_ref().map(Waits::of),
         attempts: found.history.into_iter().map(Attempt::of).collect(),
     })
 }

@@ -244,6 +244,7 @@ texts! {
     NO_ATTEMPT_OVER = "None is over yet.";
     REFUSED_SIGN_INS = "Refused sign-ins";
     CANDIDATE = "Version of the new secret";
+    WAITS_FOR = "Waits for";
     // Approvals.
     APPROVALS = "Approvals";
     APPROVALS_SUB = "Tasks that wait for somebody's decision before they begin, and what was decided";

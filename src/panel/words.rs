@@ -4,7 +4,7 @@
 use crate::domain::alert::Level;
 use crate::domain::approval::ApprovalState;
 use crate::domain::import::{ImportMode, ImportState, RowAnswer};
-use crate::domain::operation::{OperationKind, OperationState};
+use crate::domain::operation::{OperationKind, OperationState, WaitReason};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::robot::{RobotStatus, Sharding};
 use crate::domain::task::{ProcessOutcome, TaskStatus, Trigger};
@@ -169,6 +169,23 @@ pub(super) const fn operation(state: OperationState) -> Word {
         OperationState::Failed => word("Failed", "bad"),
         OperationState::Expired => word("Expired", "warn"),
         OperationState::Cancelled => word("Cancelled", "warn"),
+    }
+}
+
+/// Why an operation waits.
+pub(super) const fn wait(reason: WaitReason) -> &'static str {
+    match reason {
+        WaitReason::Scheduled => "its time",
+        WaitReason::Lockout => "refused sign-ins to be forgotten, so that no account locks:",
+        WaitReason::UnverifiedChange => "a change that is not proven yet:",
+        WaitReason::Outage => "its device, which does not answer",
+        WaitReason::NextAttempt => "its next attempt",
+        WaitReason::OtherOperation => "another one of the same account:",
+        WaitReason::Parent => "the change of the secret that it follows:",
+        WaitReason::DeviceLimit => "others that run on its device",
+        WaitReason::RobotPaused => "the Operation executor, which is paused",
+        WaitReason::Window => "the window of the Operation executor",
+        WaitReason::Executor => "a free instance of the Operation executor",
     }
 }
 

@@ -213,6 +213,7 @@ pub fn cancelled(seen: Operation, actor: &str, reason: Option<&str>, registry: &
         seen,
         state: OperationState::Cancelled,
         run_at: None,
+        wait: None,
         ends: true,
         attempt: None,
     }

@@ -116,9 +116,13 @@ impl Place<'_> {
         let new = public_half(&whole(keys[1])).await.map_err(unread)?;
         let command = command(edit, &old, &new)
             .map_err(|error| attempt.fail(FailureClass::Invalid, STEP, error.to_string()))?;
-        let ran = self.target.run(by, &command).await;
-        let ran = ran.inspect_err(|failure| tries.note(failure))?;
-        judge(&attempt, &ran)
+        match self.target.run(by, &command).await {
+            Ok(ran) => judge(&attempt, &ran),
+            Err(failure) => {
+                tries.note(&failure).await;
+                Err(failure)
+            }
+        }
     }
 }
 

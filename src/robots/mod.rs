@@ -5,8 +5,8 @@
 //! by events and through the database. What several of them share stands beside the categories:
 //! [`alerts`] tells people and programs what a monitor found, [`settings`] reads settings, `targets` knows a
 //! credential's account, `ways` how it is reached, `privileged` who may work on it, [`fitness`] what it cannot have, `steps` and
-//! `by_template` how an operator's commands work on it, `sign_ins` counts what it refuses, `transcript` writes down what was done,
-//! `ended` says what an attempt came to, [`password_change`] changes a password so that none is ever lost, and `key_rotation` a key.
+//! `by_template` how an operator's commands work on it, `sign_ins` and `tries` count what it refuses, `transcript` writes down what was done,
+//! `ended` says what an attempt came to, [`waiting`] why an operation waits, [`password_change`] changes a password so that none is ever lost, and `key_rotation` a key.
 
 mod alerts;
 mod by_template;
@@ -26,6 +26,8 @@ mod system_monitors;
 mod targets;
 mod task_manager;
 mod transcript;
+mod tries;
+pub mod waiting;
 mod ways;
 
 use std::sync::Arc;

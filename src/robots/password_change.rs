@@ -13,51 +13,19 @@
 
 pub use super::ended::Ended;
 pub(super) use super::ended::no_secret;
+pub use super::tries::Tries;
 use crate::clock::Clock;
 use crate::connect::target::{Credential, Failure, Login, PasswordChange, Target};
 use crate::domain::failure::{Effect, FailureClass};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::CredentialKind;
-use crate::domain::operation::{AttemptEnd, is_refusal};
+use crate::domain::operation::AttemptEnd;
 use crate::domain::password::PasswordPolicy;
 use crate::domain::secret::Secret;
 use crate::robot::inventory::{By, Inventory, InventoryError, Revealed, Secrets};
 
 /// New secrets that a change offers: a word of the target's list may be in one, but hardly in three.
 const CANDIDATES_MAX: u32 = 3;
-
-/// Sign-ins that may still be refused, and those that were.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tries {
-    left: u32,
-    refused: u32,
-}
-
-impl Tries {
-    /// So many may be refused.
-    #[must_use]
-    pub const fn new(left: u32) -> Self {
-        Self { left, refused: 0 }
-    }
-
-    /// How many were refused.
-    #[must_use]
-    pub const fn refused(self) -> u32 {
-        self.refused
-    }
-
-    /// Counts a failed sign-in, where it was refused.
-    pub(super) fn note(&mut self, failure: &Failure) {
-        if is_refusal(failure.class) {
-            self.left = self.left.saturating_sub(1);
-            self.refused += 1;
-        }
-    }
-
-    const fn are_left(self) -> bool {
-        self.left > 0
-    }
-}
 
 /// Whose secret, and how it is reached.
 #[derive(Clone, Copy)]
@@ -118,7 +86,7 @@ impl Place<'_> {
         let candidate = match self.set(&by, candidate, reused, policy).await? {
             Ok(taken) => taken,
             Err((candidate, failure)) => {
-                tries.note(&failure);
+                tries.note(&failure).await;
                 return self.not_changed(&candidate, reused, &failure).await;
             }
         };
@@ -156,7 +124,7 @@ impl Place<'_> {
         let candidate = match self.set(by, candidate, reused, policy).await? {
             Ok(taken) => taken,
             Err((candidate, failure)) => {
-                by_tries.note(&failure);
+                by_tries.note(&failure).await;
                 let mut ended = self.not_changed(&candidate, reused, &failure).await?;
                 ended.detail = Some(format!("by the account `{}`: {failure}", by.account));
                 return Ok(ended);
@@ -298,7 +266,7 @@ impl Place<'_> {
             Ok(_) => Ok(()),
             Err(failure) if failure.class == FailureClass::PasswordExpired => Ok(()),
             Err(failure) => {
-                tries.note(&failure);
+                tries.note(&failure).await;
                 Err(failure)
             }
         }

@@ -17,7 +17,7 @@ use super::task::bounded;
 use super::{Store, StoreResult};
 
 /// Which credentials' secrets are at their end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {
     /// Now.
     pub at: Timestamp,
@@ -26,6 +26,8 @@ pub struct Expiry {
     /// How long before its policy's `max_age` a password's time is over, in whole seconds; at most half of that age counts, or a
     /// password that was changed would be at its end again.
     pub head_start: Duration,
+    /// Only on devices in the sites of these names; none: wherever they stand.
+    pub sites: Vec<String>,
 }
 
 /// A credential whose password is to be changed.
@@ -74,7 +76,7 @@ impl Store {
     /// than `wait_after_view` ago, until its time has been over for as long; and one that [`Store::credential_change_stop`] stopped
     /// and that, with its device and policy, is as it was then.
     pub async fn credential_due(&self, expiry: Expiry, limit: u32) -> StoreResult<Vec<Due>> {
-        read!(self, due::due(expiry, limit))
+        read!(self, due::due(&expiry, limit))
     }
 
     /// Enabled credentials of enabled devices whose secret has come to an end since the last one that was told of, at most `limit`.

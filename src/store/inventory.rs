@@ -181,6 +181,15 @@ impl Store {
         read!(self, inventory_read::get(noun.spec(), id))
     }
 
+    /// Those of the ids under which there is no thing of a noun, in their order.
+    pub async fn inventory_missing(
+        &self,
+        noun: Noun,
+        ids: Vec<InventoryId>,
+    ) -> StoreResult<Vec<InventoryId>> {
+        read!(self, inventory_read::missing(noun.spec(), &ids))
+    }
+
     /// The thing of this identity (`domain::inventory::name`), where it is there.
     pub async fn inventory_find(&self, noun: Noun, identity: String) -> StoreResult<Option<Item>> {
         read!(self, inventory_read::find(noun.spec(), &identity))

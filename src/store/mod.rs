@@ -27,6 +27,7 @@ pub mod mail;
 pub mod node;
 mod note;
 pub mod operation;
+pub mod operation_wait;
 pub mod outbox;
 pub mod page;
 pub mod private_key;

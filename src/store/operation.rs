@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::domain::id::{InventoryId, OperationId, ProcessId};
 use crate::domain::operation::{
-    Admission, ChangeCause, Finding, Lives, OperationKind, OperationState,
+    Admission, ChangeCause, Finding, Lives, OperationKind, OperationState, WaitReason,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::transcript::Step;
@@ -115,6 +115,8 @@ pub struct Move {
     pub state: OperationState,
     /// When it is due; unchanged where absent.
     pub run_at: Option<Timestamp>,
+    /// Why it waits on, where that is to be seen.
+    pub wait: Option<WaitReason>,
     /// Whether it ends.
     pub ends: bool,
     /// An attempt whose executor is gone, to be written down with it.
@@ -242,18 +244,6 @@ impl Store {
         Ok(true)
     }
 
-    /// Gives an operation back that was not begun: it waits in `state` until `run_at`, and its attempt does not count.
-    pub async fn operation_put_back(
-        &self,
-        id: OperationId,
-        process: ProcessId,
-        state: OperationState,
-        run_at: Timestamp,
-        now: Timestamp,
-    ) -> StoreResult<bool> {
-        write!(self, operation::put_back(id, process, state, run_at, now))
-    }
-
     /// Moves up to 500 operations that still are as they were seen, with their events and audit entries; answers which were moved.
     pub async fn operation_move(
         &self,
@@ -291,7 +281,8 @@ impl Store {
         Ok(moved)
     }
 
-    /// Operations whose next attempt is due, longest due first, at most `limit`.
+    /// Operations whose next attempt is due, longest due first, at most `limit`; of those that wait for an unverified change all
+    /// that need not wait for it any more.
     pub async fn operation_waiting(&self, now: Timestamp, limit: u32) -> StoreResult<Vec<Waiting>> {
         read!(self, operation_report::waiting(now, limit))
     }
@@ -322,7 +313,7 @@ impl Store {
         read!(self, operation_report::superseded(limit))
     }
 
-    /// Operations that wait, have no candidate that a target may know, and whose time is over, or whose credential is gone, or
+    /// Operations that wait, have no candidate to settle that a target may know, and whose time is over, or whose credential is gone, or
     /// whose task was cancelled or has expired; at most `limit`. The time of one without `expires_at` is its kind's life from its first attempt on, or from when it is due.
     pub async fn operation_overdue(
         &self,

@@ -28,7 +28,8 @@ pub struct Unreconciled {
 
 impl Store {
     /// Credentials whose account is to be asked whether it believes the recorded secret, those with a candidate first and
-    /// then by how long ago they were asked, at most `limit`.
+    /// then by how long ago they were asked, at most `limit`. What was asked of an account of a domain, or is being done to it, counts for
+    /// all of its registrations, and of those that are due one is answered.
     pub async fn credential_unreconciled(
         &self,
         sought: Unreconciled,

@@ -372,6 +372,8 @@ diesel::table! {
         report_id -> Nullable<BigInt>,
         template_id -> Nullable<BigInt>,
         priority -> SmallInt,
+        wait_reason -> Nullable<SmallInt>,
+        wait_credential -> Nullable<BigInt>,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sign-ins that targets refused, so that no account is asked so often that it locks.
 //!
 //! An attempt writes down as many refusals as it may come to before its first sign-in, and what it came to when it is over. So
-//! two attempts beside each other share what an account allows, and one that died has used all that it might have.
+//! two attempts beside each other share what an account allows, and one that died has used what was noted of it and one more.
 
 use std::time::Duration;
 
@@ -73,7 +73,13 @@ impl Store {
         write!(self, sign_in::settle(&sign_ins, refused, now))
     }
 
-    /// Counts as refused now what attempts of these operations reserved and did not settle: their executors are gone.
+    /// Notes how many of the reserved sign-ins were refused so far, before the next one is made.
+    pub async fn sign_in_refused(&self, sign_ins: SignIns, refused: u32) -> StoreResult<()> {
+        write!(self, sign_in::refused(&sign_ins, refused))
+    }
+
+    /// Counts as refused now what attempts of these operations reserved and did not settle, as far as it may have been: their executors
+    /// are gone, and whoever dies has one sign-in in hand at most beside those that were noted.
     pub async fn sign_in_abandon(
         &self,
         operations: Vec<OperationId>,

@@ -11,6 +11,7 @@ use super::super::paging::{ListView, PageParams};
 use super::super::query::{FromParams, Params, Query, SpanParams};
 use super::super::state::ApiState;
 use super::target::PathItem;
+use crate::domain::inventory::Protocol;
 use crate::domain::time::Timestamp;
 use crate::store::connectivity::{ConnectivityTest, ConnectivityTestFilter};
 
@@ -77,14 +78,14 @@ const MISMATCH: &str = crate::domain::failure::FailureClass::HostKeyMismatch.as_
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct TestsParams {
     /// Only of this protocol, such as `ssh`.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 32, nullable = false)]
-    protocol: Option<String>,
+    #[param(value_type = Option<Protocol>, nullable = false)]
+    protocol: Option<Protocol>,
 }
 
 impl FromParams for TestsParams {
     fn from_params(params: &mut Params<'_>) -> Self {
         Self {
-            protocol: params.text("protocol", 32),
+            protocol: params.word("protocol"),
         }
     }
 }
@@ -108,7 +109,7 @@ pub(in crate::api) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let filter = ConnectivityTestFilter {
         device: id,
-        protocol: only.protocol,
+        protocol: only.protocol.map(|one| one.as_str().to_owned()),
         from: span.from,
         to: span.to,
     };

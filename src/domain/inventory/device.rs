@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use super::check::{NAME_CHARS_MAX, Problems};
 use super::column::{Child, Filter, FilterKind, Kind, Shape, column, refers};
 use super::{Body, Happening, Noun, NounSpec, read, yes};
 use crate::domain::id::InventoryId;
+use crate::domain::task::UnknownWord;
 
 /// Bound on the connectivities of a device: more than there are protocols, on several ports each.
 const CONNECTIVITIES_MAX: usize = 64;
@@ -112,6 +114,23 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Ssh,
+        Self::WindowsRpc,
+        Self::Smb,
+        Self::Rdp,
+        Self::Postgresql,
+        Self::Mysql,
+        Self::Ldap,
+        Self::Ldaps,
+        Self::Http,
+        Self::Https,
+        Self::Tls,
+        Self::Telnet,
+        Self::Vnc,
+    ];
+
     /// The name on the wire and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -130,6 +149,18 @@ impl Protocol {
             Self::Telnet => "telnet",
             Self::Vnc => "vnc",
         }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let named = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        named.ok_or_else(|| UnknownWord {
+            word: text.chars().take(40).collect(),
+            known: Self::ALL.map(Self::as_str).join(", "),
+        })
     }
 }
 

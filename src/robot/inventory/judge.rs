@@ -71,6 +71,18 @@ impl Inventory {
         self.store.inventory_find(noun, identity(parts)).await
     }
 
+    /// Those of the ids under which there is no thing of a noun, in their order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn missing(
+        &self,
+        noun: Noun,
+        ids: Vec<InventoryId>,
+    ) -> Result<Vec<InventoryId>, StoreError> {
+        self.store.inventory_missing(noun, ids).await
+    }
+
     /// Up to `limit` things of this name, newest first.
     ///
     /// # Errors

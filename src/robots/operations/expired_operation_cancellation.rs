@@ -157,6 +157,7 @@ async fn expire(
         seen: operation,
         state: OperationState::Expired,
         run_at: None,
+        wait: None,
         ends: true,
         attempt: None,
         audit: None,

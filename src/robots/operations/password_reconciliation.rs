@@ -11,7 +11,7 @@
 //! - **If it stops**: secrets that somebody else changed are found only when they are needed.
 //!
 //! Number 44 of the catalogue. A try that is refused brings an account nearer to its lock: it is asked once in `every`, after a
-//! suspicion once in `settle_after`, and the executor counts what was refused.
+//! suspicion once in `settle_after`, and the executor counts what was refused. One of a domain is asked once for all devices it is registered for.
 
 use std::time::Duration;
 

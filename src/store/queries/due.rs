@@ -12,12 +12,14 @@ use super::statement::{Bind, Statement, bind, find};
 use super::{Conn, audit};
 use crate::domain::failure::FailureClass;
 use crate::domain::id::InventoryId;
+use crate::domain::inventory::name::identity;
 use crate::domain::operation::ChangeCause;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::audit::NewAudit;
 use crate::store::backend::QueryResult;
 use crate::store::due::{Due, Expired, Expiry, Mark};
 use crate::store::event::{NewEvent, Publication, Published};
+use crate::store::schema::inventory::sites;
 
 /// When the secrets of enabled credentials end, as the table `e`. Ages are seconds, instants microseconds. Binds: the head start,
 /// twice, and now. A viewer has until `free`; `told` and `is_stopped` are what the credential remembers, and the instants behind
@@ -25,7 +27,7 @@ use crate::store::event::{NewEvent, Publication, Published};
 macro_rules! ends {
     () => {
         concat!(
-            "(SELECT c.id, c.domain, ",
+            "(SELECT c.id, c.domain, d.site_id AS site, ",
             account!("c"),
             " AS account, COALESCE(p.priority, 0) AS priority,
                 c.automatic_change AND c.kind = 'password' AND c.secret_version IS NOT NULL AS is_automatic,
@@ -89,14 +91,16 @@ impl Statement for DueNow {
                 SELECT 1 FROM credentials s JOIN operations o ON o.credential_id = s.id
                 WHERE s.identity >= e.account AND s.identity < e.account || ':' AND ",
         tried!(),
-        ")) ORDER BY e.priority DESC, COALESCE(e.by_date, e.by_age, e.by_view, e.by_use), e.id LIMIT ?"
+        ")) AND (? = '' OR ? LIKE '%|' || CAST(e.site AS TEXT) || '|%')
+        ORDER BY e.priority DESC, COALESCE(e.by_date, e.by_age, e.by_view, e.by_use), e.id LIMIT ?"
     );
 }
 
 type DueRow = (i64, String, bool, bool, Option<i64>, i64, i64, Option<i64>);
 
 /// Credentials whose password is to be changed.
-pub(in crate::store) fn due(conn: &mut Conn, expiry: Expiry, limit: u32) -> QueryResult<Vec<Due>> {
+pub(in crate::store) fn due(conn: &mut Conn, expiry: &Expiry, limit: u32) -> QueryResult<Vec<Due>> {
+    let listed = listed(conn, &expiry.sites)?;
     let at = || Bind::Int(to_micros(expiry.at));
     let head_start = || Bind::Int(i64::try_from(expiry.head_start.as_secs()).unwrap_or(i64::MAX));
     let failed_before = || Bind::Int(to_micros(expiry.failed_before));
@@ -113,6 +117,8 @@ pub(in crate::store) fn due(conn: &mut Conn, expiry: Expiry, limit: u32) -> Quer
         at(),
         failed_before(),
         failed_before(),
+        Bind::Text(listed.clone()),
+        Bind::Text(listed),
         Bind::Int(i64::from(limit)),
     ];
     let mut rows: Vec<DueRow> = bind(DueNow, &binds).load(conn)?;
@@ -129,6 +135,20 @@ pub(in crate::store) fn due(conn: &mut Conn, expiry: Expiry, limit: u32) -> Quer
         failures: failures.get(&id).copied().unwrap_or_default(),
     };
     Ok(rows.into_iter().map(due).collect())
+}
+
+/// The ids of the sites of these names between bars; nothing where no name is given.
+fn listed(conn: &mut Conn, names: &[String]) -> QueryResult<String> {
+    if names.is_empty() {
+        return Ok(String::new());
+    }
+    let named = names.iter().map(|name| identity(&[name]));
+    let ids: Vec<i64> = sites::table
+        .filter(sites::identity.eq_any(named))
+        .select(sites::id)
+        .load(conn)?;
+    let listed = ids.iter().map(|id| format!("{id}|"));
+    Ok(format!("|{}", listed.collect::<String>()))
 }
 
 /// Changes that were given up after an instant.

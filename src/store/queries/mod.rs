@@ -38,6 +38,7 @@ pub(in crate::store) mod node;
 pub(in crate::store) mod operation;
 pub(in crate::store) mod operation_move;
 pub(in crate::store) mod operation_report;
+pub(in crate::store) mod operation_wait;
 pub(in crate::store) mod outbox;
 pub(in crate::store) mod private_key;
 pub(in crate::store) mod process;

@@ -54,12 +54,13 @@ macro_rules! busy {
 
 /// Operations that can be begun now: due, of a credential of which none is running, and on no device that is busy; a change (kinds 0
 /// and 4) not before one that is due of the secret that it follows. Whether a target may know a candidate, the vault says: an executor that died has not told.
+/// It is the business of those that settle it (kinds 0, 1 and 4).
 macro_rules! claimable {
     () => {
         "FROM operations o
             WHERE o.finished_at IS NULL AND o.state = 0 AND o.run_at <= ?
-                AND (o.expires_at IS NULL OR o.expires_at > ? OR EXISTS (
-                    SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0))
+                AND (o.expires_at IS NULL OR o.expires_at > ? OR (o.kind IN (0, 1, 4) AND EXISTS (
+                    SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0)))
                 AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.state = 1 AND r.credential_id = o.credential_id)
                 AND NOT EXISTS (SELECT 1 FROM credentials c JOIN busy b ON b.device_id = c.device_id
                     WHERE c.id = o.credential_id)
@@ -82,8 +83,9 @@ impl Statement for Claim {
         claimable!(),
         "ORDER BY o.priority DESC, o.run_at, o.id LIMIT 1 {skip locked})
         UPDATE operations SET state = 1, attempts = attempts + 1, process_id = ?, lease_until = ?, updated_at = ?,
-            candidate = (SELECT v.version FROM secret_versions v
-                WHERE v.credential_id = operations.credential_id AND v.state = 0)
+            wait_reason = NULL, wait_credential = NULL,
+            candidate = CASE WHEN kind IN (0, 1, 4) THEN (SELECT v.version FROM secret_versions v
+                WHERE v.credential_id = operations.credential_id AND v.state = 0) END
         WHERE id IN (SELECT due.id FROM due)
         RETURNING id"
     );
@@ -296,32 +298,6 @@ pub(in crate::store) fn end(
             .execute(conn)?;
     }
     insert_events(conn, &end.events, ids, now).map(Some)
-}
-
-/// Gives back what was not begun.
-pub(in crate::store) fn put_back(
-    conn: &mut Conn,
-    id: OperationId,
-    process: ProcessId,
-    state: OperationState,
-    run_at: Timestamp,
-    now: Timestamp,
-) -> QueryResult<bool> {
-    let held = operations::table
-        .filter(operations::id.eq(id.0))
-        .filter(operations::state.eq(OperationState::Running.code()))
-        .filter(operations::process_id.eq(process.0));
-    let given = diesel::update(held)
-        .set((
-            operations::state.eq(state.code()),
-            operations::attempts.eq(operations::attempts - 1),
-            operations::run_at.eq(to_micros(run_at)),
-            operations::process_id.eq(None::<i64>),
-            operations::lease_until.eq(None::<i64>),
-            operations::updated_at.eq(to_micros(now)),
-        ))
-        .execute(conn)?;
-    Ok(given == 1)
 }
 
 struct Old;

@@ -24,8 +24,9 @@ impl Statement for Apply {
     type Row = (BigInt,);
     const SQL: &'static str = "
         UPDATE operations SET state = x.into_state, run_at = COALESCE(x.due, run_at), finished_at = x.ended,
-            error_class = COALESCE(x.class, error_class), process_id = NULL, lease_until = NULL, updated_at = x.now
-        FROM {rows operation int, was int, made int, into_state int, due int, ended int, class text, now int}
+            error_class = COALESCE(x.class, error_class), process_id = NULL, lease_until = NULL, updated_at = x.now,
+            wait_reason = x.wait, wait_credential = NULL
+        FROM {rows operation int, was int, made int, into_state int, due int, ended int, class text, now int, wait int}
         WHERE operations.id = x.operation AND state = x.was AND attempts = x.made AND finished_at IS NULL
         RETURNING id";
 }
@@ -44,6 +45,7 @@ fn set(conn: &mut Conn, moves: &[Move], now: Timestamp) -> QueryResult<Vec<Opera
             one.ends.then(|| to_micros(now)).into(),
             class.into(),
             to_micros(now).into(),
+            one.wait.map(|reason| i64::from(reason.code())).into(),
         ]);
     }
     let moved: Vec<OperationId> = find(conn, Apply, &rows, &[])?
@@ -128,7 +130,8 @@ impl Statement for Overdue {
                     JOIN tasks_done t ON t.id = e.task_id AND t.status IN (5, 6)
                     JOIN operations w ON w.id >= e.first_operation AND w.id < e.first_operation + e.wanted
                         AND w.finished_at IS NULL))
-            AND NOT EXISTS (SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0)
+            AND (o.kind NOT IN (0, 1, 4) OR NOT EXISTS (
+                SELECT 1 FROM secret_versions v WHERE v.credential_id = o.credential_id AND v.state = 0))
         ORDER BY o.run_at, o.id LIMIT ?"
     );
 }

@@ -184,6 +184,10 @@ pub(in crate::store) fn list(
     Ok(page_of(found, page, |operation| operation.id.0))
 }
 
+/// It waits for an unverified change (2) that is one no more.
+const SETTLED: &str = "(operations.wait_reason = 2 AND NOT EXISTS (SELECT 1 FROM secret_versions v \
+    WHERE v.credential_id = operations.wait_credential AND v.state = 0))";
+
 /// Operations whose next attempt is due.
 pub(in crate::store) fn waiting(
     conn: &mut Conn,
@@ -197,7 +201,11 @@ pub(in crate::store) fn waiting(
     let rows: Vec<Row> = operations::table
         .filter(operations::finished_at.is_null())
         .filter(operations::state.eq_any(states))
-        .filter(operations::run_at.le(to_micros(now)))
+        .filter(
+            operations::run_at
+                .le(to_micros(now))
+                .or(sql::<Bool>(SETTLED)),
+        )
         .order((operations::run_at, operations::id))
         .limit(i64::from(limit))
         .select(Row::as_select())

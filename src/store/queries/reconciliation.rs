@@ -1,9 +1,12 @@
 //! Accounts that are to be asked for their secrets. See `store::reconciliation`.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use super::Conn;
+use super::candidate::account;
 use super::execution::holds;
 use super::sql::Sql;
 use crate::domain::exclusion::Exclusions;
@@ -14,20 +17,66 @@ use crate::domain::time::to_micros;
 use crate::store::backend::QueryResult;
 use crate::store::reconciliation::Unreconciled;
 
-/// Credentials whose account is to be asked. Kinds 0 to 2 and 4 sign in with the recorded secrets.
+/// When the account was last asked, by whichever registration.
+const ASKED: &str = concat!(
+    "COALESCE(CASE WHEN c.domain IS NULL THEN c.secret_tested_at ELSE (SELECT max(s.secret_tested_at)
+        FROM credentials s WHERE s.identity >= ",
+    account!("c"),
+    " AND s.identity < ",
+    account!("c"),
+    " || ':') END, 0)"
+);
+
+/// When this registration was last tried: one whose device does not answer leaves the next turn to another one.
+const TRIED: &str =
+    "CASE WHEN c.domain IS NULL THEN 0 ELSE COALESCE((SELECT max(o.finished_at) FROM operations o
+    WHERE o.credential_id = c.id AND o.kind IN (0, 1, 2, 4)), 0) END";
+
+/// No operation of the credential `c`, and none of any registration of its account; what it is like follows.
+const DONE_TO: [&str; 2] = [
+    " AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.credential_id = c.id AND ",
+    concat!(
+        " AND (c.domain IS NULL OR NOT EXISTS (SELECT 1 ",
+        "FROM credentials s JOIN operations o ON o.credential_id = s.id WHERE s.identity >= ",
+        account!("c"),
+        " AND s.identity < ",
+        account!("c"),
+        " || ':' AND "
+    ),
+];
+
+/// Leaves out credentials to whose account something is being done that signs in, or was a short while ago.
+fn leave_alone(sql: &mut Sql<(BigInt, Text)>, sought: &Unreconciled) {
+    for (done_to, end) in DONE_TO.into_iter().zip([")", "))"]) {
+        sql.text(done_to)
+            .text(
+                "((o.kind IN (0, 1, 4) AND o.finished_at IS NULL)
+                OR (o.kind IN (0, 1, 2, 4) AND o.finished_at > CASE WHEN v.version IS NULL THEN ",
+            )
+            .int(to_micros(sought.tried_before))
+            .text(" ELSE ")
+            .int(to_micros(sought.settled_before))
+            .text(" END))")
+            .text(end);
+    }
+}
+
+/// Credentials whose account is to be asked, one of each account. Kinds 0 to 2 and 4 sign in with the recorded secrets.
 pub(in crate::store) fn unreconciled(
     conn: &mut Conn,
     sought: &Unreconciled,
     limit: u32,
 ) -> QueryResult<Vec<InventoryId>> {
     // Counted once for each device: an inventory may hold thousands of accounts of one.
-    let mut sql: Sql<(BigInt,)> = Sql::new(
-        "SELECT c.id FROM credentials c
+    let mut sql: Sql<(BigInt, Text)> = Sql::new(concat!(
+        "SELECT c.id, ",
+        account!("c"),
+        " FROM credentials c
         JOIN devices d ON d.id = c.device_id AND d.enabled
         LEFT JOIN secret_versions v ON v.credential_id = c.id AND v.state = 0
         LEFT JOIN (SELECT device_id, count(*) AS refused FROM credentials
-            WHERE secret_state = 'mismatch' AND secret_tested_at > ",
-    );
+            WHERE secret_state = 'mismatch' AND secret_tested_at > "
+    ));
     sql.int(to_micros(sought.mismatches_since));
     if let Some(only) = sought.only {
         sql.text(" AND device_id = (SELECT device_id FROM credentials WHERE id = ")
@@ -41,30 +90,24 @@ pub(in crate::store) fn unreconciled(
     if let Some(only) = sought.only {
         sql.text(" AND c.id = ").int(only.0);
     }
-    sql.text(" AND (v.version IS NOT NULL OR COALESCE(c.secret_tested_at, 0) <= ")
+    sql.text(format!(" AND (v.version IS NOT NULL OR {ASKED} <= "))
         .int(to_micros(sought.tested_before))
         .text(
-            ") AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.credential_id = c.id AND (
-                (o.kind IN (0, 1, 4) AND o.finished_at IS NULL)
-                OR (o.kind IN (0, 1, 2, 4) AND o.finished_at > CASE WHEN v.version IS NULL THEN ",
-        )
-        .int(to_micros(sought.tried_before))
-        .text(" ELSE ")
-        .int(to_micros(sought.settled_before))
-        .text(
-            " END)))
-            AND COALESCE(m.refused, 0) - CASE WHEN c.secret_state = 'mismatch' AND c.secret_tested_at > ",
+            ") AND COALESCE(m.refused, 0) - CASE WHEN c.secret_state = 'mismatch' AND c.secret_tested_at > ",
         )
         .int(to_micros(sought.mismatches_since))
         .text(" THEN 1 ELSE 0 END < ")
         .int(i64::from(sought.mismatches_max));
+    leave_alone(&mut sql, sought);
     leave_out(&mut sql, &sought.exclude);
-    sql.text(
-        " ORDER BY CASE WHEN v.version IS NULL THEN 1 ELSE 0 END, COALESCE(c.secret_tested_at, 0), c.id LIMIT ",
-    )
+    sql.text(format!(
+        " ORDER BY CASE WHEN v.version IS NULL THEN 1 ELSE 0 END, {ASKED}, {TRIED}, c.id LIMIT "
+    ))
     .int(i64::from(limit));
-    let rows: Vec<(i64,)> = sql.load(conn)?;
-    Ok(rows.into_iter().map(|(id,)| InventoryId(id)).collect())
+    let rows: Vec<(i64, String)> = sql.load(conn)?;
+    let mut accounts = HashSet::new();
+    let first = |(id, account): (i64, String)| accounts.insert(account).then_some(InventoryId(id));
+    Ok(rows.into_iter().filter_map(first).collect())
 }
 
 /// How many secrets were refused.
@@ -79,7 +122,7 @@ pub(in crate::store) fn mismatches(conn: &mut Conn, exclude: &Exclusions) -> Que
 }
 
 /// Leaves out credentials `c` of devices `d` that are excluded.
-fn leave_out(sql: &mut Sql<(BigInt,)>, exclude: &Exclusions) {
+fn leave_out<T>(sql: &mut Sql<T>, exclude: &Exclusions) {
     for (column, names) in [
         ("c.identity", &exclude.usernames),
         ("d.identity", &exclude.hostnames),

@@ -8,5 +8,6 @@ diesel::table! {
         at -> BigInt,
         count -> Integer,
         settled -> Bool,
+        refused -> Nullable<Integer>,
     }
 }

@@ -39,6 +39,9 @@ async fn what_an_account_cannot_have_is_refused_and_what_is_urgent_is_said() {
     assert_eq!(refused.problem(422, "invalid"), ["parent"]);
     let tests = "/api/v1/devices/999/connectivity-tests?protocol=ssh";
     api.get(tests).await.problem(404, "not-found");
+    let refused = api.get(&tests.replace("=ssh", "=foo")).await;
+    assert_eq!(refused.problem(400, "malformed"), ["protocol"]);
+    assert!(refused.text().contains("windows_rpc"), "{}", refused.text());
 }
 
 #[actix_web::test]
@@ -109,6 +112,25 @@ async fn an_operation_is_ordered_once_and_cancelled() {
         202,
         "there may be another one"
     );
+}
+
+#[actix_web::test]
+async fn an_operation_says_what_it_waits_for() {
+    let api = Api::start().await;
+    let credential = credential(&api).await;
+    let end = "2999-01-01T00:00:00Z";
+    let waits = |reason: &str, until: Value| json!({"reason": reason, "until": until, "credential": null, "operation": null});
+    for (kind, run_at, expected) in [
+        ("test", json!(end), waits("scheduled", json!(end))),
+        ("reconcile", json!(null), waits("executor", Value::Null)),
+    ] {
+        let order = json!({"kind": kind, "credential": credential, "run_at": run_at});
+        let made = api.post("/api/v1/operations", &order).await;
+        let path = made.header("location").to_owned();
+        assert_eq!(api.get(&path).await.json()["waiting_for"], expected);
+        api.raw("POST", &format!("{path}/cancel"), "", "").await;
+        assert_eq!(api.get(&path).await.json()["waiting_for"], Value::Null);
+    }
 }
 
 #[actix_web::test]

@@ -70,6 +70,14 @@ async fn what_could_only_fail_is_no_task() {
         (json!({"definition": 7}), "payload.definition"),
         (Value::Null, "payload"),
         (
+            json!({"kind": "test", "credentials": {"devices": ["999", "998"]}}),
+            "payload.credentials.devices",
+        ),
+        (
+            json!({"kind": "test", "credentials": {"site": "999", "tag": "x"}}),
+            "payload.credentials.site",
+        ),
+        (
             json!({"kind": "test", "credentials": {}}),
             "payload.credentials",
         ),

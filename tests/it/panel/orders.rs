@@ -103,6 +103,11 @@ pub async fn operations_are_seen_and_cancelled(browser: &Browser, node: &Node) {
     let later = json!({"kind": "change_password", "credential": credential, "run_at": "2099-01-01T00:00:00Z"});
     let later = node.send(Method::POST, "/operations", later).await;
     let later = later["id"].as_str().unwrap();
+    browser
+        .open(&format!("{}/operations/{later}", node.url()))
+        .await;
+    let waits = "document.querySelector('#waits dd')?.textContent.startsWith('its time until')";
+    browser.until(waits).await;
     browser.open(&format!("{}/operations", node.url())).await;
     browser.until(LIVE).await;
     browser.point_nowhere().await;

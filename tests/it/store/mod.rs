@@ -17,6 +17,7 @@ mod node;
 mod operation;
 mod operation_device;
 mod operation_report;
+mod operation_wait;
 mod outbox;
 mod process;
 mod registrations;

@@ -3,7 +3,7 @@
 use robotd::domain::event::CloudEvent;
 use robotd::domain::id::{InventoryId, OperationId, ProcessId};
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{ChangeCause, Lives, OperationKind, OperationState};
+use robotd::domain::operation::{ChangeCause, Lives, OperationKind, OperationState, WaitReason};
 use robotd::domain::secret::Secret;
 use robotd::domain::task::PRIORITY_DEFAULT;
 use robotd::robot::inventory::{Inventory, NewItem};
@@ -12,6 +12,7 @@ use robotd::store::event::{EventFilter, NewEvent};
 use robotd::store::operation::{
     Move, NewOperation, Operation, OperationAttempt, OperationEnd, OperationFilter,
 };
+use robotd::store::operation_wait::{PutBack, Wait};
 use serde_json::json;
 
 use super::inventory::{by, fields, inventory, make};
@@ -283,12 +284,17 @@ async fn only_the_holder_records_an_end(database: &Database) {
         .unwrap();
     assert_eq!(again.attempts, 2);
     let state = OperationState::Unverified;
-    assert!(
-        store
-            .operation_put_back(id, HOLDER, state, at(700), at(503))
-            .await
-            .unwrap()
-    );
+    let back = PutBack {
+        id,
+        process: HOLDER,
+        state,
+        run_at: at(700),
+        wait: Wait {
+            reason: WaitReason::Lockout,
+            credential: None,
+        },
+    };
+    assert!(store.operation_put_back(back, at(503)).await.unwrap());
     let back = store.operation_get(id).await.unwrap();
     assert_eq!(
         (back.attempts, back.run_at, back.state),
@@ -302,6 +308,7 @@ fn moved(seen: Operation, state: OperationState) -> Move {
         seen,
         state,
         run_at: None,
+        wait: None,
         ends: false,
         attempt: None,
         audit: None,

@@ -29,6 +29,7 @@ async fn expired(store: &Store, seconds: i64, head_start: u64) -> Vec<(Inventory
         at: at(seconds),
         failed_before: at(seconds - 60),
         head_start: Duration::from_secs(head_start),
+        sites: Vec::new(),
     };
     let due = store.credential_due(expiry, 9).await.unwrap();
     due.into_iter()

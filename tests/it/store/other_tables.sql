@@ -40,10 +40,10 @@ INSERT INTO user_groups VALUES (49, 'g', 1, 2, 3, 'g', NULL);
 INSERT INTO user_group_members VALUES (2, 49, 48);
 INSERT INTO certificates VALUES (50, 'c', 1, 2, 3, 'pem', NULL, 'f', '01', 'CN=a', 'CN=b', '[]', 1, 2, NULL, 'superseded', 3, NULL);
 INSERT INTO operation_templates VALUES (51, 't', 1, 2, 3, 't', 'change_password', 'ssh', '[]', NULL, TRUE);
-INSERT INTO operations VALUES (60, 0, 45, 4, NULL, 1, 1, NULL, 3, 'admin', NULL, NULL, 1, 2, 3, NULL, 1, 80, 4),
-    (61, 2, 45, 0, 'refused', 0, 1, 9, NULL, 'admin', 7, 8, 1, 2, NULL, 51, 0, NULL, 9);
+INSERT INTO operations VALUES (60, 0, 45, 4, NULL, 1, 1, NULL, 3, 'admin', NULL, NULL, 1, 2, 3, NULL, 1, 80, 4, NULL, NULL),
+    (61, 2, 45, 0, 'refused', 0, 1, 9, NULL, 'admin', 7, 8, 1, 2, NULL, 51, 0, NULL, 9, 2, 45);
 INSERT INTO operation_attempts VALUES (60, 1, 45, 7, 1, 2, 5, 'refused', NULL, 1, NULL), (60, 2, 45, 8, 1, 2, 4, NULL, 'ok', 0, '[]');
-INSERT INTO sign_in_tries VALUES ('credential:45', 60, 1, 1, 2, TRUE), ('credential:45', 60, 2, 9, 0, FALSE);
+INSERT INTO sign_in_tries VALUES ('credential:45', 60, 1, 1, 2, TRUE, NULL), ('credential:45', 60, 2, 9, 2, FALSE, 1);
 INSERT INTO certificate_issuers VALUES (52, 'ca', 1, 2, 3, 'CA', 'internal', 4, NULL, 5, 6, NULL, TRUE, 'pem', 7),
     (53, 'acme', 1, 2, 3, 'ACME', 'acme', 4, '{}', 5, 6, 'd', FALSE, NULL, NULL);
 INSERT INTO certificate_automations VALUES (54, 'a', 1, 2, 3, 'a', 52, 50, '[]', 4, 'ecdsa_p256', TRUE, '{}', 'd', TRUE, 50, 57, '01', 1, 9, 5, 1, 6, 'e', 'admin', 1, 'a', 2, 'b', 3, 4, 5),

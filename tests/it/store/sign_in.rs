@@ -14,6 +14,7 @@ use crate::support::database::{Database, on_both};
 on_both!(
     no_more_are_reserved_than_an_account_allows,
     attempts_beside_each_other_share_what_is_left,
+    who_died_has_used_what_was_noted_and_one_more,
 );
 
 fn of(operation: i64) -> SignIns {
@@ -115,4 +116,26 @@ async fn attempts_beside_each_other_share_what_is_left(database: &Database) {
         }
     }
     assert_eq!(given, 2);
+}
+
+async fn who_died_has_used_what_was_noted_and_one_more(database: &Database) {
+    let store = &database.store;
+    assert_eq!(reserve(store, 1, 2, 0).await, Allowance::Tries(2));
+    let gone = |operation| Vec::from([OperationId(operation)]);
+    store.sign_in_abandon(gone(1), at(10)).await.unwrap();
+    assert_eq!(reserve(store, 2, 2, 11).await, Allowance::Tries(1));
+    store.sign_in_settle(of(2), 0, at(12)).await.unwrap();
+    // One of two was refused, and noted; the second may have been.
+    assert_eq!(reserve(store, 3, 2, 200).await, Allowance::Tries(2));
+    store.sign_in_refused(of(3), 1).await.unwrap();
+    store.sign_in_abandon(gone(3), at(210)).await.unwrap();
+    assert_eq!(reserve(store, 4, 1, 211).await, Allowance::Wait(at(310)));
+    // Nobody has found that it died, but its time is over.
+    assert_eq!(reserve(store, 5, 2, 400).await, Allowance::Tries(2));
+    assert_eq!(reserve(store, 6, 2, 451).await, Allowance::Tries(1));
+    store.sign_in_settle(of(6), 0, at(452)).await.unwrap();
+    // An older node notes nothing: all that it reserved may have been refused.
+    let older = "UPDATE sign_in_tries SET refused = NULL WHERE operation_id = 5";
+    database.sql(older).await;
+    assert_eq!(reserve(store, 7, 1, 453).await, Allowance::Wait(at(550)));
 }

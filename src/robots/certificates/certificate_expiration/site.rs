@@ -18,6 +18,8 @@ use crate::store::StoreResult;
 
 /// How long one handshake may take.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// After which it is looked again whether a change of an account was settled.
+const SETTLE_PAUSE: Duration = Duration::from_mins(10);
 /// How often we look whether a service has taken a certificate: a reload is done in the background.
 const GLANCE: Duration = Duration::from_millis(250);
 
@@ -119,6 +121,15 @@ impl Run<'_> {
             return Err(Unfit::because(
                 "trust the machine: its host key is not pinned yet; order an operation `test` of its credential",
             ));
+        }
+        let store = self.ctx.store();
+        if store
+            .credential_unverified(body.credential)
+            .await?
+            .is_some()
+        {
+            let reason = "sign in: the account's last change is not verified, and its recorded secret may be the old one";
+            return Err(Unfit::Because(reason.to_owned(), SETTLE_PAUSE));
         }
         let secrets = self.inventory.secrets(body.credential).await?;
         let Some(current) = secrets.current else {

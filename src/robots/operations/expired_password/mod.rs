@@ -2,7 +2,7 @@
 //!
 //! - **Looks at**: credentials with `automatic_change` and a password that is past `expires_at`, older than its policy's
 //!   `max_age` less `head_start`, first seen longer ago than `expires_after_view`, or used by a session that ended longer ago than
-//!   `expires_after_use`; not those that are disabled, or stand on a disabled device, or that somebody saw less than the policy's
+//!   `expires_after_use`; not those that are disabled, or stand on a disabled device or, where `sites` names some, in no such site, or that somebody saw less than the policy's
 //!   `wait_after_view` ago, but for at most as long after they are due.
 //! - **Changes**: orders a change for each account, at most `quota` a run, those under the policy of the highest `priority` first, spread
 //!   over `spread`; `operation.requested` tells of it. Publishes `credential.expired` of each end that has passed, with an audit entry
@@ -76,6 +76,7 @@ impl Robot for ChangeExpiredPasswords {
             at: now,
             failed_before: now - settings.again_after.0,
             head_start: settings.head_start.0,
+            sites: settings.sites.clone(),
         };
         let told = telling::tell_of_ends(ctx, now).await?;
         let due = store.credential_due(expiry, settings.quota).await?;

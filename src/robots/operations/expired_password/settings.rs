@@ -11,6 +11,11 @@ use crate::store::operation::OPERATIONS_MAX;
 /// More failures in a row than anybody waits for.
 const FAILURES_MAX: u32 = 100;
 
+/// Sites of the setting.
+const SITES_MAX: usize = 100;
+/// Bound on the name of a site in characters.
+const NAME_CHARS_MAX: usize = 255;
+
 /// The settings of this robot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -25,6 +30,8 @@ pub(super) struct Settings {
     pub(super) failures_max: u32,
     /// How long before it is as old as its policy's `max_age` a password is changed, at most half of that age.
     pub(super) head_start: Iso,
+    /// Only accounts on devices in these sites, by their names; none: wherever they stand. At most 100.
+    pub(super) sites: Vec<String>,
 }
 
 impl Default for Settings {
@@ -37,6 +44,7 @@ impl Default for Settings {
             again_after: Iso(Duration::from_hours(1)),
             failures_max: 5,
             head_start: Iso(Duration::ZERO),
+            sites: Vec::new(),
         }
     }
 }
@@ -48,6 +56,10 @@ impl Check for Settings {
         require(fits, "quota", "must lie between 1 and 500")?;
         let fits = (1..=FAILURES_MAX).contains(&self.failures_max);
         require(fits, "failures_max", "must lie between 1 and 100")?;
+        let is_name = |name: &String| (1..=NAME_CHARS_MAX).contains(&name.chars().count());
+        let fits = self.sites.len() <= SITES_MAX && self.sites.iter().all(is_name);
+        let detail = "must have at most 100 names of 1 to 255 characters";
+        require(fits, "sites", detail)?;
         let day = Duration::from_hours(24);
         require_between("spread", self.spread.0, Duration::ZERO, day)?;
         let month = Duration::from_hours(31 * 24);

@@ -1,7 +1,8 @@
 //! One attempt at an account that may be asked.
 
+use super::holding::Tried;
 use super::{Made, Run, unfit};
-use crate::connect::target::HostKey;
+use crate::connect::target::{HostKey, Login};
 use crate::domain::failure::FailureClass;
 use crate::domain::inventory::{CredentialKind, Noun, OperationTemplateBody, TemplateKind};
 use crate::domain::operation::{Finding, OperationKind};
@@ -22,14 +23,14 @@ impl Run<'_> {
         operation: &Operation,
         (mut found, transcript): (Account, &Transcript),
         tries: &mut Tries,
-    ) -> Result<Made, InventoryError> {
+    ) -> Result<Tried, InventoryError> {
         if found.unpinned.is_some() {
-            if let Some(ended) = self.meet(operation, &found, tries).await? {
-                return Ok(ended.into());
+            if let Some(tried) = self.meet(operation, &found, tries).await? {
+                return Ok(tried);
             }
             found = match self.account(operation, transcript).await {
                 Ok(found) => found,
-                Err(made) => return Ok(made),
+                Err(made) => return Ok(made.into()),
             };
         }
         let inventory = self.ctx.inventory();
@@ -68,11 +69,11 @@ impl Run<'_> {
         }
         match &found.privileged {
             Ok(Some(by)) => {
-                let ended = self.reset(operation, &place, (&found, by), tries).await?;
-                let finding = Finding::of(ended.end)
+                let reset = self.reset(operation, &place, (&found, by), tries).await?;
+                let finding = Finding::of(reset.ended.end)
                     .filter(|found| *found == Finding::Match)
                     .or(finding);
-                Ok(made(ended, finding))
+                Ok(Made { finding, ..reset }.into())
             }
             Ok(None) => Ok(made(ended, finding)),
             Err(why) => {
@@ -85,26 +86,40 @@ impl Run<'_> {
     }
 
     /// Meets a target whose first key is to be trusted, and pins that key before anything is changed: the connections that
-    /// follow must meet the same machine. Answers the end of the attempt where that cannot be done.
+    /// follow must meet the same machine. Answers what became of the operation where that cannot be done.
     async fn meet(
         &self,
         operation: &Operation,
         found: &Account,
         tries: &mut Tries,
+    ) -> Result<Option<Tried>, InventoryError> {
+        if operation.kind.admits() {
+            return self.meet_by_another(operation, found).await;
+        }
+        let secrets = self.ctx.inventory().secrets(operation.credential).await?;
+        let Some(current) = secrets.current else {
+            return Ok(Some(no_secret().into()));
+        };
+        let who = &found.identity;
+        let login = login(&who.name, who.kind, &current);
+        let met = self.pin(operation, found, (&login, tries)).await?;
+        Ok(met.map(Tried::from))
+    }
+
+    /// Signs in to a target whose key is not known yet, and pins it; the end of the attempt where it lets nobody in.
+    pub(super) async fn pin(
+        &self,
+        operation: &Operation,
+        found: &Account,
+        (login, tries): (&Login, &mut Tries),
     ) -> Result<Option<Ended>, InventoryError> {
         let Some(unpinned) = &found.unpinned else {
             return Ok(None);
         };
-        let secrets = self.ctx.inventory().secrets(operation.credential).await?;
-        let Some(current) = secrets.current else {
-            return Ok(Some(no_secret()));
-        };
-        let who = &found.identity;
-        let login = login(&who.name, who.kind, &current);
-        let seen = match found.target.probe(&login).await {
+        let seen = match found.target.probe(login).await {
             Ok(probed) => probed.host_key,
             Err(failure) => {
-                tries.note(&failure);
+                tries.note(&failure).await;
                 let reason = failure.to_string();
                 return Ok(Some(unfit(operation, failure.class, &reason)));
             }
@@ -169,7 +184,7 @@ impl Run<'_> {
                 Ok(Ended::failed(FailureClass::Protocol, detail))
             }
             Err(failure) => {
-                tries.note(&failure);
+                tries.note(&failure).await;
                 Ok(Ended::of(&failure))
             }
         }
@@ -177,11 +192,12 @@ impl Run<'_> {
 }
 
 /// Of an attempt that was about the account's secret.
-fn made(ended: Ended, finding: Option<Finding>) -> Made {
-    Made {
+fn made(ended: Ended, finding: Option<Finding>) -> Tried {
+    let made = Made {
         finding,
         ..ended.into()
-    }
+    };
+    made.into()
 }
 
 /// The template that an operation names, or why it cannot be used.

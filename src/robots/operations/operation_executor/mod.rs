@@ -14,9 +14,11 @@
 //!
 //! Number 45 of the catalogue. Targets are reached by SSH, Windows' remote procedures, PostgreSQL and LDAP. A password that does
 //! not open its account any more is set by the privileged credential of the device, else by that of the policy, where there is one. At most two sign-ins
-//! of an account may be refused in `lock_window`, over all its operations; until then they wait.
+//! of an account may be refused in `lock_window`, over all its operations; until then they wait. While the change of an account is not verified, only what settles it signs
+//! in there.
 
 mod attempt;
+mod holding;
 mod privileged;
 mod record;
 mod rules;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use self::holding::{Hold, Tried};
 use self::settings::Settings;
 use super::operation_executor_retry::RetryOperations;
 use crate::domain::category::Category;
@@ -149,6 +152,8 @@ struct Made {
     ended: Ended,
     finding: Option<Finding>,
     admission: Option<Admission>,
+    /// Another attempt is made no earlier.
+    not_before: Option<Timestamp>,
 }
 
 impl From<Ended> for Made {
@@ -158,6 +163,7 @@ impl From<Ended> for Made {
             ended,
             finding: None,
             admission: None,
+            not_before: None,
         }
     }
 }
@@ -191,6 +197,9 @@ impl Run<'_> {
                     .await;
             }
         };
+        if let Some(hold) = self.held(operation).await? {
+            return self.put_back(operation, hold).await;
+        }
         let before = found.finding;
         let sign_ins = sign_ins(operation, &found.identity);
         let wanted = self.wanted(refused_at_most(operation), started_at);
@@ -199,23 +208,28 @@ impl Run<'_> {
             .sign_in_reserve(sign_ins.clone(), wanted, started_at)
             .await?;
         let mut tries = match reserved {
-            Allowance::Tries(left) => Tries::new(left),
+            Allowance::Tries(left) => Tries::reserved(left, store.clone(), sign_ins.clone()),
             Allowance::Wait(until) => {
-                self.put_back(operation, until).await?;
-                return Ok(None);
+                let hold = Hold::lockout(operation.credential, until);
+                return self.put_back(operation, hold).await;
             }
         };
         let work = self.attempt(operation, (found, &transcript), &mut tries);
-        let made = match work.await {
-            Ok(made) => made,
-            Err(error) => interrupted(operation, &error),
+        let tried = match work.await {
+            Ok(tried) => tried,
+            Err(error) => interrupted(operation, &error).into(),
         };
         let refused = tries.refused();
         store
             .sign_in_settle(sign_ins, refused, self.ctx.clock().now())
             .await?;
-        let whole = whole(made, before, refused);
-        self.record(operation, started_at, whole).await
+        match tried {
+            Tried::Made(made) => {
+                let whole = whole(made, before, refused);
+                self.record(operation, started_at, whole).await
+            }
+            Tried::Held(hold) => self.put_back(operation, hold).await,
+        }
     }
 
     /// Orders new secrets for those that follow one that was changed.
@@ -251,27 +265,16 @@ impl Run<'_> {
             window: self.settings.lock_window(),
         }
     }
-
-    /// Gives back what may not be tried before `until`.
-    async fn put_back(&self, operation: &Operation, until: Timestamp) -> Result<(), RobotError> {
-        let (ctx, id) = (self.ctx, operation.id);
-        ctx.warn(format!(
-            "operation {id} waits until {until}: the account may lock"
-        ));
-        let state = waiting_state(operation);
-        let process = ctx.run().process;
-        ctx.store()
-            .operation_put_back(id, process, state, until, ctx.clock().now())
-            .await?;
-        Ok(())
-    }
 }
 
-/// So many sign-ins of an attempt may be refused: a test ends with its first, and so does the proof that an account is open or
-/// closed.
+/// So many sign-ins of an attempt may be refused: a test and a command end with the first, and so does the proof that an account is
+/// open or closed.
 fn refused_at_most(operation: &Operation) -> u32 {
     match operation.kind {
-        OperationKind::Test | OperationKind::Activate | OperationKind::Deactivate => 1,
+        OperationKind::Test
+        | OperationKind::RunTemplate
+        | OperationKind::Activate
+        | OperationKind::Deactivate => 1,
         _ => TRIES_MAX,
     }
 }

@@ -1,5 +1,6 @@
 //! What one account does to another: it sets its password, opens it, closes it.
 
+use super::holding::{Hold, Tried};
 use super::{Made, Run, sign_ins, unfit};
 use crate::connect::target::{AdmissionOrder, Login};
 use crate::domain::failure::FailureClass;
@@ -19,44 +20,95 @@ struct Lent {
     sign_ins: SignIns,
 }
 
+/// Why a privileged account does not sign in.
+enum Unlent {
+    /// It cannot.
+    Ended(Ended),
+    /// It must not for now.
+    Held(Hold),
+}
+
+impl From<Unlent> for Tried {
+    fn from(unlent: Unlent) -> Self {
+        match unlent {
+            Unlent::Ended(ended) => ended.into(),
+            Unlent::Held(hold) => Self::Held(hold),
+        }
+    }
+}
+
 impl Run<'_> {
-    /// Sets a password that opens its account no more, by a privileged account.
+    /// Sets a password that opens its account no more, by a privileged account. Where that one must not sign in, the next attempt waits
+    /// until it may.
     pub(super) async fn reset(
         &self,
         operation: &Operation,
         place: &Place<'_>,
         (found, by): (&Account, &Identity),
         tries: &mut Tries,
-    ) -> Result<Ended, InventoryError> {
+    ) -> Result<Made, InventoryError> {
         let mut lent = match self.lend(operation, place.inventory, by).await? {
             Ok(lent) => lent,
-            Err(ended) => return Ok(ended),
+            Err(Unlent::Ended(ended)) => return Ok(ended.into()),
+            Err(Unlent::Held(hold)) => {
+                let (why, until) = (hold.reason(), hold.until);
+                let reason = format!(
+                    "the privileged account `{}` waits until {until}: {why}",
+                    by.name
+                );
+                let ended = unfit(operation, FailureClass::Unavailable, &reason);
+                return Ok(Made {
+                    not_before: Some(until),
+                    ..ended.into()
+                });
+            }
         };
         let both = (tries, &mut lent.tries);
         let ended = place.reset(&lent.login, &found.policy, both).await;
         self.give_back(lent).await?;
-        ended
+        Ok(ended?.into())
     }
 
-    /// Opens or closes an account by a privileged one, and has it proven by the account's own secret.
+    /// Meets a target for an operation that another account carries out, as that one: the account itself may be closed.
+    pub(super) async fn meet_by_another(
+        &self,
+        operation: &Operation,
+        found: &Account,
+    ) -> Result<Option<Tried>, InventoryError> {
+        let by = match who_admits(operation, found) {
+            Ok(by) => by,
+            Err(ended) => return Ok(Some(ended.into())),
+        };
+        let inventory = self.ctx.inventory();
+        let mut lent = match self.lend(operation, &inventory, by).await? {
+            Ok(lent) => lent,
+            Err(unlent) => return Ok(Some(unlent.into())),
+        };
+        let who = (&lent.login, &mut lent.tries);
+        let met = self.pin(operation, found, who).await;
+        self.give_back(lent).await?;
+        Ok(met?.map(Tried::from))
+    }
+
+    /// Opens or closes an account by a privileged one, and has it proven by the account's own secret, where it is known which
+    /// one that is.
     pub(super) async fn admit(
         &self,
         operation: &Operation,
         (found, place): (&Account, &Place<'_>),
         tries: &mut Tries,
-    ) -> Result<Made, InventoryError> {
+    ) -> Result<Tried, InventoryError> {
         let admission = match operation.kind {
             OperationKind::Activate => Admission::Open,
             _ => Admission::Closed,
         };
-        let by = match &found.privileged {
-            Ok(Some(by)) => by,
-            Ok(None) => return Ok(unfit(operation, FailureClass::Unsupported, NOBODY).into()),
-            Err(why) => return Ok(unfit(operation, FailureClass::Invalid, why).into()),
+        let by = match who_admits(operation, found) {
+            Ok(by) => by,
+            Err(ended) => return Ok(ended.into()),
         };
         let mut lent = match self.lend(operation, place.inventory, by).await? {
             Ok(lent) => lent,
-            Err(ended) => return Ok(ended.into()),
+            Err(unlent) => return Ok(unlent.into()),
         };
         let order = AdmissionOrder {
             login: lent.login.clone(),
@@ -65,7 +117,7 @@ impl Run<'_> {
         };
         let done = found.target.admit(&order).await;
         if let Err(failure) = &done {
-            lent.tries.note(failure);
+            lent.tries.note(failure).await;
         }
         self.give_back(lent).await?;
         if let Err(failure) = done {
@@ -73,43 +125,43 @@ impl Run<'_> {
             ended.detail = Some(format!("by the account `{}`: {failure}", by.name));
             return Ok(ended.into());
         }
-        let (ended, finding) = proven(admission, place.test(tries).await?);
-        Ok(Made {
-            ended,
+        let (ended, finding) = match self.unverified(operation.credential).await? {
+            Some(hold) => (unproven(hold.reason()), None),
+            None => proven(admission, place.test(tries).await?),
+        };
+        let made = Made {
             finding,
             admission: Some(admission),
-        })
+            ..ended.into()
+        };
+        Ok(made.into())
     }
 
-    /// Has a privileged account ready to sign in; the end of the attempt where it may not.
+    /// Has a privileged account ready to sign in by its recorded secret; why it does not.
     async fn lend(
         &self,
         operation: &Operation,
         inventory: &Inventory,
         by: &Identity,
-    ) -> Result<Result<Lent, Ended>, InventoryError> {
+    ) -> Result<Result<Lent, Unlent>, InventoryError> {
         let (store, now) = (self.ctx.store(), self.ctx.clock().now());
+        if let Some(hold) = self.unverified(by.credential).await? {
+            return Ok(Err(Unlent::Held(hold)));
+        }
         let Some(secret) = inventory.secrets(by.credential).await?.current else {
-            return Ok(Err(no_secret()));
+            return Ok(Err(Unlent::Ended(no_secret())));
         };
         let sign_ins = sign_ins(operation, by);
         let wanted = self.wanted(1, now);
-        Ok(
-            match store.sign_in_reserve(sign_ins.clone(), wanted, now).await? {
-                Allowance::Tries(left) => Ok(Lent {
-                    login: login(&by.name, by.kind, &secret),
-                    tries: Tries::new(left),
-                    sign_ins,
-                }),
-                Allowance::Wait(until) => {
-                    let reason = format!(
-                        "the privileged account `{}` may lock: it waits until {until}",
-                        by.name
-                    );
-                    Err(unfit(operation, FailureClass::Unavailable, &reason))
-                }
-            },
-        )
+        let reserved = store.sign_in_reserve(sign_ins.clone(), wanted, now);
+        Ok(match reserved.await? {
+            Allowance::Tries(left) => Ok(Lent {
+                login: login(&by.name, by.kind, &secret),
+                tries: Tries::reserved(left, store.clone(), sign_ins.clone()),
+                sign_ins,
+            }),
+            Allowance::Wait(until) => Err(Unlent::Held(Hold::lockout(by.credential, until))),
+        })
     }
 
     /// Says how many of its sign-ins were refused.
@@ -119,6 +171,23 @@ impl Run<'_> {
             .store()
             .sign_in_settle(lent.sign_ins, lent.tries.refused(), now)
             .await
+    }
+}
+
+/// Who opens and closes an account; the end of the attempt where nobody does.
+fn who_admits<'a>(operation: &Operation, found: &'a Account) -> Result<&'a Identity, Ended> {
+    match &found.privileged {
+        Ok(Some(by)) => Ok(by),
+        Ok(None) => Err(unfit(operation, FailureClass::Unsupported, NOBODY)),
+        Err(why) => Err(unfit(operation, FailureClass::Invalid, why)),
+    }
+}
+
+/// What was done was done, and nobody could be asked.
+fn unproven(why: &str) -> Ended {
+    Ended {
+        detail: Some(format!("not proven: {why}")),
+        ..Ended::done(None)
     }
 }
 
@@ -142,11 +211,7 @@ fn proven(admission: Admission, tested: Ended) -> (Ended, Option<Finding>) {
             (Ended::failed(FailureClass::Protocol, reason), finding)
         }
         // Nobody can be asked who has no secret, or one that cannot be used.
-        (_, Some(Invalid | Passphrase | Unsupported)) => {
-            let detail = Some(format!("not proven: {said}"));
-            let done = Ended::done(None);
-            (Ended { detail, ..done }, None)
-        }
+        (_, Some(Invalid | Passphrase | Unsupported)) => (unproven(&said), None),
         (
             Admission::Closed,
             Some(AuthFailed | AccountLocked | AccountDisabled | PermissionDenied),

@@ -25,7 +25,7 @@ impl Run<'_> {
         } = whole;
         let (ctx, ended) = (self.ctx, made.ended);
         let now = ctx.clock().now();
-        let after = self.after(operation, ended.end, now);
+        let after = no_earlier(self.after(operation, ended.end, now), made.not_before);
         let (state, run_at) = match after {
             After::Finished(state) => (state, None),
             After::Again { state, at } => (state, Some(at)),
@@ -90,6 +90,17 @@ impl Run<'_> {
                 policy.after(end, operation.attempts, now, rand::random())
             }
         }
+    }
+}
+
+/// The same, with the next attempt no earlier than it may be.
+fn no_earlier(after: After, not_before: Option<Timestamp>) -> After {
+    match (after, not_before) {
+        (After::Again { state, at }, Some(not_before)) => After::Again {
+            state,
+            at: at.max(not_before),
+        },
+        _ => after,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Puts operations back in the queue whose next attempt is due, and those whose executor is gone.
 //!
-//! - **Looks at**: at most 500 operations that wait for another attempt and are due, as many that are running and whose
+//! - **Looks at**: at most 500 operations that wait for another attempt and are due, or waited for a change that is settled, as many that are running and whose
 //!   process has ended without them, or whose lease is over, and as many changes that the end of a secret asked for which is another
 //!   one by now.
 //! - **Changes**: queues the first ones, with `operation.retry_scheduled`; of a device that `outage_from` of them did not reach, one
@@ -25,7 +25,7 @@ use self::settings::Settings;
 use crate::domain::category::Category;
 use crate::domain::failure::FailureClass;
 use crate::domain::id::{InventoryId, ProcessId};
-use crate::domain::operation::{OperationKind, OperationState};
+use crate::domain::operation::{OperationKind, OperationState, WaitReason};
 use crate::domain::robot::FieldError;
 use crate::domain::time::Timestamp;
 use crate::robot::operation::{Told, cancelled};
@@ -110,7 +110,7 @@ fn own_settings(ctx: &Context) -> Result<Settings, RobotError> {
 /// What is noted of an attempt whose executor is gone; no class of its target's, which may be well.
 const LOST: &str = "executor_lost";
 
-/// Nobody knows how far the executor came. How many of its sign-ins were refused it had written down beforehand.
+/// Nobody knows how far the executor came. How many of its sign-ins were refused at most it had written down.
 fn taken_from_the_dead(
     operation: Operation,
     process: ProcessId,
@@ -139,6 +139,7 @@ fn taken_from_the_dead(
         seen: operation,
         state,
         run_at: Some(now),
+        wait: None,
         ends,
         audit: None,
     }
@@ -203,7 +204,7 @@ fn released(
         moves.push(if held {
             hold(one.operation, now + pause)
         } else {
-            queue(one.operation, registry)
+            queue(one.operation, now, registry)
         });
     }
     moves
@@ -216,12 +217,14 @@ fn silent_device(waiting: &Waiting) -> Option<InventoryId> {
     waiting.device.filter(|_| class.is_temporary())
 }
 
-fn queue(operation: Operation, registry: &Registry) -> Move {
+/// One that waits for nothing any more is due, whatever time it was given.
+fn queue(operation: Operation, now: Timestamp, registry: &Registry) -> Move {
     Move {
         event: Some(Told::of(&operation).event("operation.retry_scheduled", registry)),
+        run_at: (operation.run_at > now).then_some(now),
         seen: operation,
         state: OperationState::Queued,
-        run_at: None,
+        wait: None,
         ends: false,
         attempt: None,
         audit: None,
@@ -233,6 +236,7 @@ fn hold(operation: Operation, until: Timestamp) -> Move {
         state: operation.state,
         seen: operation,
         run_at: Some(until),
+        wait: Some(WaitReason::Outage),
         ends: false,
         attempt: None,
         event: None,
@@ -297,6 +301,7 @@ mod tests {
         for held in moves.iter().filter(|one| !queued.contains(&one.seen.id.0)) {
             assert_eq!(held.state, OperationState::Retrying);
             assert_eq!(held.run_at, Some(now + pause));
+            assert_eq!(held.wait, Some(WaitReason::Outage));
         }
     }
 

@@ -43,7 +43,7 @@ use crate::robot::{
     Admission, Context, Definition, Outcome, Refusal, Robot, RobotError, RobotSpec,
 };
 use crate::store::StoreError;
-use crate::store::execution::Execution;
+use crate::store::execution::{Execution, Selection};
 use crate::store::operation::OPERATIONS_MAX;
 
 /// How often the operations are looked at: people who watch see them move.
@@ -78,10 +78,12 @@ impl Robot for ExecuteTasks {
             return Ok(());
         }
         match asked(admission.payload).map_err(Refusal::Field)? {
-            Asked::Order(order) => match order.template {
-                Some(id) => usable_template(admission.inventory, id).await,
-                None => Ok(()),
-            },
+            Asked::Order(order) => {
+                if let Some(id) = order.template {
+                    usable_template(admission.inventory, id).await?;
+                }
+                known(admission.inventory, order.selection()).await
+            }
             Asked::Definition(id) => {
                 let definition = schedules::defined(admission.inventory, id).await?;
                 let role = definition.body.run_role;
@@ -183,6 +185,29 @@ async fn start(ctx: &Context, order: Order) -> Result<(Execution, Plan), RobotEr
     let kept = (wanted, kept);
     let execution = begin(store, registry, ctx.run().task, kept, orders, now).await?;
     Ok((execution, plan))
+}
+
+/// Refuses devices and a site that are not there.
+async fn known(inventory: &Inventory, meant: Selection) -> Result<(), Refusal> {
+    let site = Vec::from_iter(meant.site);
+    for (noun, ids, field) in [
+        (Noun::Device, meant.devices, "payload.credentials.devices"),
+        (Noun::Site, site, "payload.credentials.site"),
+    ] {
+        if ids.is_empty() {
+            continue;
+        }
+        let missing = inventory.missing(noun, ids).await?;
+        if let Some(first) = missing.first() {
+            let title = noun.title();
+            let detail = match missing.len() {
+                1 => format!("there is no {title} `{first}`"),
+                many => format!("there is no {title} `{first}`, nor {} others", many - 1),
+            };
+            return Err(Refusal::field(field, detail));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a template that each of the operations would fail by.

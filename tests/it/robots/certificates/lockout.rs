@@ -63,3 +63,34 @@ async fn publications_share_with_operations_what_an_account_may_refuse() {
     let now = get(&rig, Noun::CertificateBinding, site.binding).await;
     assert_eq!(text(&now.state["state"]), "published", "{:?}", rig.log);
 }
+
+#[tokio::test]
+async fn a_publication_waits_while_nobody_knows_which_secret_holds() {
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
+    let Some(site) = Site::new(&rig, json!({})).await else {
+        return;
+    };
+    let binding = get(&rig, Noun::CertificateBinding, site.binding).await;
+    let account = serde_json::from_value(binding.body["credential"].clone()).unwrap();
+    let by = By {
+        actor: "ana",
+        now: rig.now(),
+    };
+    let inventory = inventory(&rig);
+    let kept = inventory.candidate_set(account, &OTHER.into(), by).await;
+    run(&rig).await;
+    let waits = get(&rig, Noun::CertificateBinding, site.binding).await;
+    let why = text(&waits.state["error"]);
+    assert!(why.contains("not verified"), "{why}: {:?}", rig.log);
+    assert_eq!(rig.rows("sign_in_tries", "TRUE").await, 0);
+
+    inventory
+        .candidate_drop(account, kept.unwrap())
+        .await
+        .unwrap();
+    rig.pass(3 * 60 * 60);
+    run(&rig).await;
+    let now = get(&rig, Noun::CertificateBinding, site.binding).await;
+    assert_eq!(text(&now.state["state"]), "published", "{:?}", rig.log);
+}

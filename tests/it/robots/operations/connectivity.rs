@@ -21,6 +21,7 @@ use crate::support::sshd::Sshd;
 on_both!(
     a_service_is_lost_and_recovers_and_its_key_is_watched,
     an_outage_of_our_own_is_blamed_on_nobody,
+    a_few_silent_services_are_ours_where_no_canary_answers,
     a_subnet_that_goes_away_is_told_once,
     imports_that_end_together_are_tested_once,
 );
@@ -169,6 +170,19 @@ async fn an_outage_of_our_own_is_blamed_on_nobody(database: &Database) {
     let outcome = rig.run(NAME, judged).await.unwrap();
     assert_eq!(count(&outcome, "ways_down"), 20);
     assert_eq!(told(&rig).await, [20, 0, 0]);
+}
+
+/// Too few to say anything by themselves: the canaries do.
+async fn a_few_silent_services_are_ours_where_no_canary_answers(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    device(&rig, "telnet", free_port(), json!(null)).await;
+    let with = |canaries: &[&str]| json!({"canaries": canaries, "fails": 1, "of": 1});
+    let error = rig.run(NAME, with(&["127.0.0.1:1"])).await.unwrap_err();
+    assert_eq!(error.class, "network");
+    assert_eq!(told(&rig).await, [0, 0, 0]);
+    let outcome = rig.run(NAME, with(&[])).await.unwrap();
+    assert_eq!(count(&outcome, "ways_down"), 1, "nobody says that it is us");
+    assert_eq!(told(&rig).await, [1, 0, 0]);
 }
 
 /// Three machines of one subnet, one of another.

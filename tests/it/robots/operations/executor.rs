@@ -1,14 +1,16 @@
 //! The executor against real targets.
 
 use robotd::domain::inventory::Noun;
-use robotd::domain::operation::{OperationKind, OperationState};
-use robotd::robot::operation::cancel;
+use robotd::domain::operation::{ChangeCause, OperationKind, OperationState};
+use robotd::domain::task::PRIORITY_DEFAULT;
+use robotd::robot::operation::{cancel, order as order_all};
 use robotd::robot::outcome::Verdict;
+use robotd::store::operation::NewOperation;
 use serde_json::json;
 
 use super::{
-    EXECUTOR, OLD, RETRY, credential, current, device, inventory, kept, machine, opens, ordered,
-    stands,
+    EXECUTOR, OLD, RETRY, credential, current, device, inventory, kept, machine, make, opens,
+    ordered, stands,
 };
 use crate::robots::rig::{Rig, count};
 use crate::support::counterpart::free_port;
@@ -23,6 +25,7 @@ on_both!(
     a_wrong_secret_does_not_lock_the_account,
     what_cannot_be_reached_is_tried_again,
     what_cannot_be_worked_on_says_why,
+    what_is_written_of_a_step_has_its_bound,
 );
 
 async fn a_password_is_changed_over_ssh(database: &Database) {
@@ -244,4 +247,34 @@ async fn what_cannot_be_worked_on_says_why(database: &Database) {
     rig.run(EXECUTOR, json!({})).await.unwrap();
     let found = stands(&rig, operation).await;
     assert_eq!(found.error_class.as_deref(), Some("invalid"));
+}
+
+async fn what_is_written_of_a_step_has_its_bound(database: &Database) {
+    let Some(sshd) = Sshd::start() else { return };
+    let rig = Rig::new(database, None).await;
+    sshd.add_account("ana", OLD);
+    let id = credential(&rig, machine(&rig, &sshd).await, "ana", OLD).await;
+    let long = "x".repeat(500);
+    let steps = format!("/usr/bin/seq -s {long} 1 9");
+    let body = json!({"name": "long", "kind": "run_command", "protocol": "ssh", "steps": steps});
+    let order = NewOperation {
+        kind: OperationKind::RunTemplate,
+        credential: id,
+        run_at: None,
+        expires_at: None,
+        template: Some(make(&rig, Noun::OperationTemplate, body, None).await),
+        priority: PRIORITY_DEFAULT,
+        requested_by: "ana".to_owned(),
+        cause: ChangeCause::Ordered,
+    };
+    let (store, registry) = (&rig.tools.store, &rig.tools.registry);
+    let made = order_all(store, registry, Vec::from([order]), rig.now()).await;
+    rig.run(EXECUTOR, json!({})).await.unwrap();
+    let attempts = store.operation_attempts(made.unwrap()[0]).await.unwrap();
+    let steps = &attempts[0].steps;
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert!(steps[0].what.chars().count() < 300, "{}", steps[0].what);
+    let said = &steps[0].said;
+    assert_eq!((said.chars().count(), said.ends_with('…')), (1_000, true));
+    assert!(said.starts_with("exit status 0"), "{said}");
 }

@@ -18,6 +18,7 @@ on_both!(
     a_flood_is_ordered_by_quota_and_each_once,
     what_a_session_used_becomes_another_one,
     each_end_is_told_once_and_what_always_fails_is_stopped,
+    only_what_stands_in_the_named_sites_is_changed,
 );
 
 const NAME: &str = "operations.expired_password";
@@ -170,4 +171,39 @@ async fn each_end_is_told_once_and_what_always_fails_is_stopped(database: &Datab
     assert_eq!(told().await, 4);
     assert_eq!(came_to(&rig).await, [1, 0, 0]);
     assert_eq!(told().await, 4);
+}
+
+async fn only_what_stands_in_the_named_sites_is_changed(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    for (hostname, site) in [("a", Some("Rio")), ("b", Some("Oslo")), ("c", None)] {
+        let site = match site {
+            Some(name) => Some(make(&rig, Noun::Site, json!({"name": name}), None).await),
+            None => None,
+        };
+        let body = json!({"hostname": hostname, "address": "127.0.0.1", "site": site});
+        let at = make(&rig, Noun::Device, body, None).await;
+        credential(&rig, at, "ana", OLD).await;
+    }
+    expire(&rig).await;
+    rig.pass(61);
+    for (sites, ordered) in [
+        (json!(["nowhere"]), 0),
+        (json!(["RIO", "nowhere"]), 1),
+        (json!(["rio"]), 0),
+        (json!([]), 2),
+    ] {
+        let outcome = rig.run(NAME, json!({"sites": sites})).await.unwrap();
+        assert_eq!(count(&outcome, "operations_ordered"), ordered, "{sites}");
+    }
+    let many = vec!["x"; 101];
+    for wrong in [json!([""]), json!(many)] {
+        let settings = json!({"sites": wrong});
+        let definition = robotd::robots::catalog()
+            .iter()
+            .map(|robot| robot.definition().unwrap())
+            .find(|definition| definition.identity.name == NAME)
+            .unwrap();
+        let refused = (definition.check_settings)(&settings).unwrap_err();
+        assert_eq!(refused.field, "settings.sites");
+    }
 }

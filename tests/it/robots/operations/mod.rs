@@ -5,6 +5,7 @@ mod chain;
 mod connectivity;
 mod executor;
 mod expiry;
+mod holding;
 mod imports;
 mod keys;
 mod lockout;

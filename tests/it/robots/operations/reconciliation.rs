@@ -18,6 +18,7 @@ use crate::support::sshd::Sshd;
 on_both!(
     accounts_are_asked_once_a_day_and_open_changes_are_settled,
     a_device_with_many_wrong_secrets_is_left_alone,
+    an_account_of_a_domain_is_asked_once_whoever_registered_it,
 );
 
 const NAME: &str = "operations.password_reconciliation";
@@ -190,4 +191,60 @@ async fn some_are_never_asked(rig: &Rig<'_>) {
         let found = known.first().map_or(Level::Ok, |state| state.level);
         assert_eq!(found, level, "{alert_from} {hosts:?}");
     }
+}
+
+/// What is open ends: with an answer of the account, or without one.
+async fn ends(rig: &Rig<'_>, answered: bool) {
+    let now = rig.micros();
+    if answered {
+        let asked = "SELECT credential_id FROM operations WHERE finished_at IS NULL";
+        let sql = format!("UPDATE credentials SET secret_tested_at = {now} WHERE id IN ({asked})");
+        rig.database.sql(&sql).await;
+    }
+    let state = if answered { 4 } else { 5 };
+    let sql = format!(
+        "UPDATE operations SET state = {state}, finished_at = {now} WHERE finished_at IS NULL"
+    );
+    rig.database.sql(&sql).await;
+}
+
+async fn an_account_of_a_domain_is_asked_once_whoever_registered_it(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let mut ids = Vec::new();
+    for hostname in ["one", "two", "three"] {
+        let way = json!({"protocol": "windows_rpc", "port": 445});
+        let body = json!({"hostname": hostname, "address": "127.0.0.1", "connectivities": [way]});
+        let at = make(&rig, Noun::Device, body, None).await;
+        let body =
+            json!({"device": at, "username": "news", "domain": "TEST", "automatic_change": true});
+        ids.push(make(&rig, Noun::Credential, body, Some(OLD)).await);
+    }
+    let asked = async || {
+        let open = "SELECT max(credential_id) FROM operations WHERE finished_at IS NULL";
+        InventoryId(rig.database.number(open).await)
+    };
+    let suspicion = |id: InventoryId| json!({"type": "credential.suspect_mismatch", "data": {"credential": id}});
+    assert_eq!(ordered(&rig, Value::Null).await, 1);
+    assert_eq!(asked().await, ids[0]);
+    let beside = ordered(&rig, suspicion(ids[1])).await;
+    assert_eq!(beside, 0, "it is being asked");
+    // It could not be: the next turn is another registration's, when it is time for one.
+    ends(&rig, false).await;
+    rig.pass(5 * 3_600);
+    assert_eq!(ordered(&rig, Value::Null).await, 0);
+    rig.pass(3_601);
+    assert_eq!(ordered(&rig, Value::Null).await, 1);
+    assert_eq!(asked().await, ids[1]);
+    ends(&rig, true).await;
+    rig.pass(12 * 3_600);
+    assert_eq!(ordered(&rig, Value::Null).await, 0, "once a day");
+    assert_eq!(ordered(&rig, suspicion(ids[2])).await, 1);
+    ends(&rig, true).await;
+    rig.pass(600);
+    let soon = ordered(&rig, suspicion(ids[0])).await;
+    assert_eq!(soon, 0, "it was asked a moment ago, by another one");
+    rig.pass(23 * 3_600);
+    assert_eq!(ordered(&rig, Value::Null).await, 0);
+    rig.pass(3_600);
+    assert_eq!(ordered(&rig, Value::Null).await, 1);
 }

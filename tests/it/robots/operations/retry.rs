@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use robotd::domain::id::ProcessId;
+use robotd::domain::id::{InventoryId, OperationId, ProcessId};
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{
     Allowance, ChangeCause, OperationKind, OperationState, account_key,
 };
 use robotd::domain::task::PRIORITY_DEFAULT;
+use robotd::domain::time::Timestamp;
 use robotd::robot::inventory::{By, NewItem};
 use robotd::robot::operation::{cancel, order};
 use robotd::robot::outcome::Verdict;
@@ -34,6 +35,30 @@ on_both!(
 
 const EXPIRY: &str = "operations.expired_operation_cancellation";
 
+/// Reserves two sign-ins as the first attempt, of which one was refused.
+async fn asks_and_is_refused_once(
+    rig: &Rig<'_>,
+    (credential, operation): (InventoryId, OperationId),
+    until: Timestamp,
+) {
+    let sign_ins = SignIns {
+        account: account_key(credential, None, "ana"),
+        by: Attempt::Operation {
+            id: operation,
+            number: 1,
+        },
+    };
+    let wanted = Wanted {
+        tries: 2,
+        until,
+        window: Duration::from_mins(30),
+    };
+    let store = &rig.tools.store;
+    let reserved = store.sign_in_reserve(sign_ins.clone(), wanted, rig.now());
+    assert_eq!(reserved.await.unwrap(), Allowance::Tries(2));
+    store.sign_in_refused(sign_ins, 1).await.unwrap();
+}
+
 async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
     let Some(sshd) = Sshd::start() else { return };
     let rig = Rig::new(database, None).await;
@@ -47,20 +72,7 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
         .await
         .unwrap()
         .unwrap();
-    let sign_ins = SignIns {
-        account: account_key(id, None, "ana"),
-        by: Attempt::Operation {
-            id: operation,
-            number: 1,
-        },
-    };
-    let wanted = Wanted {
-        tries: 2,
-        until: lease,
-        window: Duration::from_mins(30),
-    };
-    let reserved = store.sign_in_reserve(sign_ins, wanted, rig.now()).await;
-    assert_eq!(reserved.unwrap(), Allowance::Tries(2));
+    asks_and_is_refused_once(&rig, (id, operation), lease).await;
     let early = rig.run(RETRY, json!({})).await.unwrap();
     assert_eq!(early.verdict, Verdict::Nothing, "it may still live");
     // Its process is recorded as lost long before the lease is over.
@@ -76,7 +88,7 @@ async fn a_dead_executors_operation_is_found_out_and_done(database: &Database) {
     let lost = &store.operation_attempts(operation).await.unwrap()[0];
     assert_eq!((lost.state, lost.refused), (OperationState::Unverified, 0));
     assert_eq!(lost.error_class.as_deref(), Some("executor_lost"));
-    // Its sign-ins may all have been refused: the account is left alone for a window.
+    // One of its two sign-ins was refused, and the other one may have been: the account is left alone for a window.
     rig.run(EXECUTOR, json!({})).await.unwrap();
     assert!(stands(&rig, operation).await.run_at > rig.now() + TimeDelta::minutes(29));
     rig.pass(1_801);

@@ -317,3 +317,34 @@ async fn a_rotation_that_dies_leaves_a_recorded_key_that_opens() {
         assert_eq!(keys.count(), 1, "{dies:?}: {lines}");
     }
 }
+
+/// A candidate that was let in, and that somebody narrowed since, goes with its line.
+#[tokio::test]
+async fn a_key_that_does_not_open_is_taken_back_with_its_line() {
+    let Some(sshd) = Sshd::start_with(KEYS) else {
+        return;
+    };
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
+    let at = machine(&rig, &sshd).await;
+    sshd.add_account("ana", PASSWORD);
+    let old = sshd.add_own_key("ana", ED25519, "", "restrict");
+    let id = register(&rig, at, "ana", &old, "").await;
+    let (place, rotate) = ((&rig, &sshd), OperationKind::RotateSshKey);
+    let died = attempt(place, (id, "ana"), rotate, Some(Dies::After(1))).await;
+    assert_eq!(died, None);
+    let file = sshd.own_keys("ana");
+    let before = sshd.must(&["cat", &file], "");
+    let candidate = before.lines().last().unwrap();
+    let narrowed = before.replace(candidate, &format!("from=\"192.0.2.1\",{candidate}"));
+    sshd.must(&["sh", "-c", &format!("cat > {file}")], &narrowed);
+
+    let reconcile = OperationKind::Reconcile;
+    let ended = attempt(place, (id, "ana"), reconcile, None).await.unwrap();
+    assert_eq!(ended.end, AttemptEnd::Done, "{:?}", ended.detail);
+    let [current, none] = kept(&rig, id).await;
+    assert_eq!((current.unwrap().1, none), (old, None));
+    let after = sshd.must(&["cat", &file], "");
+    assert_eq!(after.lines().count() + 1, before.lines().count(), "{after}");
+    assert!(!after.contains("192.0.2.1"), "{after}");
+}

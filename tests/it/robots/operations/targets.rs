@@ -384,11 +384,10 @@ async fn a_command_runs_once_and_shows_no_secret(database: &Database) {
         "{log}"
     );
     assert!(!log.contains(OLD));
-    assert_eq!(
-        rig.rows("operation_attempts", &format!("detail LIKE '%{OLD}%'"))
-            .await,
-        0
-    );
+    for (shown, attempts) in [(OLD, 0), ("[secret]", 2)] {
+        let shown = format!("detail LIKE '%{shown}%' OR steps LIKE '%{shown}%'");
+        assert_eq!(rig.rows("operation_attempts", &shown).await, attempts);
+    }
     // A command says nothing of the secret in force.
     assert_eq!(state(&rig, id, "secret_state").await, Value::Null);
 }
