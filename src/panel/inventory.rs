@@ -1,7 +1,6 @@
 //! The inventory: a list and a page for every noun, made from its specification alone.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -15,7 +14,7 @@ use super::shell::{Place, Shell, Visit, answer};
 use super::{plain, see, text as t};
 use crate::api::inventory;
 use crate::api::query::{FromParams, Params, Query};
-use crate::api::{ApiError, ApiState, Caller, Code, Operator, Viewer};
+use crate::api::{ApiError, ApiState, Caller, Operator, Viewer};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::{Column, FilterKind, Kind};
 use crate::domain::inventory::{Noun, NounSpec};
@@ -303,15 +302,17 @@ pub(super) async fn named(
     state: &ApiState,
     wanted: impl IntoIterator<Item = (Noun, InventoryId)>,
 ) -> Result<Names, ApiError> {
-    let mut names = Names::new();
+    let mut ids: HashMap<Noun, BTreeSet<InventoryId>> = HashMap::new();
     for (noun, id) in wanted {
-        if let Entry::Vacant(place) = names.entry((noun, id.0)) {
-            match inventory::one(state, noun.spec(), id).await {
-                Ok(thing) => drop(place.insert(name_of(noun.spec(), &thing))),
-                Err(error) if error.code() == Code::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
+        ids.entry(noun).or_default().insert(id);
+    }
+    let mut names = Names::new();
+    for (noun, ids) in ids {
+        let found = inventory::names(state, noun, ids.into_iter().collect()).await?;
+        let shown = |(id, name): (InventoryId, String)| {
+            ((noun, id.0), plain::shortened(&name, CELL_CHARS))
+        };
+        names.extend(found.into_iter().map(shown));
     }
     Ok(names)
 }
@@ -381,7 +382,7 @@ fn lists(spec: &NounSpec, thing: &Value) -> Vec<Children> {
 }
 
 /// A field's name as people read it: `host_key` is `Host key`.
-fn label(field: &str) -> String {
+pub(super) fn label(field: &str) -> String {
     let spaced = field.replace('_', " ");
     let mut letters = spaced.chars();
     letters.next().map_or_else(String::new, |first| {

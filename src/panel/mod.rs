@@ -24,6 +24,7 @@ mod inventory;
 mod latency;
 mod list;
 mod log;
+mod meaning;
 mod moment;
 mod operations;
 mod overview;

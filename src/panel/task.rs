@@ -65,8 +65,12 @@ pub(super) async fn page(
     let shell = visit.shell(Some(&caller), Place::Tasks, title, "task process");
     let approval = task_approvals::of_task(&state, id).await?;
     let over = approval.as_ref().and_then(|one| one.question().refusal(now));
+    let approval = match approval {
+        Some(asked) => Some(Approval::whole(&state, asked, &shell).await?),
+        None => None,
+    };
     answer(&TaskPage {
-        approval: approval.map(|approval| Approval::of(approval, &shell, now)),
+        approval,
         shell,
         attempts: attempts(&state, id).await?,
         id: id.to_string(),

@@ -249,7 +249,12 @@ texts! {
     APPROVALS_SUB = "Tasks that wait for somebody's decision before they begin, and what was decided";
     NO_APPROVALS = "No decision is like that.";
     APPROVAL = "Approval";
-    APPROVAL_HINT = "Nothing begins before somebody who did not ask for it agrees. What is decided on stays as it is here.";
+    WAITS_FOR = "It does not begin before somebody agrees whose role is at least";
+    WAITS_OTHER = "and who is not";
+    WAITS_END = "What is decided on stays as it is here. Where nobody agrees until then, it ends:";
+    MEANS_ACCOUNT = "Account name";
+    MEANS_STOP = "Stops after failures";
+    MEANS_BATCH = "At once";
     DEFINITION = "Definition";
     MEANING = "What it does";
     ASKED = "Asked";

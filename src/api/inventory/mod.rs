@@ -26,7 +26,7 @@ use super::paging::PageParams;
 use super::query::Query;
 use super::state::ApiState;
 use crate::domain::id::InventoryId;
-use crate::domain::inventory::NounSpec;
+use crate::domain::inventory::{Noun, NounSpec};
 use crate::robot::inventory::{By, InventoryError, Reason};
 use crate::store::inventory::{Item, Narrow};
 use crate::store::page::{Page, PageRequest};
@@ -76,6 +76,18 @@ pub async fn select(
 pub async fn one(state: &ApiState, spec: &NounSpec, id: InventoryId) -> Result<Value, ApiError> {
     let item = state.inventory.get(spec.noun, id).await?;
     Ok(view(spec, &item))
+}
+
+/// What things are called; those that are gone are left out.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn names(
+    state: &ApiState,
+    noun: Noun,
+    ids: Vec<InventoryId>,
+) -> Result<Vec<(InventoryId, String)>, ApiError> {
+    Ok(state.store.inventory_names(noun, ids).await?)
 }
 
 /// One thing.

@@ -219,7 +219,7 @@ fn secrets(conn: &mut Conn, orders: &[Order]) -> QueryResult<Vec<(usize, Refusal
 }
 
 /// The column with what a thing is called.
-fn name_of(spec: &NounSpec) -> &'static str {
+pub(super) fn name_of(spec: &NounSpec) -> &'static str {
     let column = spec.columns.iter().find(|one| one.field == spec.named_by);
     column.map_or("identity", |column| column.name)
 }
