@@ -22,7 +22,7 @@ use crate::store::StoreError;
 use crate::store::operation::{NewOperation, OperationFilter};
 use crate::store::page::{Page, PageRequest};
 
-pub use super::operation_view::{AttemptView, OperationDetailView, OperationView};
+pub use super::operation_view::{AttemptView, OperationDetailView, OperationView, StepView};
 
 impl Noun for OperationId {
     const NOUN: &'static str = "operation";

@@ -7,6 +7,7 @@ use askama::Template;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::certificates::Orders;
 use super::form::Posted;
 use super::list::{List, Report};
 use super::moment::{At, length};
@@ -81,7 +82,7 @@ impl FromRequest for PathNoun {
 }
 
 /// The `{id}` of a path.
-pub(super) struct PathThing(InventoryId);
+pub(super) struct PathThing(pub(super) InventoryId);
 
 impl FromRequest for PathThing {
     type Error = ApiError;
@@ -112,6 +113,7 @@ struct ThingPage {
     shell: Shell,
     spec: &'static NounSpec,
     id: String,
+    orders: Orders,
     fields: Vec<Field>,
     warning: Option<String>,
     lists: Vec<Children>,
@@ -260,6 +262,7 @@ async fn show(
         shell: visit.shell(Some(caller), Place::Inventory, title, topics),
         spec,
         id: id.to_string(),
+        orders: Orders::of(spec.noun, &thing, caller, state.now()),
         fields: fields.collect(),
         warning: thing
             .get("warning")

@@ -229,6 +229,11 @@ texts! {
     REASON = "Reason";
     SHOW_SECRET = "Show the secret";
     HIDE = "Hide it";
+    RENEW = "Ask for another certificate";
+    APPROVE_RENEWAL = "Agree to the certificate that is requested";
+    REVOKE = "Revoke the certificate";
+    REVOKE_CAUTION = "This cannot be taken back. Its automation renews and publishes nothing until another certificate is asked for; what services serve meanwhile is left alone. Only a certificate that was issued here can be revoked here.";
+    REVOKE_CONFIRM = "Yes, revoke it";
     // Operations.
     OPERATIONS = "Operations";
     OPERATIONS_SUB = "What is done to the accounts of credentials, and what became of it";
@@ -244,6 +249,9 @@ texts! {
     NO_ATTEMPT_OVER = "None is over yet.";
     REFUSED_SIGN_INS = "Refused sign-ins";
     CANDIDATE = "Version of the new secret";
+    STEPS_OF = "Steps of attempt";
+    STEP = "Step";
+    SAID = "What came of it";
     // Approvals.
     APPROVALS = "Approvals";
     APPROVALS_SUB = "Tasks that wait for somebody's decision before they begin, and what was decided";
@@ -347,6 +355,9 @@ pub(super) fn told(told: &str) -> Option<String> {
         "import_cancelled" => format!("Import {detail} is cancelled, or was told to end."),
         "approved" => format!("Task {detail} is approved, and begins."),
         "denied" => format!("Task {detail} is denied, and ends."),
+        "renewal_asked" => format!("Another certificate of automation {detail} is asked for."),
+        "renewal_approved" => format!("The certificate of automation {detail} is agreed to."),
+        "revocation_ordered" => format!("Certificate {detail} is about to be revoked."),
         "retried" => format!("Task {detail} is queued again."),
         _ => return None,
     };

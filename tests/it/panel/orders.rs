@@ -132,6 +132,8 @@ pub async fn operations_are_seen_and_cancelled(browser: &Browser, node: &Node) {
     browser
         .until("document.querySelector('#operation td.error')?.textContent.includes('refused')")
         .await;
+    let steps = browser.text("#steps-1 + .scrolls").await;
+    assert!(steps.contains("sign in as `deploy`"), "{steps}");
     let filtered = format!(
         "{}/operations?state=cancelled&kind=change_password",
         node.url()
