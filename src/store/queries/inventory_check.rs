@@ -229,7 +229,9 @@ fn uses(conn: &mut Conn, of: Noun, id: InventoryId) -> QueryResult<Option<Refusa
     let refers = |column: &&Column| column.kind == Kind::Ref(of);
     for by in Noun::ALL {
         let spec = by.spec();
-        let own = spec.columns.iter().filter(refers);
+        // What robots put in force counts as well; that a thing replaces another of its kind does not.
+        let state = spec.state.iter().filter(|_| by != of);
+        let own = spec.columns.iter().chain(state).filter(refers);
         let own = own.map(|column| (spec.table, "id", column.name));
         let listed = spec.children.iter().flat_map(|child| {
             let columns = child.columns.iter().filter(refers);
