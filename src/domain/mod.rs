@@ -9,6 +9,7 @@ pub mod command;
 pub mod day;
 pub mod event;
 pub mod exclusion;
+pub mod expiry;
 pub mod failure;
 pub mod hex;
 pub mod id;
