@@ -5,6 +5,7 @@
 mod certificate;
 pub(super) mod connectivity_tests;
 pub(super) mod describe;
+mod key;
 mod secret;
 mod shape;
 mod target;
@@ -111,6 +112,7 @@ pub(super) async fn create(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let new = body.creating(spec)?;
+    key::judge(spec, &new, None).await?;
     let by = By {
         actor: &caller.name,
         now: state.now(),
@@ -139,6 +141,7 @@ pub(super) async fn change(
 ) -> Result<HttpResponse, ApiError> {
     let patch = body.changing(spec)?;
     let item = state.inventory.get(spec.noun, id).await?;
+    key::judge(spec, &patch, Some(&item.body)).await?;
     let by = By {
         actor: &caller.name,
         now: state.now(),
