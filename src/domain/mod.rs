@@ -21,7 +21,7 @@ pub mod mail;
 pub mod operation;
 pub mod password;
 pub mod pool;
-mod reading;
+pub mod reading;
 pub mod renewal;
 pub mod retry;
 pub mod robot;
