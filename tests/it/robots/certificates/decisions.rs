@@ -86,7 +86,7 @@ async fn what_is_in_force_is_not_removed(
     automation: InventoryId,
     certificate: InventoryId,
 ) {
-    let remove = async |certificate| {
+    let remove = async |certificate: InventoryId| {
         let inventory = inventory(rig);
         let noun = Noun::Certificate;
         inventory
