@@ -24,7 +24,11 @@ pub fn of_bounds(
 fn nearest(value: &Value, error: &ReadError) -> Option<Value> {
     let message = error.inner().to_string();
     let (found, wanted) = mismatch(&message)?;
-    let given: i128 = found.strip_prefix("integer `")?.strip_suffix('`')?.parse().ok()?;
+    let given: i128 = found
+        .strip_prefix("integer `")?
+        .strip_suffix('`')?
+        .parse()
+        .ok()?;
     let (least, most) = range(wanted)?;
     let near = given.clamp(least, most);
     let mut nearest = value.clone();

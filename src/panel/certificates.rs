@@ -111,8 +111,8 @@ pub(super) async fn revoke(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let reason = fields.text("reason").parse::<RevocationReason>();
-    let reason = reason
-        .map_err(|error| ApiError::field(Code::Invalid, "reason", error.to_string()))?;
+    let reason =
+        reason.map_err(|error| ApiError::field(Code::Invalid, "reason", error.to_string()))?;
     inventory::order_revocation(&state, id, reason, &caller).await?;
     let back = place(Noun::Certificate, id);
     Ok(see_and_tell(&back, "revocation_ordered", &id.to_string()))

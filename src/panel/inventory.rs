@@ -312,9 +312,8 @@ pub(super) async fn named(
     let mut names = Names::new();
     for (noun, ids) in ids {
         let found = inventory::names(state, noun, ids.into_iter().collect()).await?;
-        let shown = |(id, name): (InventoryId, String)| {
-            ((noun, id.0), plain::shortened(&name, CELL_CHARS))
-        };
+        let shown =
+            |(id, name): (InventoryId, String)| ((noun, id.0), plain::shortened(&name, CELL_CHARS));
         names.extend(found.into_iter().map(shown));
     }
     Ok(names)

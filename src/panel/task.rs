@@ -64,7 +64,9 @@ pub(super) async fn page(
     let title = format!("{} {id}", t::TASK);
     let shell = visit.shell(Some(&caller), Place::Tasks, title, "task process");
     let approval = task_approvals::of_task(&state, id).await?;
-    let over = approval.as_ref().and_then(|one| one.question().refusal(now));
+    let over = approval
+        .as_ref()
+        .and_then(|one| one.question().refusal(now));
     let approval = match approval {
         Some(asked) => Some(Approval::whole(&state, asked, &shell).await?),
         None => None,

@@ -34,7 +34,9 @@ pub(super) fn check<T: Settings>(value: &Value) -> Result<(), FieldError> {
         Err(error) => {
             let check = |near: Value| -> Vec<FieldError> {
                 let near = serde_json::from_value::<T>(near).ok();
-                near.and_then(|near| near.check().err()).into_iter().collect()
+                near.and_then(|near| near.check().err())
+                    .into_iter()
+                    .collect()
             };
             let own = of_bounds(value, &error, check).map(inside);
             return own.map_or_else(|| check_settings::<T>(value), Err);

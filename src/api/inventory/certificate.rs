@@ -158,8 +158,8 @@ pub async fn agree(state: &ApiState, id: InventoryId, caller: &Caller) -> Result
     let thing = one(state, Noun::CertificateAutomation.spec(), id).await?;
     let automation = Approvable::deserialize(thing).map_err(ApiError::internal)?;
     let question = automation.question();
-    let question = question
-        .ok_or_else(|| ApiError::new(Code::Conflict, "nothing waits for an approval"))?;
+    let question =
+        question.ok_or_else(|| ApiError::new(Code::Conflict, "nothing waits for an approval"))?;
     let now = state.now();
     if let Some(obstacle) = question.obstacle(&caller.name, caller.role, now) {
         return Err(obstacle.into());

@@ -32,11 +32,11 @@ use crate::robot::inventory::{By, InventoryError, Reason};
 use crate::store::inventory::{Item, Narrow};
 use crate::store::page::{Page, PageRequest};
 
+pub use certificate::{agree, may_agree, order_renewal, order_revocation};
 pub(super) use certificate::{
     approve as approve_renewal, key as issuer_key, renew as renew_certificate,
     revoke as revoke_certificate,
 };
-pub use certificate::{agree, may_agree, order_renewal, order_revocation};
 pub use secret::reveal;
 pub(super) use secret::view as view_secret;
 pub use target::{id, narrowed, noun_at};

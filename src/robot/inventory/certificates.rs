@@ -222,8 +222,7 @@ impl Inventory {
 
 async fn made(algorithm: KeyAlgorithm) -> Result<SecretString, InventoryError> {
     // The system has no randomness: nothing of the caller's is wrong.
-    let failed =
-        |error: String| InventoryError::Store(crate::store::StoreError::Other(error));
+    let failed = |error: String| InventoryError::Store(crate::store::StoreError::Other(error));
     // It computes: for RSA primes are looked for.
     let made = tokio::task::spawn_blocking(move || new_key(algorithm)).await;
     made.map_err(|error| failed(error.to_string()))?

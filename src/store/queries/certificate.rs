@@ -290,11 +290,9 @@ pub(in crate::store) fn failing(conn: &mut Conn) -> QueryResult<Vec<Failing>> {
         ))
         .load(conn)?;
     let automations = automations.into_iter().map(|row| failing_of(false, row));
-    let bindings = bindings
-        .into_iter()
-        .map(|(id, name, failures, error)| {
-            failing_of(true, (id, name, failures, error, (None, None)))
-        });
+    let bindings = bindings.into_iter().map(|(id, name, failures, error)| {
+        failing_of(true, (id, name, failures, error, (None, None)))
+    });
     Ok(automations.chain(bindings).collect())
 }
 

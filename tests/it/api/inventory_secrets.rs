@@ -312,7 +312,10 @@ async fn a_key_that_does_not_open_or_is_too_short_is_refused() {
                     assert!(!refused.text().contains("another one"));
                 }
             }
-            None => assert_eq!((patched.status, made.status), (StatusCode::OK, StatusCode::CREATED)),
+            None => assert_eq!(
+                (patched.status, made.status),
+                (StatusCode::OK, StatusCode::CREATED)
+            ),
         }
     }
     // What it is stays what it was: another secret is judged as a key, too.
