@@ -188,9 +188,36 @@ where
     D: Deserializer<'de>,
     T: TryFrom<i128> + Default,
 {
-    let number = Option::<i128>::deserialize(deserializer)?;
-    let held = |number: i128| T::try_from(number.clamp(-BEYOND, BEYOND)).unwrap_or_default();
+    let number = Option::<Whole>::deserialize(deserializer)?;
+    let held = |Whole(number)| T::try_from(number.clamp(-BEYOND, BEYOND)).unwrap_or_default();
     Ok(number.map(held))
+}
+
+/// A whole number of any size that JSON's readers have.
+struct Whole(i128);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl Visitor<'_> for Read {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Whole, E> {
+                Ok(Whole(number.into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(number.into()))
+            }
+        }
+
+        deserializer.deserialize_i64(Read)
+    }
 }
 
 /// A value that is written as a JSON object.

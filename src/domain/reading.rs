@@ -88,7 +88,6 @@ fn wish(wanted: &str) -> String {
         return format!("a whole number from {from} to {to}");
     }
     match wanted {
-        "i128" => "a whole number".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),

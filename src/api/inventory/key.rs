@@ -1,6 +1,5 @@
 //! Private keys of credentials, as far as they can be judged without asking a machine.
 
-
 use super::super::error::{ApiError, Code};
 use crate::connect::ssh::{KeyFlaw, flaw};
 use crate::domain::inventory::patch::Fields;

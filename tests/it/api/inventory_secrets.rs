@@ -292,7 +292,7 @@ async fn a_key_that_does_not_open_or_is_too_short_is_refused() {
     let short = key_text(short.into(), false);
     for (text, passphrase, expected) in [
         (&open, json!(PASSPHRASE), Some("passphrase")),
-        (&locked, json!("another one"), Some("passphrase")),
+        (&locked, json!("closed sesame"), Some("passphrase")),
         (&short, Value::Null, Some("secret")),
         (&open, Value::Null, None),
         (&locked, json!(PASSPHRASE), None),
@@ -309,7 +309,7 @@ async fn a_key_that_does_not_open_or_is_too_short_is_refused() {
             Some(field) => {
                 for refused in [&patched, &made] {
                     assert_eq!(refused.problem(422, "invalid"), [field]);
-                    assert!(!refused.text().contains("another one"));
+                    assert!(!refused.text().contains("closed sesame"));
                 }
             }
             None => assert_eq!(

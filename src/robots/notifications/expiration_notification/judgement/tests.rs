@@ -88,6 +88,21 @@ fn a_level_that_is_longer_than_two_thirds_of_a_life_is_skipped() {
     }
 }
 
+/// Days are whole, lives need not be: one of nine hours does not end today as soon as it begins.
+#[test]
+fn nobody_is_told_before_a_third_of_a_life_is_over() {
+    let begin = at("2027-01-01T12:00:00Z");
+    let end = begin + TimeDelta::hours(9);
+    for (minutes, expected) in [(0, None), (179, None), (180, Some(Level::Days(0)))] {
+        let thing = Expiring {
+            begins_at: Some(begin),
+            ..certificate(end, None)
+        };
+        let found = judged(thing, Tz::UTC, begin + TimeDelta::minutes(minutes));
+        assert_eq!(found.map(|(level, ..)| level), expected, "{minutes}");
+    }
+}
+
 #[test]
 fn days_are_those_of_the_zone() {
     let (now, end) = (at("2027-01-15T23:00:00Z"), at("2027-01-16T02:00:00Z"));
@@ -195,7 +210,7 @@ proptest! {
     fn nobody_is_told_of_the_end_of_what_is_new(
         levels in prop::collection::vec(0u32..400, 1..8),
         begin in 1_000_000_000i64..3_000_000_000,
-        life in 1i64..800 * 86_400,
+        life in prop_oneof![1i64..4 * 86_400, 1i64..800 * 86_400],
         share in 0i64..1_100,
         zone in zones(),
     ) {
