@@ -8,8 +8,10 @@ use super::robot::FieldError;
 /// An error of a reader, with the place where it arose.
 pub type ReadError = serde_path_to_error::Error<serde_json::Error>;
 
-/// What the bounds of a field say of a number that is larger or smaller than what holds it can be: `check` answers what is wrong with
-/// `value` where the nearest number stands in its place. None: the error is of another kind, or the bounds are those of what holds it.
+/// What the bounds of a field say of a number that is larger or smaller than its type holds.
+///
+/// `check` answers what is wrong with `value` where the nearest number stands in its place. None: the error is of another kind, or
+/// the nearest number is within the bounds.
 pub fn of_bounds(
     value: &Value,
     error: &ReadError,
