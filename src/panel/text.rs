@@ -259,7 +259,7 @@ texts! {
     APPROVAL = "Approval";
     WAITS_FOR = "It does not begin before somebody agrees whose role is at least";
     WAITS_OTHER = "and who is not";
-    WAITS_END = "What is decided on stays as it is here. Where nobody agrees until then, it ends:";
+    WAITS_END = "What is decided on stays as it is here. Where nobody agrees, it ends at";
     MEANS_ACCOUNT = "Account name";
     MEANS_STOP = "Stops after failures";
     MEANS_BATCH = "At once";
