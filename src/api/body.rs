@@ -178,6 +178,48 @@ fn cut(text: &str) -> String {
     text.chars().take(DETAIL_CHARS_MAX).collect()
 }
 
+/// Stands for a number that is larger than a field's type holds; no field of a body goes so far.
+const BEYOND: i128 = 30_000;
+
+/// Reads a whole number, however large, so that the bounds of the field itself are told: write
+/// `#[serde(default, deserialize_with = "whole")]` at a field whose bounds lie within 1 and 30,000, or -30,000.
+pub(super) fn whole<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<i128> + Default,
+{
+    let number = Option::<Whole>::deserialize(deserializer)?;
+    let held = |Whole(number)| T::try_from(number.clamp(-BEYOND, BEYOND)).unwrap_or_default();
+    Ok(number.map(held))
+}
+
+/// A whole number of any size that JSON's readers have.
+struct Whole(i128);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl Visitor<'_> for Read {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Whole, E> {
+                Ok(Whole(number.into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(number.into()))
+            }
+        }
+
+        deserializer.deserialize_i64(Read)
+    }
+}
+
 /// A value that is written as a JSON object.
 ///
 /// Derived types would also take an array of their fields in order, which nobody means.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::RequestBody;
+use super::body::{RequestBody, whole};
 use super::csv::Row;
 use super::time::{check_time, instant};
 use crate::domain::id::{InventoryId, OperationId};
@@ -30,7 +30,7 @@ pub struct CreateOperationBody {
     #[schema(value_type = Option<String>)]
     pub(super) template: Option<InventoryId>,
     /// Of those that are due the higher one is begun first; 4 when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 9)]
     pub(super) priority: Option<i16>,
     /// Not before this; at once when absent.

@@ -23,7 +23,9 @@ use crate::store::StoreError;
 use crate::store::operation::{NewOperation, OperationFilter};
 use crate::store::page::{Page, PageRequest};
 
-pub use super::operation_view::{AttemptView, OperationDetailView, OperationView, WaitingForView};
+pub use super::operation_view::{
+    AttemptView, OperationDetailView, OperationView, StepView, WaitingForView,
+};
 
 impl Noun for OperationId {
     const NOUN: &'static str = "operation";

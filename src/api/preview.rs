@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Viewer;
-use super::body::{Json, ObjectOnly, RequestBody, present};
+use super::body::{Json, ObjectOnly, RequestBody, present, whole};
 use super::error::{ApiError, Code};
 use super::path::PathRobot;
 use super::query::Query;
@@ -41,7 +41,7 @@ pub struct PreviewBody {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub from: Option<Timestamp>,
     /// How many instants; 25 when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 100)]
     pub count: Option<u32>,
 }

@@ -180,6 +180,20 @@ pub async fn of_task(state: &ApiState, task: TaskId) -> Result<Option<TaskApprov
     Ok(found.map(TaskApprovalView::from))
 }
 
+/// Refuses to queue a task again that could not begin, because nobody agreed to it.
+pub(super) async fn must_be_open(state: &ApiState, task: TaskId) -> Result<(), ApiError> {
+    let asked = of_task(state, task).await?;
+    let now = state.now();
+    let Some(over) = asked.and_then(|asked| asked.question().refusal(now)) else {
+        return Ok(());
+    };
+    let why = format!(
+        "the approval of task `{task}` is {over}: it would begin nothing. Register another one with `POST /tasks` for somebody to \
+         decide on, with another `unique_key` where this one has one"
+    );
+    Err(ApiError::new(Code::Conflict, why))
+}
+
 fn missing(task: TaskId) -> ApiError {
     ApiError::missing("approval of the task", &task.to_string())
 }

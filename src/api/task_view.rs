@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::body::whole;
 use super::csv::Row;
 use super::state::ApiState;
 use super::time::{check_time, instant};
@@ -139,7 +140,7 @@ pub struct CreateTaskBody {
     #[schema(value_type = Value)]
     payload: Value,
     /// Higher runs first; 4 when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 9)]
     priority: Option<i16>,
     /// Not before this; at once when absent.
@@ -155,7 +156,7 @@ pub struct CreateTaskBody {
     #[schema(min_length = 1, max_length = 200)]
     unique_key: Option<String>,
     /// Attempts allowed; the robot's own number when absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 100)]
     max_attempts: Option<u32>,
 }

@@ -14,6 +14,7 @@ use super::paging::{ListView, PageParams};
 use super::path::PathId;
 use super::query::{FromParams, Params, Query, RobotParams, Selected, SpanParams};
 use super::state::ApiState;
+use super::task_approvals;
 use super::task_view::{CreateTaskBody, TaskView};
 use crate::domain::access::Role;
 use crate::domain::id::{RobotId, TaskId};
@@ -305,7 +306,7 @@ pub async fn cancel_task(state: &ApiState, id: TaskId) -> Result<CancelEffect, A
     params(("id" = String, Path, description = "Its id", pattern = "^[1-9][0-9]{0,18}$")),
     responses(
         (status = 200, description = "It is queued", body = TaskView),
-        (status = 409, description = "It runs, is queued or succeeded", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It runs, is queued or succeeded, or it was denied, or nobody agreed to it in time", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn retry(
@@ -320,13 +321,14 @@ pub(super) async fn retry(
 /// Queues a finished or scheduled task at once, with its attempts set back.
 ///
 /// # Errors
-/// There is none of this id, its robot would refuse it of `caller`, or it runs, is queued or succeeded; a database that does
-/// not answer.
+/// There is none of this id, its robot would refuse it of `caller`, it runs, is queued or succeeded, or nobody agreed to it in
+/// time; a database that does not answer.
 pub async fn retry_task(
     state: &ApiState,
     id: TaskId,
     caller: &Caller,
 ) -> Result<TaskView, ApiError> {
+    task_approvals::must_be_open(state, id).await?;
     if let Some(Task { robot, payload, .. }) = state.store.task_get(id).await? {
         admit(state, (robot, &payload), Trigger::Manual, caller.role, "").await?;
     }

@@ -85,6 +85,18 @@ pub enum Obstacle {
 }
 
 impl Question<'_> {
+    /// How it is over without anybody having agreed, at `now`; none: the task may still begin. Such a task begins nothing any
+    /// more, however often it is queued.
+    #[must_use]
+    pub fn refusal(&self, now: Timestamp) -> Option<ApprovalState> {
+        match self.state {
+            ApprovalState::Approved => None,
+            ApprovalState::WaitingApproval if now < self.expires_at => None,
+            ApprovalState::WaitingApproval => Some(ApprovalState::Expired),
+            over => Some(over),
+        }
+    }
+
     /// What keeps `name` with `role` from deciding at `now`; none: nothing does.
     #[must_use]
     pub fn obstacle(&self, name: &str, role: Role, now: Timestamp) -> Option<Obstacle> {
@@ -142,6 +154,39 @@ mod tests {
             let question = Question { state, ..asked };
             let told = obstacle(question, "bob", Role::Admin, before);
             assert_eq!(told, Some(Obstacle::Decided(state)));
+        }
+    }
+
+    #[test]
+    fn what_nobody_agreed_to_begins_nothing_any_more() {
+        let end = DateTime::UNIX_EPOCH;
+        let before = end - TimeDelta::seconds(1);
+        for (state, in_time, late) in [
+            (
+                ApprovalState::WaitingApproval,
+                None,
+                Some(ApprovalState::Expired),
+            ),
+            (ApprovalState::Approved, None, None),
+            (
+                ApprovalState::Denied,
+                Some(ApprovalState::Denied),
+                Some(ApprovalState::Denied),
+            ),
+            (
+                ApprovalState::Withdrawn,
+                Some(ApprovalState::Withdrawn),
+                Some(ApprovalState::Withdrawn),
+            ),
+        ] {
+            let question = Question {
+                state,
+                requested_by: "ana",
+                role: Role::Operator,
+                expires_at: end,
+            };
+            let told = [before, end].map(|now| question.refusal(now));
+            assert_eq!(told, [in_time, late], "{state}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::category::Category;
 use super::iso_duration;
-use super::reading::in_plain_words;
+use super::reading::{in_plain_words, of_bounds};
 use super::retry::RetryPolicy;
 use super::schedule::Schedule;
 use super::tick::{CatchUp, Overlap};
@@ -139,11 +139,16 @@ impl RobotConfig {
                 apply(fields, key, change);
             }
         }
-        let config: Self = serde_path_to_error::deserialize(value).map_err(|error| {
-            vec![FieldError::at(
-                &error.path().to_string(),
-                &error.inner().to_string(),
-            )]
+        let config: Self = serde_path_to_error::deserialize(&value).map_err(|error| {
+            let check = |near: Value| {
+                let near = serde_json::from_value::<Self>(near);
+                near.map_or(Ok(()), |near| near.validate())
+                    .err()
+                    .unwrap_or_default()
+            };
+            let (path, text) = (error.path().to_string(), error.inner().to_string());
+            let own = of_bounds(&value, &error, check);
+            vec![own.unwrap_or_else(|| FieldError::at(&path, &text))]
         })?;
         config.validate()?;
         Ok(config)

@@ -5,10 +5,11 @@ use askama::Template;
 
 use super::form::Posted;
 use super::list::{List, Report};
+use super::meaning::{self, Meaning};
 use super::moment::{Age, At};
 use super::shell::{Place, Shell, see_and_tell};
 use super::words::{self, Word};
-use super::{plain, text as t};
+use super::{inventory, plain, text as t};
 use crate::api::csv::Row as _;
 use crate::api::path::PathId;
 use crate::api::task_approvals::{
@@ -20,8 +21,8 @@ use crate::domain::id::TaskId;
 use crate::domain::time::Timestamp;
 use crate::store::page::{Page, PageRequest};
 
-/// Characters of what a task means that a row shows; all of it is on the page of the task.
-const MEANING_CHARS: usize = 160;
+/// Devices that a row names; all of them are on the page of the task.
+const DEVICES_SHOWN: usize = 3;
 
 /// The report.
 pub(super) struct Approvals;
@@ -39,14 +40,13 @@ pub(super) struct Approval {
     pub(super) task: String,
     pub(super) definition: String,
     pub(super) name: String,
-    pub(super) meaning: String,
-    pub(super) meaning_short: String,
+    pub(super) meaning: Meaning,
     pub(super) state: Word,
     pub(super) role: &'static str,
     pub(super) asked: At,
     pub(super) asked_by: String,
     /// Until when it waits; none: it is over.
-    pub(super) until: Option<Age>,
+    pub(super) until: Option<(At, Age)>,
     pub(super) decided: Option<At>,
     pub(super) decided_by: Option<String>,
     pub(super) reason: Option<String>,
@@ -55,7 +55,19 @@ pub(super) struct Approval {
 }
 
 impl Approval {
-    pub(super) fn of(approval: TaskApprovalView, shell: &Shell, now: Timestamp) -> Self {
+    /// One as the page of its task shows it.
+    pub(super) async fn whole(
+        state: &ApiState,
+        approval: TaskApprovalView,
+        shell: &Shell,
+    ) -> Result<Self, ApiError> {
+        let all = meaning::wanted(&approval.meaning, usize::MAX);
+        let names = inventory::named(state, all).await?;
+        let meaning = Meaning::of(&approval.meaning, &names, usize::MAX);
+        Ok(Self::of(approval, meaning, shell, state.now()))
+    }
+
+    fn of(approval: TaskApprovalView, meaning: Meaning, shell: &Shell, now: Timestamp) -> Self {
         let question = approval.question();
         let obstacle = |role| question.obstacle(&shell.name, role, now);
         let waits = approval.state == ApprovalState::WaitingApproval;
@@ -63,15 +75,14 @@ impl Approval {
             is_open_to_viewer: shell.role.is_some_and(|role| obstacle(role).is_none()),
             task: approval.task.to_string(),
             definition: approval.definition.to_string(),
-            meaning: plain::visible(&format!("{:#}", approval.meaning)),
-            meaning_short: plain::value(&approval.meaning, MEANING_CHARS),
+            meaning,
             state: words::approval(approval.state),
             role: approval.role.as_str(),
             asked: At(approval.requested_at),
             asked_by: plain::visible(&approval.requested_by),
-            until: waits.then_some(Age {
-                of: approval.expires_at,
-                now,
+            until: waits.then(|| {
+                let of = approval.expires_at;
+                (At(of), Age { of, now })
             }),
             decided: approval.decided_at.map(At),
             decided_by: approval.decided_by.as_deref().map(plain::visible),
@@ -110,8 +121,15 @@ impl Report for Approvals {
         views: Vec<TaskApprovalView>,
     ) -> Result<ApprovalsPage, ApiError> {
         let now = state.now();
-        let views = views.into_iter();
-        let rows = views.map(|view| Approval::of(view, &shell, now)).collect();
+        let wanted = views
+            .iter()
+            .flat_map(|view| meaning::wanted(&view.meaning, DEVICES_SHOWN));
+        let names = inventory::named(state, wanted).await?;
+        let row = |view: TaskApprovalView| {
+            let meaning = Meaning::of(&view.meaning, &names, DEVICES_SHOWN);
+            Approval::of(view, meaning, &shell, now)
+        };
+        let rows = views.into_iter().map(row).collect();
         Ok(ApprovalsPage { shell, list, rows })
     }
 }

@@ -1,13 +1,13 @@
 //! The inventory: a list and a page for every noun, made from its specification alone.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use askama::Template;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::certificates::Orders;
 use super::form::Posted;
 use super::list::{List, Report};
 use super::moment::{At, length};
@@ -15,7 +15,7 @@ use super::shell::{Place, Shell, Visit, answer};
 use super::{plain, see, text as t};
 use crate::api::inventory;
 use crate::api::query::{FromParams, Params, Query};
-use crate::api::{ApiError, ApiState, Caller, Code, Operator, Viewer};
+use crate::api::{ApiError, ApiState, Caller, Operator, Viewer};
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::{Column, FilterKind, Kind};
 use crate::domain::inventory::{Noun, NounSpec};
@@ -82,7 +82,7 @@ impl FromRequest for PathNoun {
 }
 
 /// The `{id}` of a path.
-pub(super) struct PathThing(InventoryId);
+pub(super) struct PathThing(pub(super) InventoryId);
 
 impl FromRequest for PathThing {
     type Error = ApiError;
@@ -113,6 +113,7 @@ struct ThingPage {
     shell: Shell,
     spec: &'static NounSpec,
     id: String,
+    orders: Orders,
     fields: Vec<Field>,
     warning: Option<String>,
     lists: Vec<Children>,
@@ -261,6 +262,7 @@ async fn show(
         shell: visit.shell(Some(caller), Place::Inventory, title, topics),
         spec,
         id: id.to_string(),
+        orders: Orders::of(spec.noun, &thing, caller, state.now()),
         fields: fields.collect(),
         warning: thing
             .get("warning")
@@ -303,15 +305,16 @@ pub(super) async fn named(
     state: &ApiState,
     wanted: impl IntoIterator<Item = (Noun, InventoryId)>,
 ) -> Result<Names, ApiError> {
-    let mut names = Names::new();
+    let mut ids: HashMap<Noun, BTreeSet<InventoryId>> = HashMap::new();
     for (noun, id) in wanted {
-        if let Entry::Vacant(place) = names.entry((noun, id.0)) {
-            match inventory::one(state, noun.spec(), id).await {
-                Ok(thing) => drop(place.insert(name_of(noun.spec(), &thing))),
-                Err(error) if error.code() == Code::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
+        ids.entry(noun).or_default().insert(id);
+    }
+    let mut names = Names::new();
+    for (noun, ids) in ids {
+        let found = inventory::names(state, noun, ids.into_iter().collect()).await?;
+        let shown =
+            |(id, name): (InventoryId, String)| ((noun, id.0), plain::shortened(&name, CELL_CHARS));
+        names.extend(found.into_iter().map(shown));
     }
     Ok(names)
 }
@@ -381,7 +384,7 @@ fn lists(spec: &NounSpec, thing: &Value) -> Vec<Children> {
 }
 
 /// A field's name as people read it: `host_key` is `Host key`.
-fn label(field: &str) -> String {
+pub(super) fn label(field: &str) -> String {
     let spaced = field.replace('_', " ");
     let mut letters = spaced.chars();
     letters.next().map_or_else(String::new, |first| {

@@ -16,6 +16,7 @@
 mod approvals;
 mod assets;
 mod audit;
+mod certificates;
 mod executions;
 mod form;
 mod guard;
@@ -24,6 +25,7 @@ mod inventory;
 mod latency;
 mod list;
 mod log;
+mod meaning;
 mod moment;
 mod operations;
 mod overview;
@@ -117,6 +119,11 @@ fn table() -> Vec<Endpoint> {
         at("/inventory/{noun}").get(list::page::<Things>),
         at("/inventory/{noun}/{id}").get(inventory::one),
         at("/inventory/credentials/{id}/secret").post(inventory::secret),
+        at("/inventory/certificate-automations/{id}/renew").post(certificates::renew),
+        at("/inventory/certificate-automations/{id}/approve").post(certificates::approve),
+        at("/inventory/certificates/{id}/revoke")
+            .get(certificates::caution)
+            .post(certificates::revoke),
         at("/operations").get(list::page::<Operations>),
         at("/operations.csv").get(list::table::<Operations>),
         at("/operations/{id}").get(operations::page),

@@ -1,17 +1,21 @@
 //! Operations: the report on what is done to accounts, and the page of one with its attempts.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::form::Posted;
 use super::inventory::{self, Names};
 use super::list::{List, Report};
-use super::moment::{Age, At};
+use super::moment::{Age, At, took};
 use super::shell::{Place, Shell, Visit, answer, see_and_tell};
 use super::words::{self, Word};
 use super::{plain, text as t};
 use crate::api::csv::Row as _;
-use crate::api::operations::{self, AttemptView, OperationParams, OperationView, WaitingForView};
+use crate::api::operations::{
+    self, AttemptView, OperationParams, OperationView, StepView, WaitingForView,
+};
 use crate::api::path::PathId;
 use crate::api::query::Query;
 use crate::api::{ApiError, ApiState, Operator, Viewer};
@@ -87,6 +91,15 @@ struct Attempt {
     state: Word,
     refused: u32,
     error: String,
+    steps: Vec<Step>,
+}
+
+/// Something that was done at the target, secrets masked.
+struct Step {
+    at: At,
+    took: String,
+    what: String,
+    said: String,
 }
 
 impl Row {
@@ -124,6 +137,18 @@ impl Attempt {
             state: words::operation(attempt.state),
             refused: attempt.refused,
             error: plain::visible(&said.join(": ")),
+            steps: attempt.steps.into_iter().map(Step::of).collect(),
+        }
+    }
+}
+
+impl Step {
+    fn of(step: StepView) -> Self {
+        Self {
+            at: At(step.at),
+            took: took(Duration::from_millis(step.took_ms)),
+            what: plain::visible(&step.what),
+            said: plain::visible(&step.said),
         }
     }
 }

@@ -64,15 +64,22 @@ pub(super) async fn page(
     let title = format!("{} {id}", t::TASK);
     let shell = visit.shell(Some(&caller), Place::Tasks, title, "task process");
     let approval = task_approvals::of_task(&state, id).await?;
+    let over = approval
+        .as_ref()
+        .and_then(|one| one.question().refusal(now));
+    let approval = match approval {
+        Some(asked) => Some(Approval::whole(&state, asked, &shell).await?),
+        None => None,
+    };
     answer(&TaskPage {
-        approval: approval.map(|approval| Approval::of(approval, &shell, now)),
+        approval,
         shell,
         attempts: attempts(&state, id).await?,
         id: id.to_string(),
         status: words::task(task.status),
         stopping: task.cancel_requested && task.status == TaskStatus::Running,
         can_cancel: can_cancel(&task),
-        can_retry: can_retry(&task),
+        can_retry: can_retry(&task) && over.is_none(),
         used: task.attempts,
         allowed: task.max_attempts,
         deaths: task.deaths,

@@ -229,6 +229,11 @@ texts! {
     REASON = "Reason";
     SHOW_SECRET = "Show the secret";
     HIDE = "Hide it";
+    RENEW = "Ask for another certificate";
+    APPROVE_RENEWAL = "Agree to the certificate that is requested";
+    REVOKE = "Revoke the certificate";
+    REVOKE_CAUTION = "This cannot be taken back. Its automation renews and publishes nothing until another certificate is asked for; what services serve meanwhile is left alone. Only a certificate that was issued here can be revoked here.";
+    REVOKE_CONFIRM = "Yes, revoke it";
     // Operations.
     OPERATIONS = "Operations";
     OPERATIONS_SUB = "What is done to the accounts of credentials, and what became of it";
@@ -245,12 +250,20 @@ texts! {
     REFUSED_SIGN_INS = "Refused sign-ins";
     CANDIDATE = "Version of the new secret";
     WAITS_FOR = "Waits for";
+    STEPS_OF = "Steps of attempt";
+    STEP = "Step";
+    SAID = "What came of it";
     // Approvals.
     APPROVALS = "Approvals";
     APPROVALS_SUB = "Tasks that wait for somebody's decision before they begin, and what was decided";
     NO_APPROVALS = "No decision is like that.";
     APPROVAL = "Approval";
-    APPROVAL_HINT = "Nothing begins before somebody who did not ask for it agrees. What is decided on stays as it is here.";
+    AGREES_FROM = "It does not begin before somebody agrees whose role is at least";
+    WAITS_OTHER = "and who is not";
+    WAITS_END = "What is decided on stays as it is here. Where nobody agrees, it ends at";
+    MEANS_ACCOUNT = "Account name";
+    MEANS_STOP = "Stops after failures";
+    MEANS_BATCH = "At once";
     DEFINITION = "Definition";
     MEANING = "What it does";
     ASKED = "Asked";
@@ -343,6 +356,9 @@ pub(super) fn told(told: &str) -> Option<String> {
         "import_cancelled" => format!("Import {detail} is cancelled, or was told to end."),
         "approved" => format!("Task {detail} is approved, and begins."),
         "denied" => format!("Task {detail} is denied, and ends."),
+        "renewal_asked" => format!("Another certificate of automation {detail} is asked for."),
+        "renewal_approved" => format!("The certificate of automation {detail} is agreed to."),
+        "revocation_ordered" => format!("Certificate {detail} is about to be revoked."),
         "retried" => format!("Task {detail} is queued again."),
         _ => return None,
     };

@@ -4,6 +4,7 @@
 use crate::domain::alert::Level;
 use crate::domain::approval::ApprovalState;
 use crate::domain::import::{ImportMode, ImportState, RowAnswer};
+use crate::domain::inventory::RevocationReason;
 use crate::domain::operation::{OperationKind, OperationState, WaitReason};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::robot::{RobotStatus, Sharding};
@@ -142,6 +143,17 @@ pub(super) const fn approval(state: ApprovalState) -> Word {
         ApprovalState::Denied => word("Denied", "bad"),
         ApprovalState::Expired => word("Not decided in time", "warn"),
         ApprovalState::Withdrawn => word("Withdrawn", "calm"),
+    }
+}
+
+/// Why a certificate is revoked.
+pub(super) const fn revocation(reason: RevocationReason) -> &'static str {
+    match reason {
+        RevocationReason::Unspecified => "Not said",
+        RevocationReason::KeyCompromise => "Somebody else may have its private key",
+        RevocationReason::AffiliationChanged => "Its names belong to somebody else",
+        RevocationReason::Superseded => "Another one took its place",
+        RevocationReason::CessationOfOperation => "What it was for is no more",
     }
 }
 

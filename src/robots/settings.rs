@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::iso_duration;
+use crate::domain::reading::of_bounds;
 use crate::domain::robot::FieldError;
 use crate::robot::spec::check_settings;
 
@@ -24,13 +25,24 @@ pub(super) trait Settings: DeserializeOwned {
 /// # Errors
 /// The field that does not read or is out of bounds, as `settings.name`.
 pub(super) fn check<T: Settings>(value: &Value) -> Result<(), FieldError> {
-    check_settings::<T>(value)?;
-    let settings: T = serde_json::from_value(value.clone())
-        .map_err(|error| FieldError::new("settings", error.to_string()))?;
-    settings.check().map_err(|error| FieldError {
+    let inside = |error: FieldError| FieldError {
         field: format!("settings.{}", error.field),
         ..error
-    })
+    };
+    let settings: T = match serde_path_to_error::deserialize(value) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let check = |near: Value| -> Vec<FieldError> {
+                let near = serde_json::from_value::<T>(near).ok();
+                near.and_then(|near| near.check().err())
+                    .into_iter()
+                    .collect()
+            };
+            let own = of_bounds(value, &error, check).map(inside);
+            return own.map_or_else(|| check_settings::<T>(value), Err);
+        }
+    };
+    settings.check().map_err(inside)
 }
 
 /// Refuses `field` with `detail` unless `sound`.

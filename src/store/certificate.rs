@@ -120,8 +120,8 @@ pub struct Failing {
     pub failures: u32,
     /// Why the last one did.
     pub error: String,
-    /// When the certificate in force ends; none for a binding.
-    pub not_after: Option<Timestamp>,
+    /// Begin and end of the certificate in force; none for a binding.
+    pub life: Option<(Timestamp, Timestamp)>,
 }
 
 /// A binding where another certificate is to be published than is there.

@@ -56,6 +56,8 @@ impl Expirable {
 pub struct Expiring {
     /// Its id.
     pub id: InventoryId,
+    /// When its life began; none: nobody knows, as of an end that a person set.
+    pub begins_at: Option<Timestamp>,
     /// When it ends; it has ended at that instant.
     pub ends_at: Timestamp,
     /// What people know it by.

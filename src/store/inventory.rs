@@ -190,6 +190,15 @@ impl Store {
         read!(self, inventory_read::missing(noun.spec(), &ids))
     }
 
+    /// What things of a noun are called; those that are gone are left out.
+    pub async fn inventory_names(
+        &self,
+        noun: Noun,
+        ids: Vec<InventoryId>,
+    ) -> StoreResult<Vec<(InventoryId, String)>> {
+        read!(self, inventory_read::names(noun.spec(), &ids))
+    }
+
     /// The thing of this identity (`domain::inventory::name`), where it is there.
     pub async fn inventory_find(&self, noun: Noun, identity: String) -> StoreResult<Option<Item>> {
         read!(self, inventory_read::find(noun.spec(), &identity))

@@ -5,6 +5,7 @@
 mod certificate;
 pub(super) mod connectivity_tests;
 pub(super) mod describe;
+mod key;
 mod secret;
 mod shape;
 mod target;
@@ -26,11 +27,12 @@ use super::paging::PageParams;
 use super::query::Query;
 use super::state::ApiState;
 use crate::domain::id::InventoryId;
-use crate::domain::inventory::NounSpec;
+use crate::domain::inventory::{Noun, NounSpec};
 use crate::robot::inventory::{By, InventoryError, Reason};
 use crate::store::inventory::{Item, Narrow};
 use crate::store::page::{Page, PageRequest};
 
+pub use certificate::{agree, may_agree, order_renewal, order_revocation};
 pub(super) use certificate::{
     approve as approve_renewal, key as issuer_key, renew as renew_certificate,
     revoke as revoke_certificate,
@@ -78,6 +80,18 @@ pub async fn one(state: &ApiState, spec: &NounSpec, id: InventoryId) -> Result<V
     Ok(view(spec, &item))
 }
 
+/// What things are called; those that are gone are left out.
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn names(
+    state: &ApiState,
+    noun: Noun,
+    ids: Vec<InventoryId>,
+) -> Result<Vec<(InventoryId, String)>, ApiError> {
+    Ok(state.store.inventory_names(noun, ids).await?)
+}
+
 /// One thing.
 pub(super) async fn get(
     _: Viewer,
@@ -98,6 +112,7 @@ pub(super) async fn create(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
     let new = body.creating(spec)?;
+    key::judge(spec, &new, None).await?;
     let by = By {
         actor: &caller.name,
         now: state.now(),
@@ -126,6 +141,7 @@ pub(super) async fn change(
 ) -> Result<HttpResponse, ApiError> {
     let patch = body.changing(spec)?;
     let item = state.inventory.get(spec.noun, id).await?;
+    key::judge(spec, &patch, Some(&item.body)).await?;
     let by = By {
         actor: &caller.name,
         now: state.now(),

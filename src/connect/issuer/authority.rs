@@ -66,7 +66,7 @@ impl Authority {
         live(&mut params, now - BACKDATED, not_after, step)?;
         let certificate = params.self_signed(&pair).map_err(failed)?;
         Ok(Self {
-            certificate: pem(certificate.der()),
+            certificate: pem("CERTIFICATE", certificate.der()),
             key,
             not_after,
         })
@@ -143,10 +143,10 @@ impl Authority {
         live(&mut params, request.now - BACKDATED, end, STEP)?;
         let pair: KeyPair = key_pair(&request.key)?;
         let certificate = params.signed_by(&pair, &issuer).map_err(failed)?;
-        let mut text = pem(certificate.der());
+        let mut text = pem("CERTIFICATE", certificate.der());
         // Who is told to trust a root has it; sending it proves nothing.
         for der in ders.iter().filter(|der| !is_root(der)) {
-            text.push_str(&pem(der));
+            text.push_str(&pem("CERTIFICATE", der));
         }
         Ok(text)
     }

@@ -17,6 +17,10 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256,
     PKCS_ECDSA_P384_SHA384, PublicKeyData as _,
 };
+use russh::keys::PrivateKey;
+use russh::keys::pkcs8::encode_pkcs8;
+use russh::keys::ssh_key::private::RsaKeypair;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
@@ -130,7 +134,7 @@ impl IssueError {
     }
 }
 
-/// Makes a private key, PKCS#8 in PEM.
+/// Makes a private key, PKCS#8 in PEM. One of RSA takes a processor for some seconds.
 ///
 /// # Errors
 /// Where the system has no randomness.
@@ -138,10 +142,24 @@ pub fn new_key(algorithm: KeyAlgorithm) -> Result<SecretString, IssueError> {
     let algorithm = match algorithm {
         KeyAlgorithm::EcdsaP256 => &PKCS_ECDSA_P256_SHA256,
         KeyAlgorithm::EcdsaP384 => &PKCS_ECDSA_P384_SHA384,
+        KeyAlgorithm::Rsa2048 => return new_rsa_key(2_048),
+        KeyAlgorithm::Rsa3072 => return new_rsa_key(3_072),
+        KeyAlgorithm::Rsa4096 => return new_rsa_key(4_096),
     };
-    let pair = KeyPair::generate_for(algorithm)
-        .map_err(|error| IssueError::new(FailureClass::Unavailable, "make a private key", error))?;
+    let pair = KeyPair::generate_for(algorithm).map_err(unmade)?;
     Ok(SecretString::from(pair.serialize_pem()))
+}
+
+/// The library that signs certificates makes none; that of SSH does.
+fn new_rsa_key(bits: usize) -> Result<SecretString, IssueError> {
+    let pair = RsaKeypair::random(&mut rand::rng(), bits).map_err(unmade)?;
+    let der = encode_pkcs8(&PrivateKey::from(pair)).map_err(unmade)?;
+    let der = Zeroizing::new(der);
+    Ok(SecretString::from(pem("PRIVATE KEY", &der)))
+}
+
+fn unmade(error: impl std::fmt::Display) -> IssueError {
+    IssueError::new(FailureClass::Unavailable, "make a private key", error)
 }
 
 /// Reads a private key. What the library says of one that it cannot read is not shown: it might quote it.
@@ -192,10 +210,12 @@ fn params(names: &[String]) -> Result<CertificateParams, IssueError> {
     Ok(params)
 }
 
-/// A certificate in PEM (RFC 7468).
-fn pem(der: &[u8]) -> String {
-    let text = BASE64_STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+/// A text in PEM (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = Zeroizing::new(BASE64_STANDARD.encode(der));
+    // As long as it gets: a buffer that grows would leave copies behind.
+    let mut pem = String::with_capacity(text.len() + text.len() / 64 + 2 * label.len() + 64);
+    pem.push_str(&format!("-----BEGIN {label}-----\n"));
     let mut rest = text.as_str();
     while let Some((line, more)) = rest.split_at_checked(64) {
         pem.push_str(line);
@@ -206,6 +226,31 @@ fn pem(der: &[u8]) -> String {
         pem.push_str(rest);
         pem.push('\n');
     }
-    pem.push_str("-----END CERTIFICATE-----\n");
+    pem.push_str(&format!("-----END {label}-----\n"));
     pem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_each_algorithm_signs() {
+        for (algorithm, length) in [
+            (KeyAlgorithm::EcdsaP256, 91),
+            (KeyAlgorithm::EcdsaP384, 120),
+            (KeyAlgorithm::Rsa2048, 294),
+        ] {
+            let key = new_key(algorithm).unwrap();
+            let pair = key_pair(&key).unwrap();
+            let names = ["www.example.org".to_owned()];
+            let certificate = params(&names).unwrap().self_signed(&pair).unwrap();
+            let text = pem("CERTIFICATE", certificate.der());
+            let now = crate::domain::time::from_micros(1_800_000_000_000_000);
+            check_issued(&text, &key, now).unwrap();
+            let other = new_key(KeyAlgorithm::EcdsaP256).unwrap();
+            assert!(check_issued(&text, &other, now).is_err());
+            assert_eq!(pair.subject_public_key_info().len(), length);
+        }
+    }
 }

@@ -6,6 +6,7 @@ use russh::keys::{Algorithm, PrivateKey};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::proof::{Unread, opened, unreadable};
+use crate::domain::failure::FailureClass;
 use crate::domain::secret::Secret;
 
 /// The shortest RSA key that is made; one in place of a longer one is as long.
@@ -32,6 +33,37 @@ pub async fn public_half(secret: &Secret) -> Result<PublicHalf, Unread> {
         return Err(unreadable("its public half has no form"));
     };
     Ok(PublicHalf { kind, key })
+}
+
+/// What is wrong with a private key and its passphrase, without anybody being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFlaw {
+    /// The key is encrypted, and not with this passphrase.
+    #[error("does not open the private key")]
+    Wrong,
+    /// The key is not encrypted.
+    #[error("is for a key that is encrypted, and this one is not: leave it out")]
+    Needless,
+    /// The key is of RSA and shorter than anybody should accept.
+    #[error("must be a key of {least} bits at least, and has {0}: make another one", least = RSA_BITS_MIN)]
+    Short(u32),
+}
+
+/// What is wrong with a private key and its passphrase; none as well where the key cannot be read: an operation tells why.
+pub async fn flaw(secret: &Secret) -> Option<KeyFlaw> {
+    let (text, passphrase) = (&secret.text, secret.passphrase.as_ref());
+    let key = match (opened(text, None).await, passphrase) {
+        (Ok(_), Some(_)) => return Some(KeyFlaw::Needless),
+        (Ok(key), None) => key,
+        (Err((FailureClass::Passphrase, _)), Some(_)) => match opened(text, passphrase).await {
+            Ok(key) => key,
+            Err((FailureClass::Passphrase, _)) => return Some(KeyFlaw::Wrong),
+            Err(_) => return None,
+        },
+        (Err(_), _) => return None,
+    };
+    let bits = key.key_data().rsa().map(RsaKeypair::key_size)?;
+    (bits < RSA_BITS_MIN).then_some(KeyFlaw::Short(bits))
 }
 
 /// A new key in place of another one, in OpenSSH's form, encrypted by the same passphrase where the other one is kept with one.
@@ -98,6 +130,37 @@ mod tests {
         assert_eq!(halves.len(), 4, "each is another one");
         let shut = Secret::from(after.text.expose_secret());
         let (class, _) = public_half(&shut).await.unwrap_err();
-        assert_eq!(class, crate::domain::failure::FailureClass::Passphrase);
+        assert_eq!(class, FailureClass::Passphrase);
+    }
+
+    #[tokio::test]
+    async fn a_key_is_judged_before_anybody_is_asked() {
+        let text = |key: &PrivateKey, passphrase: Option<&str>| {
+            let random = &mut rand::rng();
+            let locked = passphrase.map(|passphrase| key.encrypt(random, passphrase).unwrap());
+            let key = locked.as_ref().unwrap_or(key);
+            key.to_openssh(LineEnding::LF).unwrap().to_string()
+        };
+        let random = &mut rand::rng();
+        let key = PrivateKey::random(random, Algorithm::Ed25519).unwrap();
+        let short = PrivateKey::from(RsaKeypair::random(random, 1_024).unwrap());
+        let (open, right, wrong) = (None, Some("open sesame"), Some("closed sesame"));
+        for (key, locked, given, expected) in [
+            (&key, open, None, None),
+            (&key, open, right, Some(KeyFlaw::Needless)),
+            (&key, right, right, None),
+            (&key, right, wrong, Some(KeyFlaw::Wrong)),
+            (&key, right, None, None),
+            (&short, open, None, Some(KeyFlaw::Short(1_024))),
+            (&short, right, right, Some(KeyFlaw::Short(1_024))),
+        ] {
+            let secret = Secret {
+                text: SecretString::from(text(key, locked)),
+                passphrase: given.map(SecretString::from),
+            };
+            assert_eq!(flaw(&secret).await, expected, "{locked:?} {given:?}");
+        }
+        let foreign = Secret::from("-----BEGIN PRIVATE KEY-----\n98\n-----END PRIVATE KEY-----");
+        assert_eq!(flaw(&foreign).await, None);
     }
 }

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 
 use self::exec::{Exec, exec};
 pub use self::host_key::HostKeyPolicy;
-pub use self::key_pair::{PublicHalf, public_half, successor};
+pub use self::key_pair::{KeyFlaw, PublicHalf, flaw, public_half, successor};
 pub use self::proof::Unread;
 use self::proof::proof;
 use self::session::Session;

@@ -83,6 +83,15 @@ pub enum KeyAlgorithm {
     EcdsaP256,
     /// NIST P-384.
     EcdsaP384,
+    /// RSA of 2,048 bits, for clients that know nothing else.
+    #[serde(rename = "rsa_2048")]
+    Rsa2048,
+    /// RSA of 3,072 bits.
+    #[serde(rename = "rsa_3072")]
+    Rsa3072,
+    /// RSA of 4,096 bits.
+    #[serde(rename = "rsa_4096")]
+    Rsa4096,
 }
 
 impl Body for CertificateAutomationBody {

@@ -173,6 +173,10 @@ impl Body for DeviceBody {
                 "must be an IP address or the name of a host: labels of letters, digits and hyphens with dots between them",
             );
         }
+        if is_unspecified(&self.address) {
+            let detail = "must be the address of one machine, which `0.0.0.0` and `::` are not";
+            problems.note("address", detail);
+        }
         problems.optional_line("kind", self.kind.as_ref(), 64);
         problems.description(self.description.as_ref());
         problems.tags(&self.tags);
@@ -191,6 +195,13 @@ fn is_address(address: &str) -> bool {
     let name = address.strip_suffix('.').unwrap_or(address);
     address.parse::<IpAddr>().is_ok()
         || idna::domain_to_ascii(name).is_ok_and(|name| !name.starts_with('*') && is_host(&name))
+}
+
+/// Whether an address is that of no machine: what a program listens at to be reached at all of its own.
+fn is_unspecified(address: &str) -> bool {
+    let address = address.strip_suffix('.').unwrap_or(address);
+    let address = address.parse::<IpAddr>();
+    address.is_ok_and(|address| address.to_canonical().is_unspecified())
 }
 
 fn check_connectivities(connectivities: &[Connectivity], problems: &mut Problems) {

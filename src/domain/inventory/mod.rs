@@ -42,6 +42,7 @@ pub use user_group::UserGroupBody;
 use self::check::Problems;
 use self::column::{Child, Column, Filter, Kind, Shape};
 use self::patch::Fields;
+use super::reading::of_bounds;
 use super::robot::FieldError;
 use super::secret::Secret;
 use super::time::Timestamp;
@@ -248,13 +249,18 @@ trait Body: Serialize + DeserializeOwned {
 /// Reads `fields` as `B` and checks them.
 fn read<B: Body>(spec: &NounSpec, fields: Fields) -> Result<Checked, Vec<FieldError>> {
     objects_only(spec, &fields)?;
-    let body: B = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+    let fields = Value::Object(fields);
+    let body: B = serde_path_to_error::deserialize(&fields).map_err(|error| {
         let path = error.path().to_string();
-        Vec::from([FieldError::at(&path, &error.inner().to_string())])
+        let check = |near: Value| {
+            let near = serde_json::from_value::<B>(near);
+            near.map_or_else(|_| Vec::new(), |body| problems(&body))
+        };
+        let own = of_bounds(&fields, &error, check);
+        let own = own.unwrap_or_else(|| FieldError::at(&path, &told(spec, error.inner())));
+        Vec::from([own])
     })?;
-    let mut problems = Problems::default();
-    body.check(&mut problems);
-    let errors = problems.into_errors();
+    let errors = problems(&body);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -274,6 +280,23 @@ fn read<B: Body>(spec: &NounSpec, fields: Fields) -> Result<Checked, Vec<FieldEr
         derived: body.derived(),
         identity: name::identity(&parts),
     })
+}
+
+/// A reader's message. The fields that go to the vault are taken out before it reads, so that it does not know them.
+fn told(spec: &NounSpec, error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match &spec.secret {
+        Some(secret) if message.starts_with("unknown field ") => {
+            format!("{message}, `{}`, `{}`", secret.field, secret.passphrase)
+        }
+        _ => message,
+    }
+}
+
+fn problems<B: Body>(body: &B) -> Vec<FieldError> {
+    let mut problems = Problems::default();
+    body.check(&mut problems);
+    problems.into_errors()
 }
 
 /// Derived readers would also take a list of a struct's fields in order, which nobody means.

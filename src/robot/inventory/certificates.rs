@@ -115,7 +115,7 @@ impl Inventory {
             return Ok(key);
         }
         // ACME's accounts of this library have keys of this kind only.
-        let key = made(KeyAlgorithm::EcdsaP256)?;
+        let key = made(KeyAlgorithm::EcdsaP256).await?;
         let action = "certificate_issuer.key_make";
         self.keep_issuer_key(issuer, &key, None, action, by).await?;
         Ok(key)
@@ -168,7 +168,7 @@ impl Inventory {
     pub async fn issue_begin(&self, order: Ordered, by: By<'_>) -> Result<i64, InventoryError> {
         let id = self.store.inventory_ids(2, by.now).await?.0;
         let new = match order.key {
-            KeyWanted::New(algorithm) => Some(made(algorithm)?),
+            KeyWanted::New(algorithm) => Some(made(algorithm).await?),
             KeyWanted::Same(_) => None,
         };
         for _ in 0..ATTEMPTS {
@@ -220,10 +220,13 @@ impl Inventory {
     }
 }
 
-fn made(algorithm: KeyAlgorithm) -> Result<SecretString, InventoryError> {
+async fn made(algorithm: KeyAlgorithm) -> Result<SecretString, InventoryError> {
     // The system has no randomness: nothing of the caller's is wrong.
-    new_key(algorithm)
-        .map_err(|error| InventoryError::Store(crate::store::StoreError::Other(error.to_string())))
+    let failed = |error: String| InventoryError::Store(crate::store::StoreError::Other(error));
+    // It computes: for RSA primes are looked for.
+    let made = tokio::task::spawn_blocking(move || new_key(algorithm)).await;
+    made.map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(error.to_string()))
 }
 
 fn invalid(field: &str, detail: &str) -> InventoryError {

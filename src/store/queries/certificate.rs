@@ -246,16 +246,16 @@ pub(in crate::store) fn issues_since(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-type FailingRow = (i64, String, i64, Option<String>, Option<i64>);
+type FailingRow = (i64, String, i64, Option<String>, (Option<i64>, Option<i64>));
 
-fn failing_of(is_binding: bool, (id, name, failures, error, end): FailingRow) -> Failing {
+fn failing_of(is_binding: bool, (id, name, failures, error, life): FailingRow) -> Failing {
     Failing {
         is_binding,
         id: InventoryId(id),
         name,
         failures: u32::try_from(failures).unwrap_or(u32::MAX),
         error: error.unwrap_or_default(),
-        not_after: end.map(from_micros),
+        life: life.0.map(from_micros).zip(life.1.map(from_micros)),
     }
 }
 
@@ -271,7 +271,10 @@ pub(in crate::store) fn failing(conn: &mut Conn) -> QueryResult<Vec<Failing>> {
             certificate_automations::name,
             certificate_automations::failures,
             certificate_automations::error,
-            certificate_automations::not_after,
+            (
+                certificate_automations::not_before,
+                certificate_automations::not_after,
+            ),
         ))
         .load(conn)?;
     let bindings: Vec<(i64, String, i64, Option<String>)> = certificate_bindings::table
@@ -287,9 +290,9 @@ pub(in crate::store) fn failing(conn: &mut Conn) -> QueryResult<Vec<Failing>> {
         ))
         .load(conn)?;
     let automations = automations.into_iter().map(|row| failing_of(false, row));
-    let bindings = bindings
-        .into_iter()
-        .map(|(id, name, failures, error)| failing_of(true, (id, name, failures, error, None)));
+    let bindings = bindings.into_iter().map(|(id, name, failures, error)| {
+        failing_of(true, (id, name, failures, error, (None, None)))
+    });
     Ok(automations.chain(bindings).collect())
 }
 

@@ -35,9 +35,9 @@ impl Statement for Credentials {
 struct Certificates;
 
 impl Statement for Certificates {
-    type Row = (BigInt, BigInt, Text, Text, Nullable<BigInt>);
+    type Row = (BigInt, BigInt, BigInt, Text, Text, Nullable<BigInt>);
     const SQL: &'static str = "
-        SELECT t.id, t.not_after, t.subject, t.names,
+        SELECT t.id, t.not_before, t.not_after, t.subject, t.names,
             (SELECT max(a.not_after) FROM certificates a
              WHERE a.subject = t.issuer AND a.subject <> t.subject AND a.issuer <> t.subject
                 AND a.not_after >= t.not_before)
@@ -47,7 +47,7 @@ impl Statement for Certificates {
 }
 
 type CredentialRow = (i64, i64, String, Option<String>, String, bool);
-type CertificateRow = (i64, i64, String, String, Option<i64>);
+type CertificateRow = (i64, i64, i64, String, String, Option<i64>);
 
 /// A page of things that end before `until`, with who was told.
 pub(in crate::store) fn list(
@@ -82,6 +82,7 @@ fn credential((id, ends_at, username, domain, device, is_told): CredentialRow) -
     let to_programs = is_told.then(|| (String::new(), PASSED));
     Expiring {
         id: InventoryId(id),
+        begins_at: None,
         ends_at: from_micros(ends_at),
         known_as: KnownAs::Account {
             username,
@@ -92,9 +93,10 @@ fn credential((id, ends_at, username, domain, device, is_told): CredentialRow) -
     }
 }
 
-fn certificate((id, ends_at, subject, names, issuer): CertificateRow) -> Expiring {
+fn certificate((id, begins_at, ends_at, subject, names, issuer): CertificateRow) -> Expiring {
     Expiring {
         id: InventoryId(id),
+        begins_at: Some(from_micros(begins_at)),
         ends_at: from_micros(ends_at),
         known_as: KnownAs::Subject {
             subject,

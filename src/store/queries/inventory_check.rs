@@ -219,7 +219,7 @@ fn secrets(conn: &mut Conn, orders: &[Order]) -> QueryResult<Vec<(usize, Refusal
 }
 
 /// The column with what a thing is called.
-fn name_of(spec: &NounSpec) -> &'static str {
+pub(super) fn name_of(spec: &NounSpec) -> &'static str {
     let column = spec.columns.iter().find(|one| one.field == spec.named_by);
     column.map_or("identity", |column| column.name)
 }
@@ -229,7 +229,9 @@ fn uses(conn: &mut Conn, of: Noun, id: InventoryId) -> QueryResult<Option<Refusa
     let refers = |column: &&Column| column.kind == Kind::Ref(of);
     for by in Noun::ALL {
         let spec = by.spec();
-        let own = spec.columns.iter().filter(refers);
+        // What robots put in force counts as well; that a thing replaces another of its kind does not.
+        let state = spec.state.iter().filter(|_| by != of);
+        let own = spec.columns.iter().chain(state).filter(refers);
         let own = own.map(|column| (spec.table, "id", column.name));
         let listed = spec.children.iter().flat_map(|child| {
             let columns = child.columns.iter().filter(refers);

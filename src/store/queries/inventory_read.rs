@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
+use super::inventory_check::name_of;
 use super::sql::Sql;
 use super::{Conn, dialect};
 use crate::domain::id::InventoryId;
@@ -129,6 +130,24 @@ pub(in crate::store) fn missing(
     }
     let is_missing = |id: &InventoryId| !there.contains(&id.0);
     Ok(ids.iter().copied().filter(is_missing).collect())
+}
+
+/// What those of the things that are there are called.
+pub(in crate::store) fn names(
+    conn: &mut Conn,
+    spec: &NounSpec,
+    ids: &[InventoryId],
+) -> QueryResult<Vec<(InventoryId, String)>> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(IDS_MAX) {
+        let (name, table) = (name_of(spec), spec.table);
+        let mut sql: Sql<(BigInt, Text)> =
+            Sql::new(format!("SELECT id, {name} FROM {table} WHERE id IN "));
+        sql.list(chunk.iter().map(|id| Stored::Int(Some(id.0))));
+        let rows = sql.load::<(i64, String)>(conn)?.into_iter();
+        found.extend(rows.map(|(id, name)| (InventoryId(id), name)));
+    }
+    Ok(found)
 }
 
 fn load(conn: &mut Conn, spec: &NounSpec, sql: Sql<Shown>) -> QueryResult<Vec<Item>> {

@@ -230,3 +230,69 @@ async fn bad_tasks_name_their_fields_and_register_nothing() {
         .problem(422, "invalid");
     assert_eq!(api.get("/api/v1/tasks").await.json()["items"], json!([]));
 }
+
+/// Not those of what holds the number in this program.
+#[actix_web::test]
+async fn a_number_is_told_the_bounds_of_its_field() {
+    let api = Api::start().await;
+    let preview = format!("/api/v1/robots/{IDLE}/preview");
+    for (path, body, field, told) in [
+        (
+            "/api/v1/tasks",
+            json!({"robot": IDLE, "priority": 40_000}),
+            "priority",
+            "must lie between 0 and 9",
+        ),
+        (
+            "/api/v1/tasks",
+            json!({"robot": IDLE, "max_attempts": -1}),
+            "max_attempts",
+            "must lie between 1 and 100",
+        ),
+        (
+            preview.as_str(),
+            json!({"count": u64::MAX}),
+            "count",
+            "must lie between 1 and 100",
+        ),
+        (
+            "/api/v1/certificate-issuers",
+            json!({"name": "a", "kind": "internal", "orders_max": -1}),
+            "orders_max",
+            "must be 1 to",
+        ),
+        (
+            "/api/v1/credential-policies",
+            json!({"name": "a", "priority": i64::MAX}),
+            "priority",
+            "1000000",
+        ),
+    ] {
+        let refused = api.post(path, &body).await;
+        assert_eq!(refused.problem(422, "invalid"), [field]);
+        let detail = refused.json()["errors"][0]["detail"].to_string();
+        assert!(detail.contains(told), "{detail}");
+    }
+    let path = format!("/api/v1/robots/{IDLE}");
+    let patch = json!({"instances": u64::MAX}).to_string();
+    let refused = api.raw("PATCH", &path, JSON, patch).await;
+    assert_eq!(refused.problem(422, "invalid"), ["instances"]);
+    let detail = refused.json()["errors"][0]["detail"].to_string();
+    assert!(detail.contains("must lie between 0 and"), "{detail}");
+}
+
+#[actix_web::test]
+async fn what_a_thing_has_is_told_whole_and_no_device_is_everywhere() {
+    let api = Api::start().await;
+    let odd = json!({"device": "1", "username": "a", "automatic_change": true, "secret": "s", "pasword": "x"});
+    let refused = api.post("/api/v1/credentials", &odd).await;
+    assert_eq!(refused.problem(422, "invalid"), ["pasword"]);
+    for field in ["`username`", "`secret`", "`passphrase`"] {
+        assert!(refused.text().contains(field), "{}", refused.text());
+    }
+    for address in ["0.0.0.0", "::", "0:0::0", "::ffff:0.0.0.0", "0.0.0.0."] {
+        let device = json!({"hostname": "h", "address": address});
+        let refused = api.post("/api/v1/devices", &device).await;
+        assert_eq!(refused.problem(422, "invalid"), ["address"], "{address}");
+    }
+}

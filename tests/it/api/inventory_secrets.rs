@@ -1,8 +1,12 @@
 //! Secrets over HTTP: taken, viewed on the record, and in nothing else that is answered.
 
+use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use robotd::api::routes;
 use robotd::domain::access::Role;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::ssh_key::private::RsaKeypair;
+use russh::keys::{Algorithm, PrivateKey};
 use serde_json::{Value, json};
 
 use super::app::{Answer, Api};
@@ -265,4 +269,57 @@ async fn a_secret_that_was_tampered_with_is_a_problem() {
         .await
         .json();
     assert!(events["items"].as_array().unwrap().is_empty());
+}
+
+/// A private key in OpenSSH's form, locked by [`PASSPHRASE`] where that is wanted.
+fn key_text(key: PrivateKey, locked: bool) -> String {
+    let key = match locked {
+        true => key.encrypt(&mut rand::rng(), PASSPHRASE).unwrap(),
+        false => key,
+    };
+    key.to_openssh(LineEnding::LF).unwrap().as_str().to_owned()
+}
+
+#[actix_web::test]
+async fn a_key_that_does_not_open_or_is_too_short_is_refused() {
+    let api = Api::start().await;
+    let path = credential(&api).await;
+    let device = api.get(&path).await.json()["device"].clone();
+    let random = &mut rand::rng();
+    let key = PrivateKey::random(random, Algorithm::Ed25519).unwrap();
+    let (open, locked) = (key_text(key.clone(), false), key_text(key, true));
+    let short = RsaKeypair::random(random, 1_024).unwrap();
+    let short = key_text(short.into(), false);
+    for (text, passphrase, expected) in [
+        (&open, json!(PASSPHRASE), Some("passphrase")),
+        (&locked, json!("closed sesame"), Some("passphrase")),
+        (&short, Value::Null, Some("secret")),
+        (&open, Value::Null, None),
+        (&locked, json!(PASSPHRASE), None),
+    ] {
+        let mut body = json!({"kind": "ssh_key", "secret": text, "passphrase": passphrase});
+        let patched = api.raw("PATCH", &path, "application/json", body.to_string());
+        let patched = patched.await;
+        let name = format!("kay-{}-{passphrase}", text.len());
+        let more = json!({"device": device, "username": name, "automatic_change": false});
+        let fields = body.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        let made = api.post("/api/v1/credentials", &body).await;
+        match expected {
+            Some(field) => {
+                for refused in [&patched, &made] {
+                    assert_eq!(refused.problem(422, "invalid"), [field]);
+                    assert!(!refused.text().contains("closed sesame"));
+                }
+            }
+            None => assert_eq!(
+                (patched.status, made.status),
+                (StatusCode::OK, StatusCode::CREATED)
+            ),
+        }
+    }
+    // What it is stays what it was: another secret is judged as a key, too.
+    let short = json!({"secret": short}).to_string();
+    let refused = api.raw("PATCH", &path, "application/json", short).await;
+    assert_eq!(refused.problem(422, "invalid"), ["secret"]);
 }

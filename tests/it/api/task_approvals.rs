@@ -2,7 +2,11 @@
 
 use actix_web::test::TestRequest;
 use robotd::domain::access::{Role, token_hash, token_text};
+use robotd::domain::approval::ApprovalState;
+use robotd::domain::id::TaskId;
 use robotd::domain::time::Timestamp;
+use robotd::store::audit::NewAudit;
+use robotd::store::task_approval::Verdict;
 use serde_json::{Value, json};
 
 use super::app::{Answer, Api};
@@ -278,6 +282,41 @@ async fn somebody_else_agrees_before_a_task_begins() {
     assert_eq!(trail, expected);
 }
 
+/// A task to which nobody agreed is not queued into nothing: the answer says what to do, and it stays as it was.
+async fn is_not_repeated(api: &Api, task: &str, over: &str) {
+    let before = api.get(task).await.json();
+    let refused = operator(api, &format!("{task}/retry"), &json!({})).await;
+    refused.problem(409, "conflict");
+    let detail = refused.json()["detail"].to_string();
+    let told = detail.contains(over) && detail.contains("Register another one");
+    assert!(told, "{detail}");
+    assert_eq!(api.get(task).await.json(), before);
+}
+
+#[actix_web::test]
+async fn a_task_that_nobody_decides_on_in_time_is_not_repeated() {
+    let api = start().await;
+    let guarded = definition(&api, "guarded", json!({"approval_role": "operator"})).await;
+    let (task, approval) = asked(&api, &guarded).await;
+    let id: i64 = approval.rsplit('/').next().unwrap().parse().unwrap();
+    let over = Verdict {
+        task: TaskId(id),
+        state: ApprovalState::Expired,
+        reason: None,
+        audit: NewAudit {
+            actor: EXECUTOR.to_owned(),
+            action: "task.expire_approval".to_owned(),
+            object: format!("task:{id}"),
+            before: None,
+            after: None,
+        },
+    };
+    let now = api.state.now();
+    api.store.approval_decide(over, now).await.unwrap();
+    api.until(&task, |task| task["status"] == "expired").await;
+    is_not_repeated(&api, &task, "expired").await;
+}
+
 #[actix_web::test]
 async fn a_task_that_is_denied_or_cancelled_does_not_begin() {
     let api = start().await;
@@ -287,6 +326,7 @@ async fn a_task_that_is_denied_or_cancelled_does_not_begin() {
     let denied = ben(&api, &format!("{approval}/deny"), &none).await;
     assert_eq!(denied.json()["state"], "denied", "{}", denied.text());
     api.until(&task, |task| task["status"] == "cancelled").await;
+    is_not_repeated(&api, &task, "denied").await;
 
     for nothing in ["perhaps", "approved"] {
         let answer = ben(&api, &format!("{approval}/{nothing}"), &none).await;
@@ -302,6 +342,7 @@ async fn a_task_that_is_denied_or_cancelled_does_not_begin() {
     operator(&api, &run, &none).await;
     api.until(&approval, |view| view["state"] == "withdrawn")
         .await;
+    is_not_repeated(&api, &task, "withdrawn").await;
     let operations = api.get("/api/v1/operations").await.json();
     assert_eq!(operations["items"], json!([]));
 }

@@ -1,5 +1,6 @@
 //! The panel: what it refuses, by HTTP; and how it works, in a real browser at a real node.
 
+mod certificates;
 mod change;
 mod frame;
 mod growth;

@@ -137,6 +137,8 @@ pub async fn operations_are_seen_and_cancelled(browser: &Browser, node: &Node) {
     browser
         .until("document.querySelector('#operation td.error')?.textContent.includes('refused')")
         .await;
+    let steps = browser.text("#steps-1 + .scrolls").await;
+    assert!(steps.contains("sign in as `deploy`"), "{steps}");
     let filtered = format!(
         "{}/operations?state=cancelled&kind=change_password",
         node.url()
@@ -149,8 +151,10 @@ pub async fn operations_are_seen_and_cancelled(browser: &Browser, node: &Node) {
 /// What waits is seen on the first page; one is approved in its row, one is denied on its page, with a reason.
 pub async fn tasks_are_decided_on(browser: &Browser, node: &Node) {
     let operator = token_of(node, "asker", "operator");
-    let guarded =
-        json!({"name": "guarded", "kind": "test", "username": "deploy", "approval_role": "admin"});
+    let devices = node.all("/devices").await;
+    let devices: Vec<_> = devices.iter().map(|device| &device["id"]).collect();
+    let guarded = json!({"name": "guarded", "kind": "test", "username": "deploy", "devices": devices,
+        "approval_role": "admin"});
     let guarded = node.send(Method::POST, "/task-definitions", guarded).await;
     browser.open(&format!("{}/", node.url())).await;
     browser.until(LIVE).await;
@@ -165,9 +169,11 @@ pub async fn tasks_are_decided_on(browser: &Browser, node: &Node) {
         .await;
     let asker = Visitor::signed_in(node, &operator).await;
     let [list, page] = ["/approvals".to_owned(), format!("/tasks/{one}")];
-    for page in [&list, &page] {
+    let why = "whose role is at least <strong>admin</strong> and who is not asker.";
+    for (page, why) in [(&list, "asker"), (&page, why)] {
         let page = asker.get(page).await.text().await.unwrap();
         assert!(page.contains("guarded") && !page.contains("/approve"));
+        assert!(page.contains(why), "{page}");
     }
     let proof = asker.form_token().await;
     let forced = asker
@@ -179,17 +185,7 @@ pub async fn tasks_are_decided_on(browser: &Browser, node: &Node) {
     assert_eq!(forced.status(), 403);
 
     browser.open(&format!("{}{list}", node.url())).await;
-    browser
-        .click(&format!("[formaction='/approvals/{one}/approve']"))
-        .await;
-    browser
-        .until("document.querySelector('.told')?.textContent.endsWith('is approved, and begins.')")
-        .await;
-    browser
-        .until(&format!(
-            "document.querySelector(\"tr[data-key='{one}']\").textContent.includes('Approved')"
-        ))
-        .await;
+    one_is_approved_in_its_row(browser, &one).await;
     let file = asker.get("/approvals.csv?state=approved").await;
     assert_eq!(file.text().await.unwrap().lines().count(), 2);
 
@@ -201,10 +197,46 @@ pub async fn tasks_are_decided_on(browser: &Browser, node: &Node) {
     browser
         .until("document.querySelector('#task')?.textContent.includes('not at night')")
         .await;
+    let page = asker.get(&format!("/tasks/{other}")).await.text().await;
+    let page = page.unwrap();
+    assert!(page.contains("not at night") && !page.contains("/retry"));
     let ended = node
         .until(&format!("/tasks/{other}"), PATIENCE, |task| {
             task["finished_at"].is_string()
         })
         .await;
     assert_eq!(ended["status"], "cancelled");
+}
+
+/// What is decided on is read by its names there, and why it was decided so is told.
+async fn one_is_approved_in_its_row(browser: &Browser, one: &str) {
+    let row = format!("tr[data-key='{one}']");
+    let read = browser.text(&row).await;
+    for part in [
+        "Test of the secret",
+        "Account name deploy",
+        "and further 2",
+        "asker",
+        "until ",
+    ] {
+        assert!(read.contains(part), "{part}: {read}");
+    }
+    let names = ["db-1", "web-1", "mail-1", "shop-1", "shop-2"];
+    let named = names.iter().filter(|name| read.contains(**name)).count();
+    assert!(named == 3 && !read.contains('{'), "{read}");
+    let reason = format!("{row} [name=reason]");
+    browser.fill(&reason, "change 4711").await;
+    browser
+        .click(&format!("[formaction='/approvals/{one}/approve']"))
+        .await;
+    browser
+        .until("document.querySelector('.told')?.textContent.endsWith('is approved, and begins.')")
+        .await;
+    for told in ["Approved", "change 4711"] {
+        browser
+            .until(&format!(
+                "document.querySelector(\"{row}\").textContent.includes('{told}')"
+            ))
+            .await;
+    }
 }

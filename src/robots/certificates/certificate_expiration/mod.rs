@@ -38,6 +38,7 @@ use self::settings::Settings;
 use crate::domain::alert::Level;
 use crate::domain::category::Category;
 use crate::domain::event::CloudEvent;
+use crate::domain::expiry;
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::patch::Fields;
 use crate::domain::robot::FieldError;
@@ -258,10 +259,16 @@ impl Run<'_> {
     }
 }
 
+/// How bad it is. That the end is near counts as far as the certificate lives long enough: one of six days is always near it.
 fn level(failing: &Failing, now: Timestamp) -> Level {
-    let ends = failing
-        .not_after
-        .is_some_and(|end| end - now < CRITICAL_END);
+    let ends = failing.life.is_some_and(|life| {
+        let near = if expiry::counts(CRITICAL_END, life) {
+            CRITICAL_END
+        } else {
+            TimeDelta::zero()
+        };
+        life.1 - now < near
+    });
     if ends || failing.failures >= CRITICAL_FAILURES {
         Level::Critical
     } else {
@@ -284,20 +291,25 @@ mod tests {
     #[test]
     fn a_failure_becomes_critical_by_its_number_and_by_the_end() {
         let now = Timestamp::UNIX_EPOCH;
-        let failing = |failures, days: Option<i64>| Failing {
+        let day = |days| now + TimeDelta::days(days);
+        let failing = |failures, days: Option<(i64, i64)>| Failing {
             is_binding: false,
             id: InventoryId(1),
             name: "www".to_owned(),
             failures,
             error: "reach it".to_owned(),
-            not_after: days.map(|days| now + TimeDelta::days(days)),
+            life: days.map(|(begin, end)| (day(begin), day(end))),
         };
         for (failures, days, wanted) in [
             (1, None, Level::Warning),
-            (2, Some(7), Level::Warning),
-            (1, Some(6), Level::Critical),
-            (1, Some(-1), Level::Critical),
-            (3, Some(60), Level::Critical),
+            (2, Some((-83, 7)), Level::Warning),
+            (1, Some((-84, 6)), Level::Critical),
+            (1, Some((-91, -1)), Level::Critical),
+            (3, Some((-30, 60)), Level::Critical),
+            // What lives six days is told of when it has ended, or by its failures.
+            (1, Some((-4, 2)), Level::Warning),
+            (1, Some((-7, -1)), Level::Critical),
+            (3, Some((-4, 2)), Level::Critical),
         ] {
             assert_eq!(level(&failing(failures, days), now), wanted);
         }

@@ -138,6 +138,7 @@ mod tests {
             thing: Expiring {
                 id: InventoryId(id),
                 ends_at: from_micros(1_800_000_000_000_000) + TimeDelta::days(days_left),
+                begins_at: None,
                 known_as,
                 told: Vec::new(),
             },

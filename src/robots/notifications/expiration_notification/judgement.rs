@@ -1,10 +1,11 @@
 //! Who is to be told of what: pure decisions from an end, the time and what was told.
 
-use chrono::Days;
+use chrono::{Days, TimeDelta};
 use chrono_tz::Tz;
 
 use super::settings::Settings;
 use crate::domain::day::{bounds, day_of};
+use crate::domain::expiry;
 use crate::domain::time::Timestamp;
 use crate::store::expiration::{Expiring, KnownAs, PASSED};
 
@@ -89,7 +90,7 @@ pub(super) fn horizon(rules: &Rules<'_>, now: Timestamp) -> Option<Timestamp> {
 /// one, as the clock or the levels stood then, is not told of a higher one.
 pub(super) fn judge(thing: Expiring, rules: &Rules<'_>, now: Timestamp) -> Judged {
     let days_left = days_between(now, thing.ends_at, rules.zone);
-    let Some(level) = level(rules.levels, days_left, thing.ends_at <= now) else {
+    let Some(level) = level(rules.levels, days_left, &thing, now) else {
         return Judged::Nothing;
     };
     if let KnownAs::Subject {
@@ -126,14 +127,23 @@ fn days_between(now: Timestamp, end: Timestamp, zone: Tz) -> i64 {
     (day_of(end, zone) - day_of(now, zone)).num_days()
 }
 
-/// The lowest level that reaches `days_left`.
-fn level(levels: &[u32], days_left: i64, expired: bool) -> Option<Level> {
-    if expired {
+/// The lowest level that reaches `days_left`, of those that are worth telling of a thing with its life.
+fn level(levels: &[u32], days_left: i64, thing: &Expiring, now: Timestamp) -> Option<Level> {
+    if thing.ends_at <= now {
         return Some(Level::Expired);
     }
+    let life = thing.begins_at.map(|begin| (begin, thing.ends_at));
+    if life.is_some_and(|life| now < expiry::told_from(life)) {
+        return None;
+    }
+    let worth = |days: &&u32| {
+        let lead = TimeDelta::days((**days).into());
+        life.is_none_or(|life| expiry::counts(lead, life))
+    };
     let reaches = |days: &&u32| i64::from(**days) >= days_left;
     levels
         .iter()
+        .filter(worth)
         .filter(reaches)
         .min()
         .copied()

@@ -1,7 +1,8 @@
 //! What people decide: a certificate is ordered once somebody has agreed, and one that was revoked is left alone.
 
+use robotd::domain::id::InventoryId;
 use robotd::domain::inventory::{Noun, RevocationReason};
-use robotd::robot::inventory::By;
+use robotd::robot::inventory::{By, InventoryError, Reason};
 use robotd::store::StoreError;
 use robotd::store::certificate_decision::Cause;
 use serde_json::{Value, json};
@@ -76,6 +77,37 @@ async fn a_certificate_is_ordered_once_somebody_agreed(database: &Database) {
     let new = current(&rig, automation).await;
     assert_eq!(new.state["names"], json!(["other.example.org"]));
     assert_eq!(did(&rig).await, [0, 0, 0]);
+    what_is_in_force_is_not_removed(&rig, automation, new.id).await;
+}
+
+/// Until another one is; then it may go, though that one replaces it.
+async fn what_is_in_force_is_not_removed(
+    rig: &Rig<'_>,
+    automation: InventoryId,
+    certificate: InventoryId,
+) {
+    let remove = async |certificate: InventoryId| {
+        let inventory = inventory(rig);
+        let noun = Noun::Certificate;
+        inventory
+            .remove(noun, certificate, None, by(rig, "ana"))
+            .await
+    };
+    let Err(InventoryError::Refused(reasons)) = remove(certificate).await else {
+        panic!("it was removed");
+    };
+    let why = format!(
+        "the certificate is in use: 1 certificate automation refers to it: `www` ({automation})"
+    );
+    assert_eq!(reasons, [(0, Reason::InUse(why))]);
+    let noun = Noun::CertificateAutomation;
+    patch(rig, noun, automation, json!({"approval_role": null})).await;
+    let ask = inventory(rig);
+    ask.renewal_request(automation, Cause::Asked, by(rig, "ana"))
+        .await
+        .unwrap();
+    assert_eq!(did(rig).await, [0, 1, 0]);
+    remove(certificate).await.unwrap();
 }
 
 async fn what_is_revoked_is_left_alone(database: &Database) {

@@ -1,4 +1,4 @@
-//! A machine that refuses the recorded password: publications do not lock its account, beside operations or alone.
+//! A machine that refuses the recorded password: publications do not lock its account, beside operations or alone. And its key is one of RSA.
 
 use robotd::domain::inventory::Noun;
 use robotd::domain::operation::{OperationKind, OperationState};
@@ -6,7 +6,7 @@ use robotd::robot::inventory::{By, NewItem};
 use serde_json::json;
 
 use super::site::Site;
-use super::{get, run, text};
+use super::{current, get, patch, run, text};
 use crate::robots::operations::{EXECUTOR, inventory, make, ordered};
 use crate::robots::rig::Rig;
 use crate::support::database::Database;
@@ -22,6 +22,8 @@ async fn publications_share_with_operations_what_an_account_may_refuse() {
     let Some(site) = Site::new(&rig, json!({})).await else {
         return;
     };
+    let rsa = json!({"key_algorithm": "rsa_2048"});
+    patch(&rig, Noun::CertificateAutomation, site.automation, rsa).await;
     site.sshd.set_password(ACCOUNT, OTHER);
     let first = get(&rig, Noun::CertificateBinding, site.binding).await;
     for name in ["second", "third"] {
@@ -62,6 +64,10 @@ async fn publications_share_with_operations_what_an_account_may_refuse() {
     run(&rig).await;
     let now = get(&rig, Noun::CertificateBinding, site.binding).await;
     assert_eq!(text(&now.state["state"]), "published", "{:?}", rig.log);
+    let new = current(&rig, site.automation).await;
+    assert_eq!(site.nginx.serial(), text(&new.state["serial"]));
+    let key = std::fs::metadata(site.directory.join("current/key.pem")).unwrap();
+    assert!(key.len() > 1_600, "one of RSA is long: {key:?}");
 }
 
 #[tokio::test]

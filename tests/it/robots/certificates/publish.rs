@@ -1,6 +1,7 @@
 //! Renewed, published, proven; and rolled back where it cannot be.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use robotd::domain::inventory::Noun;
 use robotd::robot::inventory::By;
@@ -12,7 +13,10 @@ use super::site::Site;
 use super::{current, events, get, no_key_leaked, patch, run, text};
 use crate::robots::operations::inventory;
 use crate::robots::rig::{Rig, count};
+use crate::support::authority::Authority;
+use crate::support::counterpart::PATIENCE;
 use crate::support::database::{Database, on_both};
+use crate::support::nginx::Nginx;
 
 on_both!(
     a_certificate_near_its_end_is_renewed_and_served,
@@ -172,4 +176,34 @@ async fn back_to_the_old(rig: &Rig<'_>, site: &Site, why: &str, failures: i64) {
     assert_eq!(rig.rows("alert_states", &told).await, 1);
     let old = get(rig, Noun::Certificate, site.first).await;
     assert_eq!(old.state["replaced_by"], Value::Null);
+}
+
+/// The service has read the new files when it turns out that what is looked at is another one: it reads the old files again.
+#[tokio::test]
+async fn a_service_that_has_read_the_new_files_reads_the_old_ones_again() {
+    let database = Database::sqlite().await;
+    let rig = Rig::new(&database, None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (Some(site), Some(authority)) = (
+        Site::new(&rig, json!({})).await,
+        Authority::make(folder.path()),
+    ) else {
+        return;
+    };
+    let Some(other) = Nginx::before(&authority, "return 204;") else {
+        return;
+    };
+    let noun = Noun::CertificateBinding;
+    patch(&rig, noun, site.binding, json!({"port": other.port})).await;
+    let outcome = run(&rig).await;
+    assert_eq!(count(&outcome, "publications_failed"), 1, "{outcome:?}");
+    let binding = get(&rig, noun, site.binding).await;
+    assert_eq!(text(&binding.state["state"]), "rolled_back", "{binding:?}");
+    assert_eq!(site.link(), "by-hand");
+    // It was told to, and does so in its own time.
+    let deadline = Instant::now() + PATIENCE;
+    while site.nginx.serial() != site.old {
+        assert!(Instant::now() < deadline, "it shows the new one");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

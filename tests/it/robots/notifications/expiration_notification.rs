@@ -127,6 +127,9 @@ async fn each_end_is_told_once_and_arrives(database: &Database) {
     import(&rig, certificates.make("web.example", None, span)).await;
     let span = (after(&rig, -300), "9999-12-31T23:59:59Z".parse().unwrap());
     import(&rig, certificates.make("eternal.example", None, span)).await;
+    // Of a life of 90 days, the level of 90 says only that it is new.
+    let span = (after(&rig, -1), after(&rig, 89));
+    import(&rig, certificates.make("new.example", None, span)).await;
 
     let people = ["ana@example.org", "bob@example.org"];
     assert_eq!(tally(&told(&rig, &people).await), (3, 2));

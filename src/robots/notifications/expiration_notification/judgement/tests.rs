@@ -22,6 +22,7 @@ fn rules(levels: &[u32], zone: Tz) -> Rules<'_> {
 fn certificate(ends_at: Timestamp, issuer_ends_at: Option<Timestamp>) -> Expiring {
     Expiring {
         id: InventoryId(1),
+        begins_at: None,
         ends_at,
         known_as: KnownAs::Subject {
             subject: "CN=x".to_owned(),
@@ -59,6 +60,46 @@ fn each_level_begins_at_midnight() {
             expected.map(|(level, days)| (level, days, 2)),
             "{now}"
         );
+    }
+}
+
+/// A certificate of 90 days is not announced at once, and the level that is as long as its life never.
+#[test]
+fn a_level_that_is_longer_than_two_thirds_of_a_life_is_skipped() {
+    let begin = at("2027-01-01T12:00:00Z");
+    let end = begin + TimeDelta::days(90);
+    for (day, expected) in [
+        (0, None),
+        (29, None),
+        (30, Some(60)),
+        (59, Some(60)),
+        (60, Some(30)),
+        (90, None),
+    ] {
+        let thing = Expiring {
+            begins_at: Some(begin),
+            ..certificate(end, None)
+        };
+        let found = judged(thing, Tz::UTC, begin + TimeDelta::days(day));
+        let level = expected.map_or(Level::Expired, Level::Days);
+        let none = expected.is_none() && day < 90;
+        let found = found.map(|(level, ..)| level);
+        assert_eq!(found, (!none).then_some(level), "{day}");
+    }
+}
+
+/// Days are whole, lives need not be: one of nine hours does not end today as soon as it begins.
+#[test]
+fn nobody_is_told_before_a_third_of_a_life_is_over() {
+    let begin = at("2027-01-01T12:00:00Z");
+    let end = begin + TimeDelta::hours(9);
+    for (minutes, expected) in [(0, None), (179, None), (180, Some(Level::Days(0)))] {
+        let thing = Expiring {
+            begins_at: Some(begin),
+            ..certificate(end, None)
+        };
+        let found = judged(thing, Tz::UTC, begin + TimeDelta::minutes(minutes));
+        assert_eq!(found.map(|(level, ..)| level), expected, "{minutes}");
     }
 }
 
@@ -161,6 +202,30 @@ proptest! {
                 }
                 Judged::Covered => prop_assert!(false),
             }
+        }
+    }
+
+    /// However short a life: nobody is told of its end before a third of it is over, and everybody when it is.
+    #[test]
+    fn nobody_is_told_of_the_end_of_what_is_new(
+        levels in prop::collection::vec(0u32..400, 1..8),
+        begin in 1_000_000_000i64..3_000_000_000,
+        life in prop_oneof![1i64..4 * 86_400, 1i64..800 * 86_400],
+        share in 0i64..1_100,
+        zone in zones(),
+    ) {
+        let (begin, end) = (instant(begin), instant(begin + life));
+        let thing = Expiring { begins_at: Some(begin), ..certificate(end, None) };
+        let now = begin + TimeDelta::seconds(life * share / 1_000);
+        let new = now - begin < (end - begin) / 3;
+        match judge(thing, &rules(&levels, zone), now) {
+            Judged::Due(Due { level: Level::Days(days), .. }) => {
+                prop_assert!(!new && now < end);
+                prop_assert!(TimeDelta::days(days.into()) <= (end - begin) - (end - begin) / 3);
+            }
+            Judged::Due(_) => prop_assert!(now >= end),
+            Judged::Nothing => prop_assert!(now < end),
+            Judged::Covered => prop_assert!(false),
         }
     }
 

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use super::{NAME, ends, run, tally};
 use crate::robots::operations::{OLD, credential, device, make};
-use crate::robots::rig::Rig;
+use crate::robots::rig::{Rig, count};
 use crate::support::database::{Database, on_both};
 
 on_both!(
     settings_say_who_is_told_of_what,
+    what_is_locked_is_not_kept_open,
     reports_at_each_change_keep_their_distance,
 );
 
@@ -106,6 +107,21 @@ async fn settings_say_who_is_told_of_what(database: &Database) {
         let outcome = run(&rig, json!({"min_severity": least})).await;
         assert_eq!(tally(&outcome), (told, 2), "{least}");
     }
+}
+
+/// Where nobody gets the files open, no open ones lie in the database.
+async fn what_is_locked_is_not_kept_open(database: &Database) {
+    let rig = Rig::new(database, None).await;
+    let at = device(&rig, "ssh", 22, json!(null)).await;
+    let lock = credential(&rig, at, "lock", OLD).await;
+    let changed = credential(&rig, at, "a", OLD).await;
+    ends(&rig, changed, OperationState::Failed).await;
+    let locked = json!({"recipients": ["ana@example.org"], "attachment": "csv",
+        "archive_passwords": {"ana@example.org": lock}});
+    let outcome = run(&rig, locked).await;
+    assert_eq!((count(&outcome, "files"), tally(&outcome).1), (1, 1));
+    let open = rig.rows("mail_files", "media_type <> 'application/zip'");
+    assert_eq!(open.await, 0);
 }
 
 async fn reports_at_each_change_keep_their_distance(database: &Database) {
