@@ -3,11 +3,14 @@
 use std::sync::mpsc;
 use std::time::Instant;
 
+use robotd::store::task::NewTask;
 use tokio::task::JoinSet;
 
 use super::make::{at, ground, success, task};
 use crate::support::counterpart::PATIENCE;
-use crate::support::database::Database;
+use crate::support::database::{Database, on_all};
+
+on_all!(figures_and_looks_begin_where_a_queue_begins);
 
 /// Rows that have ended.
 const GONE: i64 = 4_000;
@@ -65,8 +68,6 @@ async fn a_node_alone_does_not_walk_over_what_is_gone_for_each_task() {
             .unwrap();
         let waiting = store.task_sweep(at(2), 10).await.unwrap();
         assert_eq!(waiting.robots, [robots[0]]);
-        let loads = store.robot_loads(at(0)).await.unwrap();
-        assert_eq!((loads[0].queued, loads[0].oldest_due_at), (2, Some(at(1))));
         claim(2).await;
         rounds += 1;
     }
@@ -74,4 +75,38 @@ async fn a_node_alone_does_not_walk_over_what_is_gone_for_each_task() {
     assert!(read < GONE * rounds / 4, "{read} rows in {rounds} rounds");
     drop(hold);
     snapshot.join_next().await.unwrap().unwrap().unwrap();
+}
+
+async fn figures_and_looks_begin_where_a_queue_begins(database: &Database) {
+    let (store, (robots, node)) = (&database.store, ground(&database.store).await);
+    let register = async |count: usize, priority: i16, second: i64| {
+        let one = NewTask {
+            priority,
+            ..task(robots[0])
+        };
+        store.task_add(vec![one; count], at(second)).await.unwrap();
+    };
+    let claim = async |count| {
+        let claimed = store.task_claim(node, vec![(robots[0], count)], at(5));
+        claimed.await.unwrap().len()
+    };
+    let seen = async || {
+        let swept = store.task_sweep(at(5), 10).await.unwrap();
+        let loads = store.robot_loads(at(0)).await.unwrap();
+        assert_eq!(loads.len(), 1);
+        (swept.robots.len(), loads[0].queued, loads[0].oldest_due_at)
+    };
+    register(6, 4, 1).await;
+    assert_eq!(seen().await, (1, 6, Some(at(1))));
+    assert_eq!(claim(2).await, 2);
+    assert_eq!(seen().await, (1, 4, Some(at(1))));
+    register(1, 9, 2).await;
+    register(1, 0, 3).await;
+    assert_eq!(seen().await, (1, 6, Some(at(1))));
+    assert_eq!(claim(5).await, 5);
+    assert_eq!(seen().await, (1, 1, Some(at(3))));
+    assert_eq!(claim(8).await, 1);
+    assert_eq!(seen().await, (0, 0, None));
+    register(1, 4, 4).await;
+    assert_eq!(seen().await, (1, 1, Some(at(4))));
 }
