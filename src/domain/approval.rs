@@ -85,13 +85,19 @@ pub enum Obstacle {
 }
 
 impl Question<'_> {
+    /// Whether somebody is still to decide at `now`. Until then its task begins nothing, however often it is queued.
+    #[must_use]
+    pub fn waits(&self, now: Timestamp) -> bool {
+        self.state == ApprovalState::WaitingApproval && now < self.expires_at
+    }
+
     /// How it is over without anybody having agreed, at `now`; none: the task may still begin. Such a task begins nothing any
     /// more, however often it is queued.
     #[must_use]
     pub fn refusal(&self, now: Timestamp) -> Option<ApprovalState> {
         match self.state {
             ApprovalState::Approved => None,
-            ApprovalState::WaitingApproval if now < self.expires_at => None,
+            ApprovalState::WaitingApproval if self.waits(now) => None,
             ApprovalState::WaitingApproval => Some(ApprovalState::Expired),
             over => Some(over),
         }

@@ -64,9 +64,10 @@ pub(super) async fn page(
     let title = format!("{} {id}", t::TASK);
     let shell = visit.shell(Some(&caller), Place::Tasks, title, "task process");
     let approval = task_approvals::of_task(&state, id).await?;
-    let over = approval
-        .as_ref()
-        .and_then(|one| one.question().refusal(now));
+    let would_begin = approval.as_ref().is_none_or(|one| {
+        let asked = one.question();
+        !asked.waits(now) && asked.refusal(now).is_none()
+    });
     let approval = match approval {
         Some(asked) => Some(Approval::whole(&state, asked, &shell).await?),
         None => None,
@@ -79,7 +80,7 @@ pub(super) async fn page(
         status: words::task(task.status),
         stopping: task.cancel_requested && task.status == TaskStatus::Running,
         can_cancel: can_cancel(&task),
-        can_retry: can_retry(&task) && over.is_none(),
+        can_retry: can_retry(&task) && would_begin,
         used: task.attempts,
         allowed: task.max_attempts,
         deaths: task.deaths,

@@ -188,7 +188,9 @@ pub(super) const fn operation(state: OperationState) -> Word {
 pub(super) const fn wait(reason: WaitReason) -> &'static str {
     match reason {
         WaitReason::Scheduled => "its time",
-        WaitReason::Lockout => "refused sign-ins to be forgotten, so that no account locks:",
+        WaitReason::Lockout => {
+            "refused sign-ins to be forgotten, or another operation that may be refused to end, so that no account locks:"
+        }
         WaitReason::UnverifiedChange => "a change that is not proven yet:",
         WaitReason::Outage => "its device, which does not answer",
         WaitReason::NextAttempt => "its next attempt",

@@ -9,7 +9,7 @@ use crate::domain::event::CloudEvent;
 use crate::domain::id::{InventoryId, OperationId, TaskId};
 use crate::domain::operation::{ChangeCause, OperationKind, OperationState};
 use crate::domain::task::PRIORITY_DEFAULT;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, to_micros};
 use crate::store::audit::NewAudit;
 use crate::store::event::NewEvent;
 use crate::store::execution::{Execution, NewExecution};
@@ -250,6 +250,24 @@ impl<'a> Told<'a> {
     /// The event, with the robots it wakes; its subject is the operation's id.
     #[must_use]
     pub fn event(&self, kind: &str, registry: &Registry) -> NewEvent {
+        self.named(kind, self.event_id(kind, None), registry)
+    }
+
+    /// The same of what ends a wait that was to last `until`: there may be several of them before one attempt.
+    #[must_use]
+    pub fn event_of_wait(&self, kind: &str, until: Timestamp, registry: &Registry) -> NewEvent {
+        self.named(kind, self.event_id(kind, Some(until)), registry)
+    }
+
+    fn event_id(&self, kind: &str, until: Option<Timestamp>) -> String {
+        let (id, attempt) = (self.id, self.attempt);
+        match until {
+            None => format!("{id}:{attempt}:{kind}"),
+            Some(until) => format!("{id}:{attempt}:{}:{kind}", to_micros(until)),
+        }
+    }
+
+    fn named(&self, kind: &str, id: String, registry: &Registry) -> NewEvent {
         let data = json!({
             "operation": self.id,
             "kind": self.kind,
@@ -257,7 +275,6 @@ impl<'a> Told<'a> {
             "attempt": self.attempt,
             "error_class": self.error_class,
         });
-        let id = format!("{}:{}:{kind}", self.id, self.attempt);
         let subject = Some(self.id.to_string());
         registry.route(CloudEvent::own("operations", id, kind, subject, data))
     }
@@ -268,6 +285,23 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::*;
+
+    #[test]
+    fn each_wait_of_an_attempt_ends_with_an_event_of_its_own() {
+        let told = Told {
+            id: OperationId(7),
+            kind: OperationKind::Test,
+            credential: InventoryId(3),
+            attempt: 1,
+            error_class: None,
+        };
+        let id = |seconds| {
+            let until = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+            told.event_id("operation.retry_scheduled", Some(until))
+        };
+        assert_ne!(id(1), id(2), "it was put back twice");
+        assert_eq!(id(1), id(1), "it is told once");
+    }
 
     #[test]
     fn orders_are_spread_evenly() {

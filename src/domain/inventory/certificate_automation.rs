@@ -152,11 +152,14 @@ pub fn is_host(name: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
-    // A last label of digits would be read as part of an address (RFC 3696, section 2).
+    // A last label of digits would be read as part of an address (RFC 3696, section 2), also of those behind `0x`.
     let last = plain.rsplit('.').next().unwrap_or_default();
     name.len() <= DNS_CHARS_MAX
         && plain.split('.').all(label)
         && !last.bytes().all(|byte| byte.is_ascii_digit())
+        && !last
+            .strip_prefix("0x")
+            .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 pub(super) static SPEC: NounSpec = NounSpec {

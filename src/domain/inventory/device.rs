@@ -173,8 +173,8 @@ impl Body for DeviceBody {
                 "must be an IP address or the name of a host: labels of letters, digits and hyphens with dots between them",
             );
         }
-        if is_unspecified(&self.address) {
-            let detail = "must be the address of one machine, which `0.0.0.0` and `::` are not";
+        if is_no_machine(&self.address) {
+            let detail = "must be the address of one machine: not `0.0.0.0` or `::`, and not one that many listen to";
             problems.note("address", detail);
         }
         problems.optional_line("kind", self.kind.as_ref(), 64);
@@ -197,11 +197,15 @@ fn is_address(address: &str) -> bool {
         || idna::domain_to_ascii(name).is_ok_and(|name| !name.starts_with('*') && is_host(&name))
 }
 
-/// Whether an address is that of no machine: what a program listens at to be reached at all of its own.
-fn is_unspecified(address: &str) -> bool {
+/// Whether an address is not that of one machine: of this host on this network (RFC 1122, section 3.2.1.3), where a program
+/// listens to be reached at all of its own, or of many.
+fn is_no_machine(address: &str) -> bool {
     let address = address.strip_suffix('.').unwrap_or(address);
     let address = address.parse::<IpAddr>();
-    address.is_ok_and(|address| address.to_canonical().is_unspecified())
+    address.is_ok_and(|address| match address.to_canonical() {
+        IpAddr::V4(four) => four.octets()[0] == 0 || four.is_multicast() || four.is_broadcast(),
+        IpAddr::V6(six) => six.is_unspecified() || six.is_multicast(),
+    })
 }
 
 fn check_connectivities(connectivities: &[Connectivity], problems: &mut Problems) {

@@ -12,7 +12,7 @@ words! {
     WaitReason {
         /// Its time has not come.
         Scheduled = ("scheduled", 0);
-        /// One more refused sign-in might lock an account.
+        /// One more refused sign-in might lock an account, by those that were refused or by those that others are about to make.
         Lockout = ("lockout", 1);
         /// An account is to sign in whose new secret is not proven: its recorded one may be the old one.
         UnverifiedChange = ("unverified_change", 2);

@@ -290,7 +290,18 @@ async fn what_a_thing_has_is_told_whole_and_no_device_is_everywhere() {
     for field in ["`username`", "`secret`", "`passphrase`"] {
         assert!(refused.text().contains(field), "{}", refused.text());
     }
-    for address in ["0.0.0.0", "::", "0:0::0", "::ffff:0.0.0.0", "0.0.0.0."] {
+    for address in [
+        "0.0.0.0",
+        "::",
+        "0:0::0",
+        "::ffff:0.0.0.0",
+        "0.0.0.0.",
+        "0.1.2.3",
+        "224.0.0.1",
+        "255.255.255.255",
+        "ff02::1",
+        "0x0.0x0.0x0.0x0",
+    ] {
         let device = json!({"hostname": "h", "address": address});
         let refused = api.post("/api/v1/devices", &device).await;
         assert_eq!(refused.problem(422, "invalid"), ["address"], "{address}");

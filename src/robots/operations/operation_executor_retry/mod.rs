@@ -220,7 +220,11 @@ fn silent_device(waiting: &Waiting) -> Option<InventoryId> {
 /// One that waits for nothing any more is due, whatever time it was given.
 fn queue(operation: Operation, now: Timestamp, registry: &Registry) -> Move {
     Move {
-        event: Some(Told::of(&operation).event("operation.retry_scheduled", registry)),
+        event: Some(Told::of(&operation).event_of_wait(
+            "operation.retry_scheduled",
+            operation.run_at,
+            registry,
+        )),
         run_at: (operation.run_at > now).then_some(now),
         seen: operation,
         state: OperationState::Queued,

@@ -29,7 +29,9 @@ pub(in crate::store) fn is_empty(url: &str) -> StoreResult<bool> {
 pub(in crate::store) fn clear(url: &str) -> StoreResult<()> {
     execute(
         url,
+        // A statement of a node that has ended goes on until the server has something to tell it.
         "DO $$ DECLARE name text; BEGIN
+            PERFORM set_config('lock_timeout', '60s', true);
             FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = current_schema() LOOP
                 EXECUTE format('DROP TABLE IF EXISTS %I CASCADE', name);
             END LOOP;
