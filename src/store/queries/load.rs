@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Nullable};
 
 use super::Conn;
 use super::statement::{Bind, Statement, bind, find};
-use super::task_control::robots_of;
+use super::task_control::{queued_behind, robots_of};
 use crate::domain::id::{ProcessId, RobotId, TaskId};
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::QueryResult;
@@ -128,14 +128,13 @@ pub(in crate::store) fn robot_loads(
     known: &Beginnings,
 ) -> QueryResult<Vec<RobotLoad>> {
     let binds = [Bind::Int(to_micros(since))];
-    let found: Vec<(i64,)> = if known.is_empty() {
+    let mut found: Vec<(i64,)> = if known.is_empty() {
         bind(Loaded, &binds).load(conn)?
     } else {
         find(conn, LoadedElse, &robots_of(known), &binds)?
     };
-    let begun = known.iter().filter(|(_, floor)| **floor != Floor::END);
-    let found = found.into_iter().map(|(robot,)| RobotId(robot));
-    let robots: BTreeSet<_> = begun.map(|(robot, _)| *robot).chain(found).collect();
+    found.extend(queued_behind(conn, known)?);
+    let robots: BTreeSet<_> = found.into_iter().map(|(robot,)| RobotId(robot)).collect();
     let loads = robots.into_iter().map(|robot| {
         let from = known.get(&robot).copied().unwrap_or(Floor::NONE);
         robot_load(conn, robot, from, since)

@@ -248,6 +248,34 @@ impl Statement for OthersWaiting {
         WHERE CASE WHEN r.id IN (SELECT x.robot FROM {rows robot int}) THEN FALSE ELSE {has queued} END";
 }
 
+struct QueuedBehind;
+
+impl Statement for QueuedBehind {
+    type Row = (BigInt,);
+    const SQL: &'static str = "
+        SELECT x.robot FROM {rows robot int, priority int, after int}
+        WHERE EXISTS (SELECT 1 FROM (
+                SELECT 1 AS one FROM tasks
+                WHERE {is queued} AND robot_id = x.robot AND priority = x.priority AND {queue place} > x.after
+                ORDER BY priority DESC, {queue place} LIMIT 1) AS at)
+            OR EXISTS (SELECT 1 FROM (
+                SELECT 1 AS one FROM tasks
+                WHERE {is queued} AND robot_id = x.robot AND priority < x.priority
+                ORDER BY priority DESC, {queue place} LIMIT 1) AS behind)";
+}
+
+/// The ids of the robots that have queued tasks, of those whose queue's beginning is known.
+pub(in crate::store) fn queued_behind(
+    conn: &mut Conn,
+    known: &Beginnings,
+) -> QueryResult<Vec<(i64,)>> {
+    let mut rows = Rows::default();
+    for (robot, floor) in known.iter().filter(|(_, floor)| **floor != Floor::END) {
+        rows.push([robot.0.into(), floor.priority.into(), floor.task.into()]);
+    }
+    find(conn, QueuedBehind, &rows, &[])
+}
+
 /// As [`promote`], and looks which robots have queued tasks: once into the queue's index for each robot whose queue's
 /// beginning is not `known`.
 pub(in crate::store) fn sweep(
@@ -263,8 +291,7 @@ pub(in crate::store) fn sweep(
     } else {
         find(conn, OthersWaiting, &robots_of(known), &[])?
     };
-    let begun = known.iter().filter(|(_, floor)| **floor != Floor::END);
-    waiting.extend(begun.map(|(robot, _)| (robot.0,)));
+    waiting.extend(queued_behind(conn, known)?);
     Ok(Promotion {
         waiting: waiting.into_iter().map(|(id,)| RobotId(id)).collect(),
         ..promotion
