@@ -2,6 +2,8 @@
 //!
 //! A call carries up to 1,000 changes with their audit entries and events: all of it is written, or nothing.
 
+use std::collections::HashSet;
+
 use crate::domain::id::InventoryId;
 use crate::domain::inventory::column::Filter;
 use crate::domain::inventory::patch::Fields;
@@ -187,7 +189,11 @@ impl Store {
         noun: Noun,
         ids: Vec<InventoryId>,
     ) -> StoreResult<Vec<InventoryId>> {
-        read!(self, inventory_read::missing(noun.spec(), &ids))
+        let there = self.inventory_names(noun, ids.clone()).await?;
+        let there: HashSet<_> = there.into_iter().map(|(id, _)| id).collect();
+        let mut missing = ids;
+        missing.retain(|id| !there.contains(id));
+        Ok(missing)
     }
 
     /// What things of a noun are called; those that are gone are left out.

@@ -112,26 +112,6 @@ pub(in crate::store) fn all(
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-/// Those of the ids under which there is nothing, in their order.
-pub(in crate::store) fn missing(
-    conn: &mut Conn,
-    spec: &NounSpec,
-    ids: &[InventoryId],
-) -> QueryResult<Vec<InventoryId>> {
-    let mut there = std::collections::HashSet::new();
-    for chunk in ids.chunks(IDS_MAX) {
-        let mut sql: Sql<(BigInt,)> = Sql::new(format!(
-            "SELECT t.id FROM {} AS t WHERE t.id IN ",
-            spec.table
-        ));
-        sql.list(chunk.iter().map(|id| Stored::Int(Some(id.0))));
-        let found: Vec<(i64,)> = sql.load(conn)?;
-        there.extend(found.into_iter().map(|(id,)| id));
-    }
-    let is_missing = |id: &InventoryId| !there.contains(&id.0);
-    Ok(ids.iter().copied().filter(is_missing).collect())
-}
-
 /// What those of the things that are there are called.
 pub(in crate::store) fn names(
     conn: &mut Conn,
