@@ -33,7 +33,7 @@ struct RemoveIssues;
 
 impl Statement for RemoveIssues {
     type Row = ();
-    const SQL: &'static str = "DELETE FROM certificate_issues WHERE id IN (SELECT x.issue FROM {rows issue int, owned int})";
+    const SQL: &'static str = "DELETE FROM certificate_issues WHERE id {in rows issue int}";
 }
 
 /// An issue may have taken the private key of the one before it.
@@ -42,7 +42,7 @@ struct RemoveKeys;
 impl Statement for RemoveKeys {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM private_keys WHERE id IN (SELECT x.owned FROM {rows issue int, owned int})
+        DELETE FROM private_keys WHERE id {in rows owned int}
             AND NOT EXISTS (SELECT 1 FROM certificate_issues i WHERE i.private_key = private_keys.id)";
 }
 
@@ -59,11 +59,9 @@ pub(in crate::store) fn prune(
         Bind::Int(i64::from(limit)),
     ];
     let old: Vec<(i64, i64)> = bind(OldIssues, &binds).load(conn)?;
-    let mut rows = Rows::default();
-    for (issue, key) in &old {
-        rows.push([(*issue).into(), (*key).into()]);
-    }
-    run(conn, RemoveIssues, &rows)?;
-    run(conn, RemoveKeys, &rows)?;
+    let issues = Rows::column(old.iter().map(|(issue, _)| *issue));
+    let keys = Rows::column(old.iter().map(|(_, key)| *key));
+    run(conn, RemoveIssues, &issues)?;
+    run(conn, RemoveKeys, &keys)?;
     Ok(old.len())
 }

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::Conn;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind, count, find, run};
+use super::statement::{Bind, Statement, bind, count, run};
 use crate::domain::id::{ProcessId, TaskId};
 use crate::domain::time::to_micros;
 use crate::store::backend::{QueryError, QueryResult};
@@ -53,26 +53,36 @@ pub(super) fn note(conn: &mut Conn, claimed: &[Claimed]) -> QueryResult<()> {
     }
 }
 
+macro_rules! around {
+    () => {
+        " FROM claims
+        WHERE id <= ? AND id >= COALESCE((SELECT max(id) FROM claims WHERE id <= ?), 0) ORDER BY id"
+    };
+}
+
 /// The claims that the processes from one to another can be of: the last that began before the first of them,
 /// and all since.
 struct Around;
 
 impl Statement for Around {
     type Row = (BigInt, Text);
-    const SQL: &'static str = "
-        SELECT id, tasks FROM claims
-        WHERE id <= ? AND id >= COALESCE((SELECT max(id) FROM claims WHERE id <= ?), 0) ORDER BY id";
+    const SQL: &'static str = concat!("SELECT id, tasks", around!());
+}
+
+/// Of the same, how many of their runs have not ended.
+struct RunningAround;
+
+impl Statement for RunningAround {
+    type Row = (BigInt, BigInt);
+    const SQL: &'static str = concat!("SELECT id, running", around!());
 }
 
 /// Most claims are of one run, or all of theirs end together.
-struct RemoveWhole;
+struct Remove;
 
-impl Statement for RemoveWhole {
-    type Row = (BigInt,);
-    const SQL: &'static str = "
-        DELETE FROM claims WHERE id IN (
-            SELECT c.id FROM {rows claim int, ended int} JOIN claims c ON c.id = x.claim WHERE c.running <= x.ended)
-        RETURNING id";
+impl Statement for Remove {
+    type Row = ();
+    const SQL: &'static str = "DELETE FROM claims WHERE id {in rows claim int}";
 }
 
 struct CountDown;
@@ -80,7 +90,7 @@ struct CountDown;
 impl Statement for CountDown {
     type Row = ();
     const SQL: &'static str = "
-        UPDATE claims SET running = running - x.ended FROM {rows claim int, ended int} WHERE claims.id = x.claim";
+        UPDATE claims SET running = running - x.ended FROM {rows claim int, ended int} WHERE claims.id {found by x.claim}";
 }
 
 struct RemoveEnded;
@@ -88,7 +98,7 @@ struct RemoveEnded;
 impl Statement for RemoveEnded {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM claims WHERE running <= 0 AND id IN (SELECT x.claim FROM {rows claim int, ended int})";
+        DELETE FROM claims WHERE running <= 0 AND id {in rows claim int}";
 }
 
 /// Takes note that these processes do not run any more; each is told of once.
@@ -96,29 +106,33 @@ pub(super) fn settle(conn: &mut Conn, processes: &[i64]) -> QueryResult<()> {
     let (Some(first), Some(last)) = (processes.iter().min(), processes.iter().max()) else {
         return Ok(());
     };
-    let claims: Vec<(i64, String)> = bind(Around, &[*last, *first].map(Bind::Int)).load(conn)?;
-    let mut ended: BTreeMap<i64, i64> = BTreeMap::new();
+    let claims: Vec<(i64, i64)> =
+        bind(RunningAround, &[*last, *first].map(Bind::Int)).load(conn)?;
+    let mut ended: BTreeMap<(i64, i64), i64> = BTreeMap::new();
     for process in processes {
-        if let Some((claim, _)) = claim_of(&claims, *process) {
+        if let Some(claim) = claim_of(&claims, *process) {
             *ended.entry(*claim).or_default() += 1;
         }
     }
-    let removed: Vec<(i64,)> = find(conn, RemoveWhole, &counted(&ended), &[])?;
-    for (claim,) in removed {
-        ended.remove(&claim);
+    // What still runs of a claim only ever becomes less: of some, the others may have ended meanwhile by somebody else.
+    let (whole, rest): (Vec<_>, Vec<_>) = ended
+        .into_iter()
+        .partition(|((_, running), ended)| running <= ended);
+    run(
+        conn,
+        Remove,
+        &Rows::column(whole.iter().map(|((claim, _), _)| *claim)),
+    )?;
+    let mut counted = Rows::default();
+    for ((claim, _), ended) in &rest {
+        counted.push([(*claim).into(), (*ended).into()]);
     }
-    // Of the others some may have ended meanwhile by somebody else.
-    let rest = counted(&ended);
-    run(conn, CountDown, &rest)?;
-    run(conn, RemoveEnded, &rest)
-}
-
-fn counted(ended: &BTreeMap<i64, i64>) -> Rows {
-    let mut rows = Rows::default();
-    for (claim, count) in ended {
-        rows.push([(*claim).into(), (*count).into()]);
-    }
-    rows
+    run(conn, CountDown, &counted)?;
+    run(
+        conn,
+        RemoveEnded,
+        &Rows::column(rest.iter().map(|((claim, _), _)| *claim)),
+    )
 }
 
 /// The last claim that began no later than a process.

@@ -25,7 +25,7 @@ impl Statement for Found {
             latency_us = COALESCE(x.latency, latency_us), seen_key = x.seen, tested_at = x.now, recent = x.last
         FROM {rows test int, device int, spoken text, at_port int, into_status text, fails int, class text, latency int,
             seen text, last text, now int}
-        WHERE device_id = x.device AND protocol = x.spoken AND port = x.at_port";
+        WHERE device_id {found by x.device} AND protocol = x.spoken AND port = x.at_port";
 }
 
 struct Kept;

@@ -111,7 +111,7 @@ struct Unlink;
 impl Statement for Unlink {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM credential_links WHERE credential_id IN (SELECT x.credential FROM {rows credential int})";
+        DELETE FROM credential_links WHERE credential_id {in rows credential int}";
 }
 
 /// Makes the links those of credentials that were written.
@@ -168,7 +168,7 @@ impl Statement for Settle {
     type Row = ();
     const SQL: &'static str = "
         UPDATE credential_links SET due_at = NULL FROM {rows credential int, due int}
-        WHERE credential_id = x.credential AND due_at = x.due";
+        WHERE credential_id {found by x.credential} AND due_at {found by x.due}";
 }
 
 /// Orders the operations of followers, which are due no more.

@@ -158,7 +158,7 @@ impl Statement for Failures {
     type Row = (BigInt, Nullable<Text>, BigInt);
     const SQL: &'static str = "
         SELECT x.credential, o.error_class, count(*) FROM {rows credential int, since int}
-        JOIN operations o ON o.credential_id = x.credential AND o.kind = 0
+        JOIN operations o ON o.credential_id {found by x.credential} AND o.kind = 0
         WHERE o.state IN (3, 5) AND o.finished_at > x.since GROUP BY x.credential, o.error_class";
 }
 
@@ -252,7 +252,7 @@ impl Statement for Tell {
     type Row = (BigInt,);
     const SQL: &'static str = "
         UPDATE credentials SET expiry_told = x.at FROM {rows credential int, at int}
-        WHERE credentials.id = x.credential AND COALESCE(expiry_told, 0) < x.at RETURNING id";
+        WHERE credentials.id {found by x.credential} AND COALESCE(expiry_told, 0) < x.at RETURNING id";
 }
 
 /// Remembers of which ends programs are told; answers for which that is news.
@@ -293,7 +293,7 @@ impl Statement for Stop {
     type Row = (BigInt,);
     const SQL: &'static str = "
         UPDATE credentials SET change_stopped_at = x.at FROM {rows credential int, at int}
-        WHERE credentials.id = x.credential AND COALESCE(change_stopped_at, 0) < x.at RETURNING id";
+        WHERE credentials.id {found by x.credential} AND COALESCE(change_stopped_at, 0) < x.at RETURNING id";
 }
 
 /// Stops that changes are ordered.

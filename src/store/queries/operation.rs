@@ -38,7 +38,7 @@ impl Statement for Order {
             x.cause, x.place
         FROM {rows operation int, what int, credential int, due int, expires int, template int, requested text,
             now int, cause int, place int}
-        JOIN credentials c ON c.id = x.credential WHERE TRUE
+        JOIN credentials c ON c.id {found by x.credential} WHERE TRUE
         ON CONFLICT (credential_id, kind) WHERE finished_at IS NULL DO NOTHING
         RETURNING id";
 }

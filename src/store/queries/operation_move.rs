@@ -27,7 +27,7 @@ impl Statement for Apply {
             error_class = COALESCE(x.class, error_class), process_id = NULL, lease_until = NULL, updated_at = x.now,
             wait_reason = x.wait, wait_credential = NULL
         FROM {rows operation int, was int, made int, into_state int, due int, ended int, class text, now int, wait int}
-        WHERE operations.id = x.operation AND state = x.was AND attempts = x.made AND finished_at IS NULL
+        WHERE operations.id {found by x.operation} AND state = x.was AND attempts = x.made AND finished_at IS NULL
         RETURNING id";
 }
 

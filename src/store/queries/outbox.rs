@@ -168,7 +168,7 @@ struct Done;
 impl Statement for Done {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM change_outbox WHERE id IN (SELECT x.id FROM {rows id int})";
+        DELETE FROM change_outbox WHERE id {in rows id int}";
 }
 
 /// Removes what is published: by number, because a transaction that took longer may still bring smaller ones.

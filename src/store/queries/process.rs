@@ -23,7 +23,7 @@ impl Statement for SetProgress {
     const SQL: &'static str = "
         UPDATE tasks SET progress_percent = x.percent, progress_message = x.message
         FROM {rows task int, process int, percent int, message text}
-        WHERE tasks.id = x.task AND tasks.process_id = x.process AND tasks.status = 2
+        WHERE tasks.id {found by x.task} AND tasks.process_id = x.process AND tasks.status = 2
         RETURNING process_id, robot_id";
 }
 

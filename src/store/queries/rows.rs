@@ -38,6 +38,14 @@ pub(in crate::store) struct Rows {
 }
 
 impl Rows {
+    /// One row a number.
+    pub(in crate::store) fn column(numbers: impl IntoIterator<Item = i64>) -> Self {
+        Self {
+            width: 1,
+            cells: numbers.into_iter().map(Cell::from).collect(),
+        }
+    }
+
     /// Adds a row; its values stand in the order in which the statement declares its columns.
     pub(in crate::store) fn push<const N: usize>(&mut self, row: [Cell; N]) {
         self.width = N;

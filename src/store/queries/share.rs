@@ -13,18 +13,18 @@ use crate::domain::share::{Holding, granted, target};
 use crate::store::backend::QueryResult;
 use crate::store::share::{Share, ShareClaim};
 
-/// Slots of nodes that are gone, once their runs of the robot are dealt with: none can begin any more.
+/// Slots of nodes that are gone, once their runs of the robot are dealt with: none can begin any more. In this order, so that
+/// nobody looks for runs of nodes that live.
 struct Clean;
 
 impl Statement for Clean {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM shares WHERE (robot_id, node_id) IN (
-            SELECT s.robot_id, s.node_id FROM shares s
-            WHERE NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = s.node_id AND n.state = 0)
-                AND NOT EXISTS (
-                    SELECT 1 FROM claimed c
-                    WHERE c.robot_id = s.robot_id AND c.node_id = s.node_id AND {is running}))";
+        DELETE FROM shares
+        WHERE CASE WHEN EXISTS (SELECT 1 FROM nodes n WHERE n.id = shares.node_id AND n.state = 0) THEN FALSE
+            ELSE NOT EXISTS (
+                SELECT 1 FROM claimed c
+                WHERE c.robot_id = shares.robot_id AND c.node_id = shares.node_id AND {is running}) END";
 }
 
 struct Held;
@@ -32,7 +32,7 @@ struct Held;
 impl Statement for Held {
     type Row = (BigInt, BigInt, BigInt);
     const SQL: &'static str = "
-        SELECT s.robot_id, s.node_id, s.slots FROM {rows robot int} JOIN shares s ON s.robot_id = x.robot";
+        SELECT s.robot_id, s.node_id, s.slots FROM {rows robot int} JOIN shares s ON s.robot_id {found by x.robot}";
 }
 
 struct Revisions;
@@ -40,7 +40,7 @@ struct Revisions;
 impl Statement for Revisions {
     type Row = (BigInt, BigInt);
     const SQL: &'static str =
-        "SELECT r.id, r.revision FROM {rows robot int} JOIN robots r ON r.id = x.robot";
+        "SELECT r.id, r.revision FROM {rows robot int} JOIN robots r ON r.id {found by x.robot}";
 }
 
 struct Put;

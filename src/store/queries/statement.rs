@@ -27,13 +27,19 @@ const HAS_QUEUED: [&str; 5] = [
     " LIMIT 1) AS first)",
 ];
 
+/// How the rows that a statement is run for are declared: as a table, and as the list of one column.
+const ROWS: &str = "{rows ";
+/// See [`ROWS`].
+const IN_ROWS: &str = "{in rows ";
+
 /// One statement, known by its type.
 pub(in crate::store) trait Statement: 'static {
     /// What its rows are, as diesel's SQL types; `()` where it answers none.
     type Row: 'static;
 
     /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
-    /// these columns; `{for update}`, `{skip locked}` and `{key share}` what keeps rows from other transactions;
+    /// these columns; `a {found by x.b}` is true where the two are equal, and has the rows of a table looked up by its index on `a`;
+    /// `a {in rows b int}` where `a` is among the rows it is run for; `{for update}`, `{skip locked}` and `{key share}` what keeps rows from other transactions;
     /// `{is queued}`, `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
     /// `{queue place}` a task's place among those of its robot and priority; `{has queued}` is true of those rows `r` of
     /// `robots` that have a queued task: as there, a look into a queue asks for its order too. `{is running}`
@@ -157,7 +163,8 @@ where
 
 /// What stands between the braces of `{rows …}`.
 fn declared(sql: &'static str) -> &'static str {
-    sql.split_once("{rows ")
+    sql.split_once(ROWS)
+        .or_else(|| sql.split_once(IN_ROWS))
         .and_then(|(_, rest)| rest.split_once('}'))
         .map_or("", |(columns, _)| columns)
 }
@@ -203,10 +210,22 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                     ("{queue place", _) => out.push_sql(dialect::QUEUE_PLACE),
                     ("{has queued", _) => HAS_QUEUED.iter().for_each(|part| out.push_sql(part)),
                     ("{is running", _) => out.push_sql(IS_RUNNING),
-                    (rows, Some(piece)) if rows.starts_with("{rows ") => {
+                    (rows, Some(piece)) if rows.starts_with(ROWS) => {
                         dialect::push_piece(&mut out, declared(S::SQL), piece)?;
                     }
-                    _ => return Err(defect("an unknown word in braces, or rows without rows")),
+                    (rows, Some(piece)) if rows.starts_with(IN_ROWS) => {
+                        dialect::push_among(&mut out, declared(S::SQL), piece)?;
+                    }
+                    (other, _) => {
+                        let value = other.strip_prefix("{found by ");
+                        let value = value.ok_or_else(|| {
+                            defect("an unknown word in braces, or rows without rows")
+                        })?;
+                        let [before, after] = dialect::FOUND_BY;
+                        out.push_sql(before);
+                        out.push_sql(value);
+                        out.push_sql(after);
+                    }
                 }
                 after
             } else {

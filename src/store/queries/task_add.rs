@@ -36,7 +36,7 @@ impl Statement for KeyOwners {
     const SQL: &'static str = "
         SELECT k.robot_id, k.unique_key, k.task_id
         FROM {rows robot int, key text, id int}
-        JOIN task_keys k ON k.robot_id = x.robot AND k.unique_key = x.key";
+        JOIN task_keys k ON k.robot_id {found by x.robot} AND k.unique_key = x.key";
 }
 
 macro_rules! task_rows {

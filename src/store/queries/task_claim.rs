@@ -107,7 +107,7 @@ macro_rules! claim_of_all {
                 attempts = tasks.attempts + 1, cancel_requested = FALSE, progress_percent = NULL,
                 progress_message = NULL
             FROM n
-            WHERE tasks.id = n.id AND tasks.status = 1
+            WHERE tasks.id {found by n.id} AND tasks.status = 1
             RETURNING tasks.id, tasks.process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts,
                 deaths, deadline_at, planned_at, started_at, cancel_requested, priority"
         )

@@ -21,7 +21,7 @@ impl Statement for Lock {
     type Row = (BigInt, Nullable<BigInt>, BigInt, Bool);
     const SQL: &'static str = "
         SELECT t.id, t.process_id, t.robot_id, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
-            ON t.id = x.task AND t.process_id = x.process
+            ON t.id {found by x.task} AND t.process_id = x.process
         WHERE t.status = 2 ORDER BY t.id {for update}";
 }
 
@@ -67,7 +67,7 @@ impl Statement for Finish {
     const SQL: &'static str = concat!(
         "WITH gone AS (DELETE FROM tasks t USING ",
         end_rows!(),
-        "WHERE t.id = x.task AND t.process_id = x.process AND t.status = 2 RETURNING ",
+        "WHERE t.id {found by x.task} AND t.process_id = x.process AND t.status = 2 RETURNING ",
         kept_columns!(),
         "x.at, x.counters, x.status, x.outcome, t.deaths + x.death,
             CASE WHEN x.status = 3 OR x.error IS NOT NULL THEN NULL ELSE t.error END, x.class, x.error) ",
@@ -84,7 +84,7 @@ impl Statement for FinishSucceeded {
     const SQL: &'static str = concat!(
         "WITH gone AS (DELETE FROM tasks t USING ",
         success_rows!(),
-        "WHERE t.id = x.task AND t.process_id = x.process AND t.status = 2 RETURNING ",
+        "WHERE t.id {found by x.task} AND t.process_id = x.process AND t.status = 2 RETURNING ",
         kept_columns!(),
         "x.at, x.counters, t.deaths) ",
         done_columns!(),
@@ -108,7 +108,7 @@ impl Statement for FinishTask {
             CASE WHEN x.status = 3 OR x.error IS NOT NULL THEN NULL ELSE t.error END, x.class, x.error
         FROM ",
         end_rows!(),
-        "JOIN tasks t ON t.id = x.task AND t.process_id = x.process
+        "JOIN tasks t ON t.id {found by x.task} AND t.process_id = x.process
         WHERE t.status = 2 RETURNING id, process_id, robot_id"
     );
 }
@@ -124,7 +124,7 @@ impl Statement for FinishTaskSucceeded {
         kept_columns!(),
         "x.at, x.counters, 3, 1, t.deaths, NULL, NULL, NULL FROM ",
         success_rows!(),
-        "JOIN tasks t ON t.id = x.task AND t.process_id = x.process
+        "JOIN tasks t ON t.id {found by x.task} AND t.process_id = x.process
         WHERE t.status = 2 RETURNING id, process_id, robot_id"
     );
 }
@@ -135,7 +135,7 @@ struct FinishRemove;
 impl Statement for FinishRemove {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM tasks WHERE id IN (SELECT x.task FROM {rows task int})";
+        DELETE FROM tasks WHERE id {in rows task int}";
 }
 
 struct RunAgain;
@@ -149,7 +149,7 @@ impl Statement for RunAgain {
             error = COALESCE(x.error, tasks.error), node_id = NULL, started_at = NULL,
             progress_percent = NULL, progress_message = NULL
         FROM {rows task int, status int, run_at int, back int, death int, error text}
-        WHERE tasks.id = x.task";
+        WHERE tasks.id {found by x.task}";
 }
 
 /// The process of an end after which the task runs again; the task's row is held.
@@ -163,7 +163,7 @@ impl Statement for InsertProcess {
         SELECT t.process_id, t.id, t.robot_id, t.trigger_code, t.attempts, t.node_id, t.started_at, x.at, x.outcome,
             t.planned_at, x.class, x.error, x.counters, t.cancel_requested
         FROM {rows task int, at int, outcome int, class text, error text, counters text}
-        JOIN tasks t ON t.id = x.task";
+        JOIN tasks t ON t.id {found by x.task}";
 }
 
 /// The last run of each robot. In the order of the ids, as far as the database follows it; where two
@@ -177,7 +177,7 @@ impl Statement for LastOfRobots {
             last_process_outcome = x.outcome,
             last_process_at = x.at, last_process_error = x.error
         FROM {rows robot int, process int, outcome int, at int, error text}
-        WHERE robots.id = x.robot
+        WHERE robots.id {found by x.robot}
             AND (robots.last_process_at IS NULL OR robots.last_process_at <= x.at)";
 }
 

@@ -25,7 +25,7 @@ impl Statement for Archive {
             t.deadline_at, t.unique_key, t.attempts - CASE WHEN t.status = 2 THEN 1 ELSE 0 END, t.max_attempts,
             t.deaths, t.planned_at, t.event_id, t.requested_by, t.created_at,
             CASE WHEN t.status = 2 THEN NULL ELSE t.process_id END, x.at, t.error
-        FROM {rows task int, status int, at int} JOIN tasks t ON t.id = x.task";
+        FROM {rows task int, status int, at int} JOIN tasks t ON t.id {found by x.task}";
 }
 
 /// Removes tasks from the hot table.
@@ -34,7 +34,7 @@ struct Remove;
 impl Statement for Remove {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM tasks WHERE id IN (SELECT x.task FROM {rows task int, status int, at int})";
+        DELETE FROM tasks WHERE id {in rows task int}";
 }
 
 /// Tasks whose deadline passed before they started.
@@ -55,12 +55,12 @@ pub(super) fn finish(
     status: TaskStatus,
     now: Timestamp,
 ) -> QueryResult<()> {
-    let mut rows = Rows::default();
+    let mut ends = Rows::default();
     for id in ids {
-        rows.push([id.0.into(), status.code().into(), to_micros(now).into()]);
+        ends.push([id.0.into(), status.code().into(), to_micros(now).into()]);
     }
-    run(conn, Archive, &rows)?;
-    run(conn, Remove, &rows)
+    run(conn, Archive, &ends)?;
+    run(conn, Remove, &Rows::column(ids.iter().map(|id| id.0)))
 }
 
 /// Waiting tasks that no node may run any more.
@@ -79,7 +79,7 @@ struct SayStranded;
 
 impl Statement for SayStranded {
     type Row = ();
-    const SQL: &'static str = "UPDATE tasks SET error = x.reason FROM {rows task int, reason text} WHERE tasks.id = x.task";
+    const SQL: &'static str = "UPDATE tasks SET error = x.reason FROM {rows task int, reason text} WHERE tasks.id {found by x.task}";
 }
 
 /// Cancels waiting tasks whose only node is gone, at most `limit`; answers which.

@@ -20,7 +20,7 @@ impl Statement for LockHeld {
     type Row = (BigInt, Nullable<BigInt>, BigInt, Nullable<BigInt>, Bool);
     const SQL: &'static str = "
         SELECT t.id, t.process_id, t.robot_id, t.started_at, t.cancel_requested FROM {rows task int, process int} JOIN tasks t
-            ON t.id = x.task AND t.process_id = x.process
+            ON t.id {found by x.task} AND t.process_id = x.process
         WHERE t.status = 2 ORDER BY t.id {for update}";
 }
 
@@ -34,7 +34,7 @@ impl Statement for QueueAgain {
     const SQL: &'static str = "
         UPDATE tasks SET status = 1, attempts = attempts - 1, process_id = NULL, node_id = NULL, started_at = NULL,
             progress_percent = NULL, progress_message = NULL
-        WHERE id IN (SELECT x.task FROM {rows task int})";
+        WHERE id {in rows task int}";
 }
 
 /// What giving back came to: tasks that wait again, and tasks that were cancelled meanwhile.

@@ -46,7 +46,7 @@ impl Statement for MoveOn {
     const SQL: &'static str = "
         UPDATE robots SET last_tick_at = x.at
         FROM {rows robot int, at int}
-        WHERE robots.id = x.robot
+        WHERE robots.id {found by x.robot}
             AND (robots.last_tick_at IS NULL OR robots.last_tick_at < x.at)";
 }
 

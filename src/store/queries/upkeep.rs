@@ -1,10 +1,10 @@
 //! Pruning, and facts about the database itself.
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Nullable};
 
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind, run};
+use super::statement::{Bind, Statement, bind, find, run};
 use super::{
     Conn, alert, certificate_publication, certificate_retention, change_report, connectivity,
     credential_view, execution, ids, import, mail, operation, task_approval,
@@ -33,34 +33,36 @@ macro_rules! change {
 struct OldTasks;
 
 impl Statement for OldTasks {
+    type Row = (BigInt, Nullable<BigInt>);
+    const SQL: &'static str = "
+        SELECT id, CASE WHEN outcome IS NOT NULL THEN process_id END FROM tasks_done WHERE id < ? AND finished_at < ? ORDER BY id LIMIT ? {skip locked}";
+}
+
+struct EarlierProcesses;
+
+impl Statement for EarlierProcesses {
     type Row = (BigInt,);
     const SQL: &'static str = "
-        SELECT id FROM tasks_done WHERE id < ? AND finished_at < ? ORDER BY id LIMIT ? {skip locked}";
+        SELECT p.id FROM {rows task int} JOIN processes p ON p.task_id {found by x.task}";
 }
 
 change!(
     OldLogs,
-    "DELETE FROM process_logs WHERE process_id IN (
-        SELECT p.id FROM {rows task int} JOIN processes p ON p.task_id = x.task)"
-);
-change!(
-    OldLastLogs,
-    "DELETE FROM process_logs WHERE process_id IN (
-        SELECT d.process_id FROM {rows task int} JOIN tasks_done d ON d.id = x.task WHERE d.outcome IS NOT NULL)"
+    "DELETE FROM process_logs WHERE process_id {in rows process int}"
 );
 change!(
     OldProcesses,
-    "DELETE FROM processes WHERE task_id IN (SELECT x.task FROM {rows task int})"
+    "DELETE FROM processes WHERE task_id {in rows task int}"
 );
 change!(
     OldKeys,
     "DELETE FROM task_keys WHERE (robot_id, unique_key) IN (
         SELECT d.robot_id, d.unique_key FROM {rows task int}
-        JOIN tasks_done d ON d.id = x.task WHERE d.unique_key IS NOT NULL)"
+        JOIN tasks_done d ON d.id {found by x.task} WHERE d.unique_key IS NOT NULL)"
 );
 change!(
     OldDone,
-    "DELETE FROM tasks_done WHERE id IN (SELECT x.task FROM {rows task int})"
+    "DELETE FROM tasks_done WHERE id {in rows task int}"
 );
 change!(
     OldEvents,
@@ -99,13 +101,12 @@ pub(in crate::store) fn prune(
         before(retention.tasks),
         limit(),
     ];
-    let old: Vec<(i64,)> = bind(OldTasks, &binds).load(conn)?;
-    let mut rows = Rows::default();
-    for (id,) in &old {
-        rows.push([(*id).into()]);
-    }
-    run(conn, OldLogs, &rows)?;
-    run(conn, OldLastLogs, &rows)?;
+    let old: Vec<(i64, Option<i64>)> = bind(OldTasks, &binds).load(conn)?;
+    let rows = Rows::column(old.iter().map(|(id, _)| *id));
+    let earlier: Vec<(i64,)> = find(conn, EarlierProcesses, &rows, &[])?;
+    let last = old.iter().filter_map(|(_, process)| *process);
+    let processes = earlier.into_iter().map(|(id,)| id).chain(last);
+    run(conn, OldLogs, &Rows::column(processes))?;
     run(conn, OldProcesses, &rows)?;
     run(conn, OldKeys, &rows)?;
     run(conn, OldDone, &rows)?;

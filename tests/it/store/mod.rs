@@ -19,6 +19,7 @@ mod operation_device;
 mod operation_report;
 mod operation_wait;
 mod outbox;
+mod plan;
 mod process;
 mod registrations;
 mod report;

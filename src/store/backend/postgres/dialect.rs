@@ -122,6 +122,26 @@ pub(in crate::store) fn push_piece<'b>(
     Ok(())
 }
 
+/// The array of the first column, for what is to be among it.
+pub(in crate::store) fn push_among<'b>(
+    out: &mut AstPass<'_, 'b, Pg>,
+    _declared: &str,
+    piece: &'b Piece<'_>,
+) -> diesel::QueryResult<()> {
+    out.push_sql("= ANY (");
+    match piece.0.first() {
+        Some(Column::Ints(values)) => out.push_bind_param::<Array<Nullable<BigInt>>, _>(values)?,
+        Some(Column::Texts(values)) => out.push_bind_param::<Array<Nullable<Text>>, _>(values)?,
+        None => {}
+    }
+    out.push_sql(")");
+    Ok(())
+}
+
+/// Around a value, what is equal to it. By `=` the server may also walk through the table's index and look for each of its rows
+/// among those it is compared with, as it does where the table was empty when it last counted; this it can only look up.
+pub(in crate::store) const FOUND_BY: [&str; 2] = ["= ANY (ARRAY[", "])"];
+
 /// Keeps rows that were read for a change from others until the commit.
 pub(in crate::store) const FOR_UPDATE: &str = "FOR UPDATE";
 /// As above, passing over rows that others hold.

@@ -74,6 +74,21 @@ pub(in crate::store) fn push_piece<'b>(
     Ok(())
 }
 
+/// The rows, for what is to be among their first column.
+pub(in crate::store) fn push_among<'b>(
+    out: &mut AstPass<'_, 'b, Sqlite>,
+    declared: &str,
+    piece: &'b Piece<'_>,
+) -> diesel::QueryResult<()> {
+    out.push_sql("IN (SELECT * FROM ");
+    push_piece(out, declared, piece)?;
+    out.push_sql(")");
+    Ok(())
+}
+
+/// Around a value, what is equal to it.
+pub(in crate::store) const FOUND_BY: [&str; 2] = ["= ", ""];
+
 /// Keeps rows that were read for a change from others: needless with one writer.
 pub(in crate::store) const FOR_UPDATE: &str = "";
 /// As above, passing over rows that others hold.
