@@ -209,6 +209,8 @@ pub(crate) struct Core {
     pub(crate) draining: CancellationToken,
     /// Fires when the services are to end.
     pub(crate) stopping: CancellationToken,
+    /// Fires when this node signs off: what it hears of itself then is its own doing.
+    pub(crate) leaving: CancellationToken,
     /// Fires when this node was declared dead and must not record anything any more.
     pub(crate) fenced: CancellationToken,
     /// All robots' revisions together, as of the last heartbeat.
@@ -241,6 +243,7 @@ impl Core {
                 }
             }
         }
+        let stopping = CancellationToken::new();
         Self {
             tools,
             robots,
@@ -256,7 +259,8 @@ impl Core {
             membership: Membership::new(terms),
             revisions: AtomicI64::new(0),
             draining: CancellationToken::new(),
-            stopping: CancellationToken::new(),
+            leaving: stopping.child_token(),
+            stopping,
             fenced: CancellationToken::new(),
             depths: RwLock::default(),
             started: Instant::now(),

@@ -60,7 +60,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             () = core.membership.look.notified() => {}
-            () = core.stopping.cancelled() => return,
+            () = core.leaving.cancelled() => return,
         }
     }
 }
@@ -81,6 +81,9 @@ impl Rescuer {
             clock_offset,
         };
         let Some(heard) = core.store().node_beat(core.tools.node, beat).await? else {
+            if core.leaving.is_cancelled() {
+                return Ok(());
+            }
             log::error!("this node was declared dead by another one; it stops");
             core.fenced.cancel();
             return Ok(());

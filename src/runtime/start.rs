@@ -323,12 +323,9 @@ impl Runtime {
             self.supervisor.do_send(InterruptAll);
             self.wait_for_ends(RECORD_RESERVE).await;
         }
-        if let Err(error) = self
-            .core
-            .store()
-            .node_stop(self.core.tools.node, self.core.now())
-            .await
-        {
+        self.core.leaving.cancel();
+        let (node, now) = (self.core.tools.node, self.core.now());
+        if let Err(error) = self.core.store().node_stop(node, now).await {
             log::warn!("failed to sign the node off: {error}");
         }
         Drained { interrupted }

@@ -318,7 +318,8 @@ impl Store {
 
     /// Queued tasks per robot, each counted exactly up to `QUEUED_COUNT_MAX` and no further.
     pub async fn task_depths(&self) -> StoreResult<Vec<(RobotId, u32)>> {
-        read!(self, task_control::depths())
+        let known = self.beginnings();
+        read!(self, queue_depth::depths(&known))
     }
 
     /// Where the queues begin of which this node knows it for certain.

@@ -43,6 +43,7 @@ pub(in crate::store) mod outbox;
 pub(in crate::store) mod private_key;
 pub(in crate::store) mod process;
 pub(in crate::store) mod process_report;
+pub(in crate::store) mod queue_depth;
 pub(in crate::store) mod reconciliation;
 pub(in crate::store) mod report;
 pub(in crate::store) mod robot;

@@ -14,7 +14,7 @@ use crate::domain::task::TaskStatus;
 use crate::domain::time::{Timestamp, from_micros, to_micros};
 use crate::store::backend::{QueryError, QueryResult};
 use crate::store::outbox::{Outbox, tasks};
-use crate::store::task::{Beginnings, CancelEffect, Floor, OpenRuns, Promotion, QUEUED_COUNT_MAX};
+use crate::store::task::{Beginnings, CancelEffect, Floor, OpenRuns, Promotion};
 
 struct Hold;
 
@@ -305,29 +305,6 @@ pub(in crate::store) fn robots_of(known: &Beginnings) -> Rows {
         rows.push([robot.0.into()]);
     }
     rows
-}
-
-struct Depths;
-
-impl Statement for Depths {
-    type Row = (BigInt, BigInt);
-    const SQL: &'static str = "
-        SELECT r.id, (SELECT count(*) FROM (
-            SELECT 1 FROM tasks WHERE {is queued} AND robot_id = r.id
-            ORDER BY priority DESC, {queue place} LIMIT ?) AS counted)
-        FROM robots r ORDER BY r.id";
-}
-
-/// Queue lengths of the robots that have one, each counted up to its bound.
-pub(in crate::store) fn depths(conn: &mut Conn) -> QueryResult<Vec<(RobotId, u32)>> {
-    let rows: Vec<(i64, i64)> =
-        bind(Depths, &[Bind::Int(i64::from(QUEUED_COUNT_MAX))]).load(conn)?;
-    let depth = |count: i64| u32::try_from(count).unwrap_or(QUEUED_COUNT_MAX);
-    Ok(rows
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(id, count)| (RobotId(id), depth(count)))
-        .collect())
 }
 
 struct OpenOfRobots;

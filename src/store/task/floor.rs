@@ -20,6 +20,8 @@ use crate::domain::id::{RobotId, TaskId};
 const FLOOR_LIFE_MIN: Duration = Duration::from_secs(1);
 /// The same, as a multiple of what a claim from the beginning took: so that those cost a twentieth at most.
 const FLOOR_LIFE_FACTOR: u32 = 20;
+/// The same where the floor is exact: looking from the beginning only makes sure of it, and is to cost a hundredth at most.
+const EXACT_LIFE_FACTOR: u32 = 100;
 /// Smaller claims beside other nodes begin at the beginning: it is near.
 const COUNT_MIN: u32 = 100;
 
@@ -146,6 +148,7 @@ impl Floors {
             };
             let until = match known {
                 Some(known) if demand.floor != Floor::NONE => known.until,
+                _ if demand.exact => began + FLOOR_LIFE_MIN.max(took * EXACT_LIFE_FACTOR),
                 _ => began + FLOOR_LIFE_MIN.max(took * FLOOR_LIFE_FACTOR),
             };
             let known = Known {
@@ -266,6 +269,7 @@ mod tests {
         floors.learn(&ask(start), &HashMap::new(), start, took);
         let later = start + Duration::from_secs(9);
         assert_eq!(at(&ask(later)), Floor::END, "it was exhausted");
+        assert_eq!(at(&ask(start + Duration::from_secs(49))), Floor::END);
         let beginnings = |alone| floors.beginnings(alone, later);
         assert_eq!(beginnings(true), BTreeMap::from([(ROBOT, Floor::END)]));
         assert_eq!(beginnings(false), BTreeMap::new());
@@ -281,6 +285,8 @@ mod tests {
             Floor::NONE,
             "others have come"
         );
+        floors.learn(&ask(start), &HashMap::new(), start, took);
+        assert_eq!(at(&ask(start + Duration::from_secs(51))), Floor::NONE);
     }
 
     /// One step of a queue's life.

@@ -68,6 +68,7 @@ async fn a_node_alone_does_not_walk_over_what_is_gone_for_each_task() {
             .unwrap();
         let waiting = store.task_sweep(at(2), 10).await.unwrap();
         assert_eq!(waiting.robots, [robots[0]]);
+        assert_eq!(store.task_depths().await.unwrap(), [(robots[0], 2)]);
         claim(2).await;
         rounds += 1;
     }
@@ -94,6 +95,9 @@ async fn figures_and_looks_begin_where_a_queue_begins(database: &Database) {
         let swept = store.task_sweep(at(5), 10).await.unwrap();
         let loads = store.robot_loads(at(0)).await.unwrap();
         assert_eq!(loads.len(), 1);
+        let depths = store.task_depths().await.unwrap();
+        let depth = depths.first().map_or(0, |(_, depth)| *depth);
+        assert_eq!((depths.len() < 2, depth), (true, loads[0].queued));
         (swept.robots.len(), loads[0].queued, loads[0].oldest_due_at)
     };
     register(6, 4, 1).await;
