@@ -24,7 +24,8 @@ async fn a_node_alone_does_not_walk_over_what_is_gone_for_each_task() {
     };
     let (store, (robots, node)) = (&database.store, ground(&database.store).await);
     let (hold, until) = mpsc::channel();
-    let (mut snapshot, holder) = (JoinSet::new(), store.clone());
+    // Of its own: it takes the only session that reads.
+    let (mut snapshot, holder) = (JoinSet::new(), database.open_again().await);
     snapshot.spawn(async move { holder.bench_hold_snapshot(until).await });
     let open = "SELECT count(*) FROM pg_stat_activity \
         WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()";

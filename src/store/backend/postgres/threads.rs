@@ -34,9 +34,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What a session is set to when it is opened. Changes find their rows by key. The server may not choose
-    /// otherwise, neither while a table is small nor by counts that were true a moment ago: a plan is kept, and one
-    /// that reads a whole table is ruinous when the table has grown. No plan is compiled: that takes the server a third
+    /// What a session is set to when it is opened. Rows are found by an index, and by changes one by one. The server may
+    /// not choose otherwise, neither while a table is small nor by counts that were true a moment ago: a plan is kept, and
+    /// one that reads a whole table is ruinous when the table has grown. No plan is compiled: that takes the server a third
     /// of a second, and none of these statements runs as long.
     const fn settings(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Kind {
                 "SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
                  SET enable_hashjoin = off; SET enable_mergejoin = off"
             }
-            Self::Read => "SET jit = off",
+            Self::Read => "SET jit = off; SET enable_seqscan = off",
         }
     }
 
