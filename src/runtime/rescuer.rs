@@ -60,7 +60,8 @@ pub(crate) async fn run(core: Arc<Core>) {
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             () = core.membership.look.notified() => {}
-            () = core.leaving.cancelled() => return,
+            // There is nothing left to renew.
+            () = core.leaving.cancelled() => return core.stopping.cancelled().await,
         }
     }
 }

@@ -37,6 +37,16 @@ impl Statement for Remove {
         DELETE FROM tasks WHERE id {in rows task int}";
 }
 
+/// Nobody waits any more for the decision on a task that is over.
+struct Withdraw;
+
+impl Statement for Withdraw {
+    type Row = ();
+    const SQL: &'static str = "
+        UPDATE task_approvals SET state = CASE WHEN expires_at <= x.at THEN 3 ELSE 4 END, decided_at = x.at
+        FROM {rows task int, status int, at int} WHERE task_id {found by x.task} AND state = 0";
+}
+
 /// Tasks whose deadline passed before they started.
 struct Late;
 
@@ -60,6 +70,7 @@ pub(super) fn finish(
         ends.push([id.0.into(), status.code().into(), to_micros(now).into()]);
     }
     run(conn, Archive, &ends)?;
+    run(conn, Withdraw, &ends)?;
     run(conn, Remove, &Rows::column(ids.iter().map(|id| id.0)))
 }
 

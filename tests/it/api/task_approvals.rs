@@ -333,15 +333,14 @@ async fn a_task_that_is_denied_or_cancelled_does_not_begin() {
         answer.problem(404, "not-found");
     }
     let (task, approval) = asked(&api, &guarded).await;
+    api.until(&task, |task| task["status"] == "scheduled").await;
     let cancelled = api.raw("POST", &format!("{task}/cancel"), "", "").await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text());
+    let view = api.get(&approval).await.json();
+    assert_eq!(view["state"], "withdrawn", "{view:#}");
     ben(&api, &format!("{approval}/approve"), &none)
         .await
         .problem(409, "conflict");
-    let run = format!("/api/v1/robots/{EXECUTOR}/run");
-    operator(&api, &run, &none).await;
-    api.until(&approval, |view| view["state"] == "withdrawn")
-        .await;
     is_not_repeated(&api, &task, "withdrawn").await;
     let operations = api.get("/api/v1/operations").await.json();
     assert_eq!(operations["items"], json!([]));

@@ -38,6 +38,8 @@ async fn a_drain_lets_runs_finish_and_records_them() {
     let task = node.get(&format!("/tasks/{id}")).await;
     assert_eq!(task["status"], "succeeded", "{task:#}");
     node.stop().await;
+    let log = node.log();
+    assert!(!log.contains(" ERROR "), "{log}");
 }
 
 #[tokio::test]
