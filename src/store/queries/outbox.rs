@@ -173,10 +173,7 @@ impl Statement for Done {
 
 /// Removes what is published: by number, because a transaction that took longer may still bring smaller ones.
 pub(in crate::store) fn done(conn: &mut Conn, ids: &[i64]) -> QueryResult<()> {
-    let mut rows = Rows::default();
-    for id in ids {
-        rows.push([(*id).into()]);
-    }
+    let rows = Rows::column(ids.iter().copied());
     run(conn, Done, &rows)
 }
 

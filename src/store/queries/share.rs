@@ -69,10 +69,7 @@ pub(in crate::store) fn exchange(
     }
     bind(Clean, &[]).execute(conn)?;
     let living: HashSet<NodeId> = node::living(conn)?.into_iter().collect();
-    let mut robots = Rows::default();
-    for claim in claims {
-        robots.push([claim.robot.0.into()]);
-    }
+    let robots = Rows::column(claims.iter().map(|claim| claim.robot.0));
     let held: Vec<(i64, i64, i64)> = find(conn, Held, &robots, &[])?;
     let mut of_robots: HashMap<i64, BTreeMap<i64, u32>> = HashMap::new();
     for (robot, node, slots) in held {

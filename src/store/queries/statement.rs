@@ -37,13 +37,18 @@ pub(in crate::store) trait Statement: 'static {
     /// What its rows are, as diesel's SQL types; `()` where it answers none.
     type Row: 'static;
 
-    /// The text. `?` is the next bind; `{rows a int, b text}` is the table `x` of the rows it is run for, with
-    /// these columns; `a {found by x.b}` is true where the two are equal, and has the rows of a table looked up by its index on `a`;
-    /// `a {in rows b int}` where `a` is among the rows it is run for; `{for update}`, `{skip locked}` and `{key share}` what keeps rows from other transactions;
-    /// `{is queued}`, `{is scheduled}` and `{is retrying}` what is true of such rows of `tasks`, as its indexes need it said;
-    /// `{queue place}` a task's place among those of its robot and priority; `{has queued}` is true of those rows `r` of
-    /// `robots` that have a queued task: as there, a look into a queue asks for its order too. `{is running}`
-    /// is true of those rows `c` of `claimed` whose run has not ended.
+    /// The text. `?` is the next bind. Words in braces:
+    ///
+    /// - `{rows a int, b text}` is the table `x` of the rows it is run for, with these columns
+    /// - `a {found by x.b}` is true where the two are equal, and has the rows of a table looked up by its index on `a`
+    /// - `a {in rows b int}` and `a {one of (}SELECT …{)}` are true where `a` is among the rows it is run for, or among what
+    ///   is selected first; likewise
+    /// - `{for update}`, `{skip locked}` and `{key share}` keep rows from other transactions
+    /// - `{is queued}`, `{is scheduled}` and `{is retrying}` are true of such rows of `tasks`, as its indexes need it said
+    /// - `{queue place}` is a task's place among those of its robot and priority
+    /// - `{has queued}` is true of those rows `r` of `robots` that have a queued task: as there, a look into a queue asks for
+    ///   its order too
+    /// - `{is running}` is true of those rows `c` of `claimed` whose run has not ended
     const SQL: &'static str;
 }
 
@@ -208,6 +213,8 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                     ("{is scheduled", _) => out.push_sql(dialect::IS_SCHEDULED),
                     ("{is retrying", _) => out.push_sql(dialect::IS_RETRYING),
                     ("{queue place", _) => out.push_sql(dialect::QUEUE_PLACE),
+                    ("{one of (", _) => out.push_sql(dialect::ONE_OF[0]),
+                    ("{)", _) => out.push_sql(dialect::ONE_OF[1]),
                     ("{has queued", _) => HAS_QUEUED.iter().for_each(|part| out.push_sql(part)),
                     ("{is running", _) => out.push_sql(IS_RUNNING),
                     (rows, Some(piece)) if rows.starts_with(ROWS) => {

@@ -268,10 +268,7 @@ fn finish(
     } else {
         gone = find(conn, FinishTaskSucceeded, &succeeded, &[])?;
         gone.append(&mut find(conn, FinishTask, &others, &[])?);
-        let mut removed = Rows::default();
-        for (task, ..) in &gone {
-            removed.push([(*task).into()]);
-        }
+        let removed = Rows::column(gone.iter().map(|(task, ..)| *task));
         run(conn, FinishRemove, &removed)?;
     }
     for (task, process, robot) in gone {

@@ -192,7 +192,7 @@ impl Statement for Promote {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         UPDATE tasks SET status = 1
-        WHERE id IN (SELECT id FROM tasks WHERE {is scheduled} AND run_at <= ? ORDER BY run_at LIMIT ? {skip locked})
+        WHERE id {one of (}SELECT id FROM tasks WHERE {is scheduled} AND run_at <= ? ORDER BY run_at LIMIT ? {skip locked}{)}
         RETURNING id, robot_id";
 }
 
@@ -300,11 +300,7 @@ pub(in crate::store) fn sweep(
 
 /// The robots whose queue's beginning is known, as rows.
 pub(in crate::store) fn robots_of(known: &Beginnings) -> Rows {
-    let mut rows = Rows::default();
-    for robot in known.keys() {
-        rows.push([robot.0.into()]);
-    }
-    rows
+    Rows::column(known.keys().map(|robot| robot.0))
 }
 
 struct OpenOfRobots;
