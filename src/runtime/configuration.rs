@@ -55,7 +55,7 @@ pub(super) fn enter(
     let changed = core.tools.registry.put(changed);
     supervisor.do_send(Reconfigured);
     core.replan.notify_one();
-    core.membership.share.notify_one();
+    core.membership.share_changed.notify_one();
     changed
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Membership {
     pub(crate) look: Notify,
     /// Rings when the shares of instances may have to change.
     pub(crate) share: Notify,
+    /// The same for robots whose configuration has changed, and no others.
+    pub(crate) share_changed: Notify,
 }
 
 impl Membership {
@@ -81,6 +83,7 @@ impl Membership {
             renewed: AtomicU64::new(0),
             look: Notify::new(),
             share: Notify::new(),
+            share_changed: Notify::new(),
         }
     }
 

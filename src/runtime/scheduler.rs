@@ -158,10 +158,12 @@ impl Scheduler {
     /// Reads where decisions stand for robots that are new or were changed since.
     async fn load(&mut self) -> StoreResult<()> {
         let entries = self.core.tools.registry.all();
-        if entries.iter().all(|entry| self.knows(entry)) {
+        let unknown = entries.iter().filter(|entry| !self.knows(entry));
+        let unknown: Vec<_> = unknown.map(|entry| entry.id).collect();
+        if unknown.is_empty() {
             return Ok(());
         }
-        for row in self.core.store().robot_list().await? {
+        for row in self.core.store().robot_rows(unknown).await? {
             self.decided
                 .insert(row.id, (row.revision, row.last_tick_at));
         }

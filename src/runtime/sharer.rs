@@ -35,6 +35,10 @@ struct Sharer {
     supervisor: Addr<Supervisor>,
     /// What the database said last of those robots whose slots are not what they should be.
     unsettled: IdMap<RobotId, Share>,
+    /// The revisions by which robots' instances were shared last.
+    revisions: IdMap<RobotId, i64>,
+    /// Whether some robots have other ones by now.
+    changed: bool,
     next_sweep: Instant,
 }
 
@@ -50,6 +54,8 @@ async fn run(core: Arc<Core>, supervisor: Addr<Supervisor>) {
         core: Arc::clone(&core),
         supervisor,
         unsettled: IdMap::default(),
+        revisions: IdMap::default(),
+        changed: false,
         next_sweep: Instant::now(),
     };
     loop {
@@ -66,6 +72,7 @@ async fn run(core: Arc<Core>, supervisor: Addr<Supervisor>) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = core.membership.share.notified() => sharer.next_sweep = Instant::now(),
+            () = core.membership.share_changed.notified() => sharer.changed = true,
             _ = members.changed() => sharer.next_sweep = Instant::now(),
             () = core.stopping.cancelled() => return,
         }
@@ -74,13 +81,23 @@ async fn run(core: Arc<Core>, supervisor: Addr<Supervisor>) {
 
 impl Sharer {
     async fn round(&mut self) -> StoreResult<()> {
+        let now = Instant::now();
         if self.core.store().has_unheard() {
-            self.next_sweep = self.next_sweep.max(Instant::now() + LOOK_PERIOD);
+            self.next_sweep = match self.changed {
+                true => now + LOOK_PERIOD,
+                false => self.next_sweep.max(now + LOOK_PERIOD),
+            };
             return Ok(());
         }
-        if self.next_sweep <= Instant::now() {
+        let all = self.next_sweep <= now;
+        if all || self.changed {
             let robots: Vec<_> = self.core.tools.registry.all();
-            self.exchange(robots.iter().map(Arc::as_ref)).await?;
+            let asked = robots.iter().map(Arc::as_ref);
+            let asked: Vec<_> = asked
+                .filter(|entry| all || self.revisions.get(&entry.id) != Some(&entry.revision))
+                .collect();
+            self.exchange(asked.into_iter()).await?;
+            self.changed = false;
             let missing = self
                 .unsettled
                 .values()
@@ -90,7 +107,8 @@ impl Sharer {
             } else {
                 SWEEP_PERIOD
             };
-            self.next_sweep = Instant::now() + period;
+            let next = Instant::now() + period;
+            self.next_sweep = if all { next } else { next.min(self.next_sweep) };
         }
         for _ in 0..ROUNDS_MAX {
             let free = self.unsettled.values().filter(|share| self.is_free(share));
@@ -123,12 +141,17 @@ impl Sharer {
         if claims.is_empty() || self.core.store().has_unheard() {
             return Ok(());
         }
+        let revisions: Vec<_> = claims
+            .iter()
+            .map(|claim| (claim.robot, claim.revision))
+            .collect();
         let node = self.core.tools.node;
         let Some(shares) = self.core.store().share_exchange(node, claims).await? else {
             // Declared dead: the next heartbeat says so.
             self.core.membership.look.notify_one();
             return Ok(());
         };
+        self.revisions.extend(revisions);
         let (mut more, mut stale) = (false, false);
         for share in shares {
             if let Some(capacity) = self.core.capacity.get(&share.robot) {

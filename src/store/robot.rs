@@ -63,6 +63,11 @@ impl Store {
         read!(self, robot::list())
     }
 
+    /// The rows of these robots, those that are there.
+    pub async fn robot_rows(&self, robots: Vec<RobotId>) -> StoreResult<Vec<RobotRow>> {
+        read!(self, robot::rows(&robots))
+    }
+
     /// Applies a change; audit entry, syslog message and event are in the same transaction. `Conflict` on a stale revision.
     pub async fn robot_change(&self, change: RobotChange, now: Timestamp) -> StoreResult<RobotRow> {
         let ids = self.publication_ids(change.event.as_slice(), now).await?;

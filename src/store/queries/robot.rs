@@ -1,10 +1,11 @@
 //! Robots' rows.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::event::insert_events;
 use super::rows::Rows;
-use super::statement::{Bind, Statement, bind, run};
+use super::statement::{Bind, Statement, bind, find, run};
 use super::{Conn, Db, audit, outbox};
 use crate::domain::id::RobotId;
 use crate::domain::robot::Overrides;
@@ -84,6 +85,21 @@ pub(in crate::store) fn list(conn: &mut Conn) -> QueryResult<Vec<RobotRow>> {
         .order(robots::id)
         .load(conn)?;
     rows.into_iter().map(robot).collect()
+}
+
+struct Of;
+
+impl Statement for Of {
+    type Row = (BigInt, Text, Text, BigInt, BigInt, Nullable<BigInt>);
+    const SQL: &'static str = "
+        SELECT id, name, overrides, revision, anchor_at, last_tick_at FROM robots WHERE id {in rows robot int}";
+}
+
+/// Those of these robots.
+pub(in crate::store) fn rows(conn: &mut Conn, robots: &[RobotId]) -> QueryResult<Vec<RobotRow>> {
+    let ids = Rows::column(robots.iter().map(|robot| robot.0));
+    let found: Vec<Row> = find(conn, Of, &ids, &[])?;
+    found.into_iter().map(robot).collect()
 }
 
 struct Change;
