@@ -101,10 +101,10 @@ struct Take;
 impl Statement for Take {
     type Row = ();
     const SQL: &'static str = "
-        UPDATE operations SET report_id = ? WHERE report_id IS NULL AND id {one of (}
+        UPDATE operations SET report_id = ? WHERE report_id IS NULL AND id IN (
             SELECT id FROM operations
             WHERE kind = 0 AND report_id IS NULL AND finished_at IS NOT NULL AND finished_at > ? AND finished_at <= ?
-            ORDER BY finished_at, id LIMIT ?{)}";
+            ORDER BY finished_at, id LIMIT ?)";
 }
 
 /// Puts operations into a report.

@@ -123,8 +123,8 @@ struct Old;
 impl Statement for Old {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM connectivity_tests WHERE id {one of (}
-            SELECT id FROM connectivity_tests WHERE at < ? ORDER BY at LIMIT ?{)}";
+        DELETE FROM connectivity_tests WHERE id IN (
+            SELECT id FROM connectivity_tests WHERE at < ? ORDER BY at LIMIT ?)";
 }
 
 /// Removes tests from before an instant, at most `limit`.

@@ -58,8 +58,8 @@ struct Old;
 impl Statement for Old {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM credential_views WHERE id {one of (}
-            SELECT id FROM credential_views WHERE at < ? ORDER BY at LIMIT ?{)}";
+        DELETE FROM credential_views WHERE id IN (
+            SELECT id FROM credential_views WHERE at < ? ORDER BY at LIMIT ?)";
 }
 
 /// Removes views from before an instant, at most `limit`.

@@ -171,12 +171,10 @@ pub(in crate::store) fn claim(
              SELECT id FROM mail_outbox WHERE state IN (0, 1, 3) AND \
                  ((state <> 1 AND next_attempt_at <= $1) OR (state = 1 AND claimed_at < $2)) \
              ORDER BY priority DESC, id LIMIT $3 {}) \
-         UPDATE mail_outbox SET state = 1, process = $4, claimed_at = $1 WHERE id {among}SELECT id FROM due{end} \
+         UPDATE mail_outbox SET state = 1, process = $4, claimed_at = $1 WHERE id IN (SELECT id FROM due) \
          RETURNING id, message_id, recipient, subject, text, priority, attempts, created_at, expires_at, \
              html, file_id",
-        dialect::SKIP_LOCKED,
-        among = dialect::ONE_OF[0],
-        end = dialect::ONE_OF[1],
+        dialect::SKIP_LOCKED
     );
     let mut rows: Vec<ClaimedRow> = diesel::sql_query(sql)
         .bind::<BigInt, _>(to_micros(now))

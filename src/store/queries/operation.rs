@@ -86,7 +86,7 @@ impl Statement for Claim {
             wait_reason = NULL, wait_credential = NULL,
             candidate = CASE WHEN kind IN (0, 1, 4) THEN (SELECT v.version FROM secret_versions v
                 WHERE v.credential_id = operations.credential_id AND v.state = 0) END
-        WHERE id {one of (}SELECT due.id FROM due{)}
+        WHERE id IN (SELECT due.id FROM due)
         RETURNING id"
     );
 }
@@ -305,8 +305,8 @@ struct Old;
 impl Statement for Old {
     type Row = ();
     const SQL: &'static str = "
-        DELETE FROM operations WHERE id {one of (}
-            SELECT id FROM operations WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?{)}";
+        DELETE FROM operations WHERE id IN (
+            SELECT id FROM operations WHERE finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?)";
 }
 
 /// Removes operations that ended before an instant, with their attempts, at most `limit`.

@@ -161,12 +161,12 @@ struct Respite;
 impl Statement for Respite {
     type Row = ();
     const SQL: &'static str = concat!(
-        "UPDATE operations SET expires_at = ? WHERE id {one of (}
+        "UPDATE operations SET expires_at = ? WHERE id IN (
             SELECT o.id FROM operations o WHERE o.finished_at IS NULL AND o.state IN (0, 2) AND ",
         end!(),
         " > ? AND ",
         end!(),
-        " <= ? ORDER BY o.id LIMIT ?{)}"
+        " <= ? ORDER BY o.id LIMIT ?)"
     );
 }
 

@@ -41,8 +41,7 @@ pub(in crate::store) trait Statement: 'static {
     ///
     /// - `{rows a int, b text}` is the table `x` of the rows it is run for, with these columns
     /// - `a {found by x.b}` is true where the two are equal, and has the rows of a table looked up by its index on `a`
-    /// - `a {in rows b int}` and `a {one of (}SELECT …{)}` are true where `a` is among the rows it is run for, or among what
-    ///   is selected first; likewise
+    /// - `a {in rows b int}` is true where `a` is among the rows it is run for; likewise
     /// - `{for update}`, `{skip locked}` and `{key share}` keep rows from other transactions
     /// - `{is queued}`, `{is scheduled}` and `{is retrying}` are true of such rows of `tasks`, as its indexes need it said
     /// - `{queue place}` is a task's place among those of its robot and priority
@@ -213,8 +212,6 @@ impl<S: Statement, Z> QueryFragment<Db> for Bound<'_, S, Z> {
                     ("{is scheduled", _) => out.push_sql(dialect::IS_SCHEDULED),
                     ("{is retrying", _) => out.push_sql(dialect::IS_RETRYING),
                     ("{queue place", _) => out.push_sql(dialect::QUEUE_PLACE),
-                    ("{one of (", _) => out.push_sql(dialect::ONE_OF[0]),
-                    ("{)", _) => out.push_sql(dialect::ONE_OF[1]),
                     ("{has queued", _) => HAS_QUEUED.iter().for_each(|part| out.push_sql(part)),
                     ("{is running", _) => out.push_sql(IS_RUNNING),
                     (rows, Some(piece)) if rows.starts_with(ROWS) => {

@@ -206,9 +206,9 @@ impl Statement for WakeDecided {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         UPDATE tasks SET status = 1, run_at = ?
-        WHERE {is scheduled} AND id {one of (}
+        WHERE {is scheduled} AND id IN (
             SELECT a.task_id FROM task_approvals a JOIN tasks t ON t.id = a.task_id
-            WHERE a.state IN (1, 2) AND a.expires_at > ? AND t.run_at = a.expires_at{)}
+            WHERE a.state IN (1, 2) AND a.expires_at > ? AND t.run_at = a.expires_at)
         RETURNING id, robot_id";
 }
 

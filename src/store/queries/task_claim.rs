@@ -319,9 +319,9 @@ macro_rules! running {
             "SELECT id, process_id, robot_id, node_id, trigger_code, payload, attempts, max_attempts, deaths,
                 deadline_at, planned_at, started_at, cancel_requested
             FROM tasks
-            WHERE id {one of (}SELECT c.task_id FROM claimed c WHERE {is running} AND ",
+            WHERE id IN (SELECT c.task_id FROM claimed c WHERE {is running} AND ",
             $claim,
-            "{)} ORDER BY id"
+            ") ORDER BY id"
         )
     };
 }

@@ -192,7 +192,7 @@ impl Statement for Promote {
     type Row = (BigInt, BigInt);
     const SQL: &'static str = "
         UPDATE tasks SET status = 1
-        WHERE id {one of (}SELECT id FROM tasks WHERE {is scheduled} AND run_at <= ? ORDER BY run_at LIMIT ? {skip locked}{)}
+        WHERE id IN (SELECT id FROM tasks WHERE {is scheduled} AND run_at <= ? ORDER BY run_at LIMIT ? {skip locked})
         RETURNING id, robot_id";
 }
 

@@ -66,15 +66,15 @@ change!(
 );
 change!(
     OldEvents,
-    "DELETE FROM events WHERE id {one of (}
-        SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?{)}"
+    "DELETE FROM events WHERE id IN (
+        SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?)"
 );
 change!(OldSignIns, "DELETE FROM sign_in_tries WHERE at < ?");
 change!(OldMarks, "DELETE FROM id_marks WHERE at < ?");
 change!(
     OldTicks,
-    "DELETE FROM ticks WHERE id {one of (}
-        SELECT id FROM ticks WHERE planned_at < ? ORDER BY planned_at, id LIMIT ?{)}"
+    "DELETE FROM ticks WHERE id IN (
+        SELECT id FROM ticks WHERE planned_at < ? ORDER BY planned_at, id LIMIT ?)"
 );
 
 /// Removes what is older than its retention, at most `limit` tasks, events, ticks,

@@ -142,9 +142,6 @@ pub(in crate::store) fn push_among<'b>(
 /// among those it is compared with, as it does where the table was empty when it last counted; this it can only look up.
 pub(in crate::store) const FOUND_BY: [&str; 2] = ["= ANY (ARRAY[", "])"];
 
-/// Around a query, what is among its answers; for the same reason.
-pub(in crate::store) const ONE_OF: [&str; 2] = ["= ANY (ARRAY(", "))"];
-
 /// Keeps rows that were read for a change from others until the commit.
 pub(in crate::store) const FOR_UPDATE: &str = "FOR UPDATE";
 /// As above, passing over rows that others hold.

@@ -89,9 +89,6 @@ pub(in crate::store) fn push_among<'b>(
 /// Around a value, what is equal to it.
 pub(in crate::store) const FOUND_BY: [&str; 2] = ["= ", ""];
 
-/// Around a query, what is among its answers.
-pub(in crate::store) const ONE_OF: [&str; 2] = ["IN (", ")"];
-
 /// Keeps rows that were read for a change from others: needless with one writer.
 pub(in crate::store) const FOR_UPDATE: &str = "";
 /// As above, passing over rows that others hold.
